@@ -79,7 +79,9 @@ function npmEnvironment() {
   const prefix = dirname(dirname(realpathSync(process.execPath)));
   const headersSet = Object.keys(env).some((name) => /^npm_config_(nodedir|disturl)$/i.test(name));
   if (!headersSet && existsSync(join(prefix, "include", "node", "node.h"))) {
-    env["npm_config_nodedir"] = prefix;
+    // npm 11 and later warn of settings that they do not know; the node-gyp in npm 10 knows only the old name.
+    const npmMajor = Number(/^npm\/(\d+)/.exec(env["npm_config_user_agent"] ?? "")?.[1] ?? 0);
+    env[npmMajor >= 11 ? "npm_package_config_node_gyp_nodedir" : "npm_config_nodedir"] = prefix;
   }
   env["JOBS"] ??= "max";
   return env;
@@ -108,7 +110,7 @@ function databaseProblem() {
 }
 
 function install() {
-  const base = ["ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund"];
+  const base = ["ci", "--include=dev", "--include=optional", "--no-audit", "--no-fund", "--no-update-notifier"];
   const manual = "Install needs the package registry; run `npm ci` to see it alone.";
   say(`installing dependencies for Node ${process.versions.node} (the first time may take a minute or two)`);
   rmSync(installStamp, { force: true });

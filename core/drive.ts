@@ -1,0 +1,128 @@
+import type { Exchange } from "./exchange.js";
+import { ErrorReason, type Fault } from "./fault.js";
+
+/** What a driver needs of the world. */
+export interface DriverWorld<Out, Operation, Result> {
+  /** Hands a message to the transport; false: it has no room for another one until `resume`. */
+  send(message: Out): boolean;
+  /** Does a storage operation. What it throws becomes a fault by `toFault`. */
+  store(operation: Operation): Result | Promise<Result>;
+  /** The machine is done. */
+  close(fault: Fault | undefined): void;
+  /** What to tell of an error that storage threw. */
+  toFault(error: unknown): Fault;
+  /** After so many outputs in a row, lets others run: calls back in a later turn. */
+  yieldThen(resume: () => void): void;
+}
+
+/** Runs a machine on a transport and a storage. */
+export interface Driver<In> {
+  /** A message came. */
+  receive(message: In, nowUs: number): void;
+  /** The other side half-closed. */
+  ended(): void;
+  /** There is room to send again, or something else changed: go on. */
+  resume(): void;
+  /** Time passes. */
+  tick(nowUs: number): void;
+  /** The transport is gone: do nothing any more. Results of operations under way are dropped. */
+  stop(): void;
+}
+
+const OUTPUTS_PER_TURN = 32;
+
+/**
+ * The pump: pulls a machine's outputs while there is room. It has no I/O of its own. A synchronous storage costs no
+ * promise turn.
+ */
+export function createDriver<In, Out, Operation, Result>(
+  exchange: Exchange<In, Out, Operation, Result>,
+  world: DriverWorld<Out, Operation, Result>,
+): Driver<In> {
+  let room = true;
+  let stopped = false;
+  let pumping = false;
+  let yielded = false;
+
+  function finish(operation: () => void): void {
+    if (stopped) return;
+    operation();
+    pump();
+  }
+
+  function store(operation: Operation): void {
+    let result: Result | Promise<Result>;
+    try {
+      result = world.store(operation);
+    } catch (error) {
+      exchange.failed(world.toFault(error));
+      return;
+    }
+    if (result instanceof Promise) {
+      result.then(
+        (value) => finish(() => exchange.stored(value)),
+        (error: unknown) => finish(() => exchange.failed(world.toFault(error))),
+      );
+    } else {
+      exchange.stored(result);
+    }
+  }
+
+  function pump(): void {
+    if (pumping || yielded || stopped) return;
+    pumping = true;
+    try {
+      for (let outputs = 0; room && !stopped; outputs++) {
+        if (outputs === OUTPUTS_PER_TURN) {
+          yielded = true;
+          world.yieldThen(() => {
+            yielded = false;
+            pump();
+          });
+          return;
+        }
+        const output = exchange.next();
+        if (output === undefined) return;
+        if (output.kind === "send") room = world.send(output.message);
+        else if (output.kind === "store") store(output.operation);
+        else {
+          stopped = true;
+          world.close(output.fault);
+        }
+      }
+    } catch (error) {
+      // A machine that throws is a bug of ours; it must end this exchange and nothing else.
+      stopped = true;
+      world.close({ reason: ErrorReason.ERROR_REASON_INTERNAL, message: `exchange failed: ${String(error)}` });
+    } finally {
+      pumping = false;
+    }
+  }
+
+  return {
+    receive(message, nowUs) {
+      if (stopped) return;
+      exchange.receive(message, nowUs);
+      pump();
+    },
+    ended() {
+      if (stopped) return;
+      exchange.ended();
+      pump();
+    },
+    resume() {
+      room = true;
+      pump();
+    },
+    tick(nowUs) {
+      if (stopped) return;
+      const fault = exchange.tick(nowUs);
+      if (fault === undefined) return pump();
+      stopped = true;
+      world.close(fault);
+    },
+    stop() {
+      stopped = true;
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { type ChangeInfo, ChangeKind } from "../gen/tercet/v1/item.js";
+import type { ChangePage } from "../gen/tercet/v1/sync.js";
+import { type Content, fromContentField, toContentField } from "./content.js";
+import { fingerprintOf, toFingerprint } from "./fingerprint.js";
+import { createRangeSum, sameTotal, totalOf, toRangeFingerprint } from "./range-sum.js";
+
+/** A change as both sides think of it, without the fields that a page leaves out. */
+export interface Change {
+  readonly id: string;
+  readonly revision: number;
+  /** Undefined for a deletion. */
+  readonly fingerprint: Uint8Array | undefined;
+  readonly size: number;
+  readonly modifyTimeUs: number;
+  readonly group: number;
+  /** Where it came inline. */
+  readonly content: Content | undefined;
+}
+
+/** The message for one change, with all fields set. */
+export function toChangeInfo(change: Change): ChangeInfo {
+  const deleted = change.fingerprint === undefined;
+  return {
+    id: change.id,
+    kind: deleted ? ChangeKind.CHANGE_KIND_DELETED : ChangeKind.CHANGE_KIND_UPSERTED,
+    revision: change.revision,
+    fingerprint: change.fingerprint === undefined ? undefined : toFingerprint(change.fingerprint),
+    size: change.size,
+    modifyTimeUs: change.modifyTimeUs,
+    group: change.group,
+    content: change.content === undefined ? undefined : toContentField(change.content),
+  };
+}
+
+/** The changes of a page, each without what its reader can tell: see the fields of ChangeInfo. */
+export function toPageChanges(changes: readonly Change[]): Pick<ChangePage, "changes" | "fingerprint"> {
+  const sum = createRangeSum();
+  let revision = Number.NaN;
+  let modifyTimeUs = Number.NaN;
+  const infos = changes.map((change) => {
+    const info = toChangeInfo(change);
+    if (change.content !== undefined && change.fingerprint !== undefined) {
+      sum.add(change.fingerprint);
+      info.fingerprint = undefined;
+      info.size = 0;
+    }
+    if (change.revision === revision + 1) info.revision = 0;
+    if (change.modifyTimeUs === modifyTimeUs) info.modifyTimeUs = 0;
+    revision = change.revision;
+    modifyTimeUs = change.modifyTimeUs;
+    return info;
+  });
+  return { changes: infos, fingerprint: sum.count === 0 ? undefined : toRangeFingerprint(totalOf(sum)) };
+}
+
+/** What a reader makes of the changes of a page. */
+export interface PageRead {
+  readonly changes: readonly Change[];
+  /** The contents without fingerprints are what the page's range fingerprint says. */
+  readonly verified: boolean;
+  /** Why a change can't be read at all (an unknown kind or algorithm); the others are in `changes`. */
+  readonly unknown: readonly { readonly id: string; readonly problem: string }[];
+}
+
+/** Fills in what a page leaves out, computing the fingerprints of inline contents. */
+export function fromPageChanges(page: Pick<ChangePage, "changes" | "fingerprint">): PageRead {
+  const sum = createRangeSum();
+  const changes: Change[] = [];
+  const unknown: { id: string; problem: string }[] = [];
+  let revision = 0;
+  let modifyTimeUs = 0;
+  for (const info of page.changes) {
+    revision = info.revision === 0 ? revision + 1 : info.revision;
+    modifyTimeUs = info.modifyTimeUs === 0 ? modifyTimeUs : info.modifyTimeUs;
+    const content = fromContentField(info.content);
+    const change = { id: info.id, revision, modifyTimeUs, group: info.group, content };
+    if (info.kind === ChangeKind.CHANGE_KIND_DELETED) {
+      changes.push({ ...change, fingerprint: undefined, size: 0, content: undefined });
+    } else if (info.kind !== ChangeKind.CHANGE_KIND_UPSERTED) {
+      unknown.push({ id: info.id, problem: `change of unknown kind ${info.kind}` });
+    } else if (info.fingerprint !== undefined) {
+      changes.push({ ...change, fingerprint: info.fingerprint.value, size: info.size });
+    } else if (content === undefined) {
+      unknown.push({ id: info.id, problem: "change without fingerprint and content" });
+    } else {
+      const fingerprint = fingerprintOf(info.id, content);
+      sum.add(fingerprint);
+      changes.push({ ...change, fingerprint, size: info.size });
+    }
+  }
+  return { changes, verified: sameTotal(page.fingerprint, totalOf(sum)), unknown };
+}

@@ -1,0 +1,99 @@
+import { FingerprintAlgorithm, type RangeFingerprint } from "../gen/tercet/v1/item.js";
+import { FINGERPRINT_BYTES } from "./fingerprint.js";
+
+const LIMBS = 16;
+const LIMB = 65536;
+/** A limb is a double below 2^53; after this many additions of 16 bits the carries are spread. */
+const SPREAD_EVERY = 2 ** 32;
+
+/**
+ * A range fingerprint that can be changed: the number of items and the sum of their fingerprints as little-endian
+ * integers modulo 2^256. The order of additions and subtractions does not matter.
+ */
+export interface RangeSum {
+  readonly count: number;
+  /** Adds an item's fingerprint. */
+  add(fingerprint: Uint8Array): void;
+  /** Takes an item's fingerprint out again. */
+  subtract(fingerprint: Uint8Array): void;
+  /** The sum as 32 little-endian bytes. */
+  bytes(): Buffer;
+}
+
+/** A sum of `count` items that stands at `sum` (32 bytes, or none for zero). */
+export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): RangeSum {
+  const limbs = new Float64Array(LIMBS);
+  let items = count;
+  let operations = 0;
+
+  function accumulate(bytes: Uint8Array, sign: 1 | -1): void {
+    for (let i = 0; i < LIMBS; i++) {
+      limbs[i] = (limbs[i] as number) + sign * ((bytes[2 * i] as number) | ((bytes[2 * i + 1] as number) << 8));
+    }
+    if (++operations === SPREAD_EVERY) spread();
+  }
+
+  /** Brings every limb back into 0..65535. What carries out of the last one is a multiple of 2^256 and falls away. */
+  function spread(): void {
+    let carry = 0;
+    for (let i = 0; i < LIMBS; i++) {
+      const value = (limbs[i] as number) + carry;
+      carry = Math.floor(value / LIMB);
+      limbs[i] = value - carry * LIMB;
+    }
+    operations = 0;
+  }
+
+  if (sum.length === FINGERPRINT_BYTES) accumulate(sum, 1);
+  return {
+    get count() {
+      return items;
+    },
+    add(fingerprint) {
+      items += 1;
+      accumulate(fingerprint, 1);
+    },
+    subtract(fingerprint) {
+      items -= 1;
+      accumulate(fingerprint, -1);
+    },
+    bytes() {
+      spread();
+      const out = Buffer.allocUnsafe(FINGERPRINT_BYTES);
+      for (let i = 0; i < LIMBS; i++) out.writeUInt16LE(limbs[i] as number, 2 * i);
+      return out;
+    },
+  };
+}
+
+/** A range fingerprint at rest: what RangeSum stands at. */
+export interface RangeTotal {
+  readonly count: number;
+  /** 32 little-endian bytes. */
+  readonly sum: Uint8Array;
+}
+
+/** What a sum stands at now. */
+export function totalOf(sum: RangeSum): RangeTotal {
+  return { count: sum.count, sum: sum.bytes() };
+}
+
+/** The message for a range fingerprint; unlike in storage, the sum of no items travels as empty. */
+export function toRangeFingerprint(total: RangeTotal): RangeFingerprint {
+  if (total.count === 0) {
+    const algorithm = FingerprintAlgorithm.FINGERPRINT_ALGORITHM_UNSPECIFIED;
+    return { count: 0, sum: Buffer.alloc(0), algorithm };
+  }
+  return {
+    count: total.count,
+    sum: Buffer.from(total.sum),
+    algorithm: FingerprintAlgorithm.FINGERPRINT_ALGORITHM_SHA256,
+  };
+}
+
+/** Whether a message says the same as a total. An unset message says: no items. */
+export function sameTotal(message: RangeFingerprint | undefined, total: RangeTotal): boolean {
+  if (message === undefined || message.count === 0) return total.count === 0 && total.sum.every((byte) => byte === 0);
+  if (message.algorithm !== FingerprintAlgorithm.FINGERPRINT_ALGORITHM_SHA256) return false;
+  return message.count === total.count && message.sum.equals(total.sum);
+}

@@ -1,0 +1,141 @@
+import { type Content, contentSize, fromContentField } from "../../core/content.js";
+import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
+import { checkFingerprint, fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
+import { checkId } from "../../core/id.js";
+import { createRangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
+import { ChangeKind, ChangeStandard, type RangeFingerprint } from "../../gen/tercet/v1/item.js";
+import type { Push } from "../../gen/tercet/v1/sync.js";
+import type { Write } from "../store/store.js";
+
+/** What pushes are held against. */
+export interface PushRules {
+  /** Largest content, in bytes. */
+  readonly itemBytes: number;
+  /** Revision that the client has seen, for pushes that do not say; undefined where only expected states count. */
+  readonly seen: number | undefined;
+  /** Now, in microseconds since 1970. */
+  readonly nowUs: number;
+  /** How far ahead of now a modify time may be, in microseconds; it is clamped to that. */
+  readonly skewUs: number;
+}
+
+/** A push as a write, or why it is not acceptable. */
+export type ValidatedPush = { readonly write: Write } | { readonly fault: Fault };
+
+/** Microseconds by which a client's clock may be ahead, by default: one minute. */
+export const DEFAULT_SKEW_US = 60_000_000;
+
+/**
+ * Checks the pushes of a batch, each by itself (R4: also each content against its fingerprint, or all of those without
+ * one against the batch's). The order is kept.
+ */
+export function validatePushes(
+  pushes: readonly Push[],
+  batch: RangeFingerprint | undefined,
+  rules: PushRules,
+): ValidatedPush[] {
+  const seenIds = new Map<string, number>();
+  for (const push of pushes) seenIds.set(push.id, (seenIds.get(push.id) ?? 0) + 1);
+  const sum = createRangeSum();
+  const covered: number[] = [];
+  let modifyTimeUs = 0;
+  const validated = pushes.map((push, index): ValidatedPush => {
+    modifyTimeUs = push.modifyTimeUs === 0 ? modifyTimeUs : push.modifyTimeUs;
+    const fault = checkShape(push, seenIds, rules);
+    if (fault !== undefined) return { fault };
+    const content = fromContentField(push.content);
+    const upsert = content === undefined ? undefined : upsertOf(push.id, content);
+    if (upsert !== undefined && push.fingerprint === undefined) {
+      sum.add(upsert.fingerprint);
+      covered.push(index);
+    } else if (upsert !== undefined && !sameFingerprint(push.fingerprint?.value, upsert.fingerprint)) {
+      return { fault: mismatch("fingerprint", "does not agree with id and content") };
+    }
+    return { write: toWrite(push, upsert, modifyTimeUs, rules) };
+  });
+  if (covered.length > 0 && !sameTotal(batch, totalOf(sum))) {
+    const fault = mismatch("fingerprint", "the batch's range fingerprint does not agree with its contents");
+    for (const index of covered) validated[index] = { fault };
+  }
+  return validated;
+}
+
+function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: PushRules): Fault | undefined {
+  const deletes = push.kind === ChangeKind.CHANGE_KIND_DELETED;
+  if (push.kind !== ChangeKind.CHANGE_KIND_UPSERTED && !deletes) {
+    return fieldFault(ErrorReason.ERROR_REASON_UNKNOWN_KIND, "kind", `unknown kind ${push.kind}`);
+  }
+  if (!(push.overrides in STANDARDS)) {
+    const description = `unknown change standard ${push.overrides}`;
+    return fieldFault(ErrorReason.ERROR_REASON_UNKNOWN_STANDARD, "overrides", description);
+  }
+  if ((seenIds.get(push.id) ?? 0) > 1) {
+    return fieldFault(ErrorReason.ERROR_REASON_DUPLICATE_ID, "id", `"${push.id}" stands twice in this batch`);
+  }
+  if (push.group !== 0) {
+    return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "group", "this server does not take atomic groups yet");
+  }
+  return (
+    checkId(push.id) ??
+    checkFingerprint(push.fingerprint, "fingerprint") ??
+    checkFingerprint(push.expected, "expected") ??
+    checkContent(push, deletes, rules.itemBytes)
+  );
+}
+
+const STANDARDS: Readonly<Record<number, true>> = {
+  [ChangeStandard.CHANGE_STANDARD_UNSPECIFIED]: true,
+  [ChangeStandard.CHANGE_STANDARD_SERVER]: true,
+  [ChangeStandard.CHANGE_STANDARD_CLIENT]: true,
+  [ChangeStandard.CHANGE_STANDARD_NEWEST]: true,
+  [ChangeStandard.CHANGE_STANDARD_MANUAL]: true,
+};
+
+function checkContent(push: Push, deletes: boolean, itemBytes: number): Fault | undefined {
+  const content = fromContentField(push.content);
+  if ((content === undefined) !== deletes) {
+    const description = deletes ? "a deletion has no content" : "an upsert needs a content, which may be empty";
+    return fieldFault(ErrorReason.ERROR_REASON_CONTENT_MISSING, "content", description);
+  }
+  return content === undefined ? undefined : checkContentValue(content, itemBytes);
+}
+
+/** What is wrong with a content: too large, or a text that was not UTF-8. */
+export function checkContentValue(content: Content, itemBytes: number): Fault | undefined {
+  const size = contentSize(content);
+  if (size > itemBytes) {
+    const description = `is ${size} bytes; this server takes items of up to ${itemBytes}`;
+    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
+  }
+  if (typeof content === "string" && !content.isWellFormed()) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content.text", "must be valid UTF-8; send it as bytes");
+  }
+  return undefined;
+}
+
+/** A content with its fingerprint and size. */
+export function upsertOf(id: string, content: Content): NonNullable<Write["upsert"]> {
+  return { content, fingerprint: fingerprintOf(id, content), size: contentSize(content) };
+}
+
+function toWrite(push: Push, upsert: Write["upsert"], modifyTimeUs: number, rules: PushRules): Write {
+  return {
+    id: push.id,
+    upsert,
+    modifyTimeUs: clampTime(modifyTimeUs, rules),
+    expected: push.expected?.value,
+    seen: push.revisionSeen ?? rules.seen,
+    fence: push.fence,
+    overrides: push.overrides === ChangeStandard.CHANGE_STANDARD_UNSPECIFIED ? undefined : push.overrides,
+    group: push.group,
+  };
+}
+
+/** A modify time that is not further ahead than the allowed skew; 0 is now. */
+export function clampTime(modifyTimeUs: number, rules: Pick<PushRules, "nowUs" | "skewUs">): number {
+  return modifyTimeUs <= 0 ? rules.nowUs : Math.min(modifyTimeUs, rules.nowUs + rules.skewUs);
+}
+
+function mismatch(field: string, description: string): Fault {
+  return fieldFault(ErrorReason.ERROR_REASON_FINGERPRINT_MISMATCH, field, description);
+}

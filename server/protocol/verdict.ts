@@ -1,0 +1,85 @@
+import type { Fault } from "../../core/fault.js";
+import { toChangeInfo } from "../../core/page.js";
+import { ErrorReason } from "../../gen/tercet/v1/error.js";
+import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
+import type { StoredChange, WriteOutcome } from "../store/store.js";
+
+/** What became of one push: what the store says, or why it never came to the store. */
+export type PushResult =
+  | Exclude<WriteOutcome, { kind: "conflict" }>
+  | { readonly kind: "conflict"; readonly current: StoredChange }
+  | { readonly kind: "rejected"; readonly fault: Fault }
+  | { readonly kind: "compare-first" };
+
+const NONE: Omit<Verdict, "ordinal" | "outcome"> = {
+  count: 1,
+  revision: 0,
+  oneRevision: false,
+  current: undefined,
+  reason: ErrorReason.ERROR_REASON_UNSPECIFIED,
+  message: "",
+};
+
+/** Verdicts on pushes in a row, the first of which has this ordinal. Equal ones in a row become one. */
+export function toVerdicts(results: readonly PushResult[], firstOrdinal: number): Verdict[] {
+  const verdicts: Verdict[] = [];
+  results.forEach((result, index) => {
+    const verdict = toVerdict(result, firstOrdinal + index);
+    const last = verdicts.at(-1);
+    if (last !== undefined && continues(last, verdict)) last.count += 1;
+    else verdicts.push(verdict);
+  });
+  return verdicts;
+}
+
+function continues(last: Verdict, next: Verdict): boolean {
+  if (last.outcome !== next.outcome) return false;
+  switch (next.outcome) {
+    case PushOutcome.PUSH_OUTCOME_APPLIED:
+      return next.oneRevision
+        ? last.oneRevision && last.revision === next.revision
+        : !last.oneRevision && last.revision + last.count === next.revision;
+    case PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED:
+      return last.revision === next.revision;
+    case PushOutcome.PUSH_OUTCOME_COMPARE_FIRST:
+      return true;
+    default:
+      return false;
+  }
+}
+
+function toVerdict(result: PushResult, ordinal: number): Verdict {
+  switch (result.kind) {
+    case "applied": {
+      const outcome = PushOutcome.PUSH_OUTCOME_APPLIED;
+      return { ...NONE, ordinal, outcome, revision: result.revision, oneRevision: result.group !== 0 };
+    }
+    case "already":
+      return { ...NONE, ordinal, outcome: PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED, revision: result.revision };
+    case "conflict":
+      return { ...NONE, ordinal, outcome: PushOutcome.PUSH_OUTCOME_CONFLICT, current: toChangeInfo(result.current) };
+    case "group-conflict":
+      return { ...NONE, ordinal, outcome: PushOutcome.PUSH_OUTCOME_CONFLICT };
+    case "compare-first":
+      return { ...NONE, ordinal, outcome: PushOutcome.PUSH_OUTCOME_COMPARE_FIRST };
+    case "rejected": {
+      const { reason, message } = result.fault;
+      return { ...NONE, ordinal, outcome: PushOutcome.PUSH_OUTCOME_REJECTED, reason, message };
+    }
+  }
+}
+
+/**
+ * The results of all pushes of a batch in their order: those that never came to the store, and between them the outcomes
+ * of those that did.
+ */
+export function mergeResults(
+  validated: readonly ({ readonly fault: Fault } | { readonly write: unknown })[],
+  outcomes: readonly WriteOutcome[],
+): PushResult[] {
+  let next = 0;
+  return validated.map((push): PushResult => {
+    if ("fault" in push) return { kind: "rejected", fault: push.fault };
+    return outcomes[next++] as WriteOutcome;
+  });
+}

@@ -1,0 +1,249 @@
+import type { Content } from "../../core/content.js";
+import type { RangeTotal } from "../../core/range-sum.js";
+import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
+
+/**
+ * What a server keeps, as a contract. SQLite and memory keep it today. test/store/contract.ts is run over every one.
+ *
+ * Obligations of every store:
+ *   - A method is one transaction: it happens whole or not at all, reads one snapshot, and when a write has returned (or
+ *     its promise resolved) it is durable.
+ *   - Revisions of a collection grow without gaps in visibility: once a reader has seen revision r, nothing with a
+ *     revision <= r can appear any more.
+ *   - `count`, `sum` and `revision` of a collection are kept with every write, never computed by a scan.
+ *   - Ids are ordered by their UTF-8 bytes.
+ *   - Input has been validated before it comes here. What a store throws is a failure of the storage, not of the caller:
+ *     a StorageError (core/storage-error.ts).
+ */
+export interface Store {
+  /** The collection of that name, or undefined. */
+  getCollection(name: string): Awaitable<CollectionState | undefined>;
+  /** Collections in the order of their names after `after` ("" for all), at most `limit`. */
+  listCollections(after: string, limit: number): Awaitable<readonly CollectionState[]>;
+  /** Creates a collection, or answers the one that has the name, as it is. Its first epoch begins at revision 1. */
+  createCollection(creation: CollectionCreation): Awaitable<{ readonly created: boolean; readonly state: CollectionState }>;
+  /** Deletes a collection with all it has, and remembers its uid for ever. False where it is not there. */
+  deleteCollection(uid: Uint8Array): Awaitable<boolean>;
+  /** Whether a collection with this uid was deleted here. */
+  wasDeleted(uid: Uint8Array): Awaitable<boolean>;
+
+  /** Changes after a revision, in order of revision, never cutting a commit. Undefined: no such collection any more. */
+  readChanges(query: ChangesQuery): Awaitable<ChangesRead | undefined>;
+  /** Items by id, each at most once; `contents` as far as `maxBytes` goes. Undefined: no such collection any more. */
+  readItems(query: ItemsQuery): Awaitable<ItemsRead | undefined>;
+  /** Items in the order of their ids. Undefined: no such collection any more. */
+  listItems(query: ListQuery): Awaitable<readonly StoredChange[] | undefined>;
+  /**
+   * Makes the changes of several batches in one transaction, in order. The result has one entry for each batch: its
+   * outcomes, one for each write, or undefined where its collection is not there any more.
+   */
+  write(batches: readonly WriteBatch[]): Awaitable<readonly (BatchWritten | undefined)[]>;
+
+  /** Conflict records, latest first, without contents: those with a number below `before`, at most `limit`. */
+  listConflicts(query: ConflictsQuery): Awaitable<readonly StoredConflict[]>;
+  /** One conflict record with its content. */
+  getConflict(uid: Uint8Array, number: number): Awaitable<StoredConflict | undefined>;
+
+  /** The answer that was remembered for a request id, with what it answered; undefined after its retention. */
+  getRequest(requestId: string): Awaitable<RememberedRequest | undefined>;
+
+  /** Ends everything; no method may be called after. */
+  close(): Awaitable<void>;
+}
+
+/** A value or a promise of it: a store may be synchronous (SQLite) or not (PostgreSQL). */
+export type Awaitable<T> = T | Promise<T>;
+
+/** One start of a server on a collection's data. */
+export interface EpochState {
+  /** Random, 8 bytes. */
+  readonly id: Uint8Array;
+  /** First revision committed in it. */
+  readonly firstRevision: number;
+}
+
+/** A collection as it stands in one snapshot. */
+export interface CollectionState {
+  readonly name: string;
+  /** Random, 16 bytes; names the collection in every other method. */
+  readonly uid: Uint8Array;
+  /** The standard that it binds; UNSPECIFIED for none. */
+  readonly standard: ChangeStandard;
+  /** Revision of the last commit, 0 before the first. */
+  readonly revision: number;
+  /** Count and sum of its items. */
+  readonly total: RangeTotal;
+  readonly createTimeUs: number;
+  /** Tombstones up to here are gone. */
+  readonly compactedRevision: number;
+  /** Number of conflict records. */
+  readonly conflicts: number;
+  /**
+   * All epochs, oldest first; there is at least one. A store is opened with a random epoch id of its own and appends it
+   * with the first commit that it makes to a collection.
+   */
+  readonly lineage: readonly EpochState[];
+}
+
+/** What a new collection begins with. */
+export interface CollectionCreation {
+  readonly name: string;
+  readonly uid: Uint8Array;
+  readonly standard: ChangeStandard;
+  readonly nowUs: number;
+}
+
+/** An item's latest change. */
+export interface StoredChange {
+  readonly id: string;
+  readonly revision: number;
+  /** 32 bytes; undefined for a tombstone. */
+  readonly fingerprint: Uint8Array | undefined;
+  /** Bytes of the content, 0 for a tombstone. */
+  readonly size: number;
+  readonly modifyTimeUs: number;
+  /** Revision of its atomic group, 0 for none. */
+  readonly group: number;
+  /** Where it was asked for and fits; never for a tombstone. */
+  readonly content: Content | undefined;
+}
+
+/** Which changes to read. */
+export interface ChangesQuery {
+  readonly uid: Uint8Array;
+  /** Those with a greater revision. */
+  readonly after: number;
+  /** Leave out tombstones up to this revision (the head when a first pull began); 0 for none. */
+  readonly tombstonesAfter: number;
+  /** Ends the page once ids, contents and 64 bytes an item come to this many bytes; at least one commit is read. */
+  readonly maxBytes: number;
+  /** Ends the page at this many changes; at least one commit is read. */
+  readonly maxChanges: number;
+  /** Read contents up to this many bytes along; -1 for none. */
+  readonly inlineBytes: number;
+}
+
+/** A page of changes, and the collection in the same snapshot. */
+export interface ChangesRead {
+  readonly changes: readonly StoredChange[];
+  /** The reader has now read up to this revision; the head where `end`. */
+  readonly through: number;
+  /** Nothing is after `through`. */
+  readonly end: boolean;
+  /** The collection in this snapshot. */
+  readonly revision: number;
+  readonly total: RangeTotal;
+  readonly lineage: readonly EpochState[];
+}
+
+/** Which items to read. */
+export interface ItemsQuery {
+  readonly uid: Uint8Array;
+  readonly ids: readonly string[];
+  /** Stops before the content that would go beyond this many bytes in all; at least one is read. */
+  readonly maxBytes: number;
+}
+
+/** Items that were read, in the order asked for. */
+export interface ItemsRead {
+  /** One for each id up to where it stopped: the item or its tombstone, or undefined where there is neither. */
+  readonly items: readonly (StoredChange | undefined)[];
+  /** Revision of the collection in this snapshot. */
+  readonly revision: number;
+}
+
+/** Which items to list. */
+export interface ListQuery {
+  readonly uid: Uint8Array;
+  /** Ids that begin with this; "" for all. */
+  readonly prefix: string;
+  /** Ids after this one; "" for all. */
+  readonly after: string;
+  readonly limit: number;
+  /** Ends the page once ids, contents and 64 bytes an item come to this; at least one item is read. */
+  readonly maxBytes: number;
+  /** Read contents up to this many bytes along; -1 for none. */
+  readonly inlineBytes: number;
+}
+
+/** A change to make if the item is in the expected state. */
+export interface Write {
+  readonly id: string;
+  /** The new content with its fingerprint and size; undefined deletes the item. */
+  readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array; readonly size: number } | undefined;
+  readonly modifyTimeUs: number;
+  /** `any`: whatever is there. Else the fingerprint that must be there, undefined for no item. */
+  readonly expected: Uint8Array | undefined | "any";
+  /** The item, tombstones included, must not have changed after this revision. Undefined: does not matter. */
+  readonly seen: number | undefined;
+  /** Commit under a new revision even where the item already is in the wanted state. */
+  readonly fence: boolean;
+  /** Keep what is overwritten in a conflict record, and by which standard; undefined for an ordinary change. */
+  readonly overrides: ChangeStandard | undefined;
+  /** Writes next to each other with the same number are an atomic group; 0 for none. */
+  readonly group: number;
+}
+
+/** Writes of one caller to one collection; each id at most once. */
+export interface WriteBatch {
+  readonly uid: Uint8Array;
+  readonly writes: readonly Write[];
+  readonly nowUs: number;
+  /** Remember this answer to a request id in the same transaction; made from the outcomes. */
+  readonly remember?: { readonly requestId: string; readonly digest: Uint8Array; answer(written: BatchWritten): Uint8Array };
+}
+
+/** What became of one write. */
+export type WriteOutcome =
+  /** Committed with this revision. */
+  | { readonly kind: "applied"; readonly revision: number; readonly group: number }
+  /** The item was already so, since this revision (0 where it was never there). */
+  | { readonly kind: "already"; readonly revision: number }
+  /**
+   * Not in the expected state, but in this one: for an item that the store knows nothing of, a deletion at the
+   * collection's revision. Of a group, the members that are as expected are `group-conflict`. Without content.
+   */
+  | { readonly kind: "conflict"; readonly current: StoredChange }
+  | { readonly kind: "group-conflict" };
+
+/** What became of a batch. */
+export interface BatchWritten {
+  readonly outcomes: readonly WriteOutcome[];
+  /** Revision of the collection right before and right after this batch. */
+  readonly revisionBefore: number;
+  readonly revision: number;
+  /** All epochs after this batch: the first commit of a store appends its own. */
+  readonly lineage: readonly EpochState[];
+}
+
+/** A version that gave way. */
+export interface StoredConflict {
+  readonly number: number;
+  readonly id: string;
+  /** Undefined where what gave way was a deletion. */
+  readonly fingerprint: Uint8Array | undefined;
+  /** Undefined where what prevailed is a deletion. */
+  readonly prevailed: Uint8Array | undefined;
+  readonly standard: ChangeStandard;
+  readonly recordTimeUs: number;
+  readonly modifyTimeUs: number;
+  readonly size: number;
+  readonly content: Content | undefined;
+}
+
+/** Which conflict records to list. */
+export interface ConflictsQuery {
+  readonly uid: Uint8Array;
+  /** Only of this item; "" for all. */
+  readonly id: string;
+  /** Records with a lower number. */
+  readonly before: number;
+  readonly limit: number;
+}
+
+/** The answer to a request id. */
+export interface RememberedRequest {
+  /** Digest of the request that it answered. */
+  readonly digest: Uint8Array;
+  readonly answer: Uint8Array;
+}

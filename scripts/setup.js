@@ -26,7 +26,7 @@ const buildStamp = join(root, "dist", ".tercet-build");
 const lock = join(root, ".tercet-setup.lock");
 
 /** What tsconfig.json compiles. */
-const sourceFolders = ["gen", "core", "sqlite", "server", "client", "scripts"];
+const sourceFolders = ["gen", "core", "server", "client", "scripts"];
 
 /** Files that dist/ needs beside the compiled ones. */
 const assets = ["gen/descriptor.binpb"];

@@ -1,0 +1,277 @@
+import type { Content } from "../../core/content.js";
+import type { RangeTotal } from "../../core/range-sum.js";
+import type { ErrorReason } from "../../gen/tercet/v1/error.js";
+import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
+
+/**
+ * What a replica keeps, as a contract: the application's items, what is pending, and what the exchange has to remember.
+ * SQLite and memory keep it. test/replica/contract.ts is run over both.
+ *
+ * An item has up to three faces:
+ *   - *mine*: what the application sees (an item, or nothing);
+ *   - *base*: what the replica last agreed on with the server (a fingerprint and a revision, or nothing). Of a clean item
+ *     base and mine are the same;
+ *   - *pending*: a mark that mine was changed since, with a sequence number of its own that grows with every local write.
+ *
+ * Obligations:
+ *   - A method is one transaction, durable when it returns. A local write and its pending mark are in one.
+ *   - `total` is the count and sum over the *bases* (R6), kept with every change, never computed by a scan. A local write
+ *     does not touch it.
+ *   - What `takeOutgoing` returns is remembered as sent before it returns (R5): a version that was sent and then
+ *     overwritten locally stays in the item's sendings until the base moves.
+ *   - The base's content is kept while a change is pending, where it is known.
+ *   - Ids are ordered by their UTF-8 bytes.
+ */
+export interface ReplicaStore {
+  // ---- for the application
+  /** The item, or undefined. */
+  get(id: string): LocalItem | undefined;
+  /** Items in the order of their ids. */
+  list(query: LocalListQuery): readonly LocalItem[];
+  /** Makes the changes, all or none, and marks them pending. Input is validated; each id at most once. */
+  write(changes: readonly LocalWrite[], nowUs: number): void;
+  /** Pending changes by sequence number after `after`, at most `limit`, without contents. */
+  listPending(after: number, limit: number): readonly PendingChange[];
+  /** Conflict records, latest first, without contents: those with a number below `before`. */
+  listConflicts(before: number, limit: number): readonly LocalConflict[];
+  /** One conflict record with its content. */
+  getConflict(number: number): LocalConflict | undefined;
+  /** Removes a record; with `restore`, writes its version back as a local change in the same transaction. */
+  settleConflict(number: number, restore: boolean, nowUs: number): boolean;
+  /** Binds the replica to a collection by name, once; answers the state. */
+  state(): ReplicaState;
+
+  // ---- for the exchange
+  /** What is known of these ids, one for each, in order. */
+  lookup(ids: readonly string[]): readonly LocalState[];
+  /** Pending changes to send, remembered as sent in the same transaction. */
+  takeOutgoing(query: OutgoingQuery): OutgoingBatch;
+  /** Writes what an exchange decided. Every action is conditional on the sequence number that was judged (R8). */
+  apply(batch: ApplyBatch): ApplyResult;
+  /** Recomputes `total` by a scan: undefined where it is right, else what it should be. For `verify` and tests. */
+  audit(): RangeTotal | undefined;
+  close(): void;
+}
+
+/** What a replica file says of itself. */
+export interface ReplicaState {
+  /** Name of the collection. */
+  readonly collection: string;
+  /** Random id of the replica file, 16 bytes; for logs only. */
+  readonly replicaId: Uint8Array;
+  /** Uid of the collection; empty before the first exchange. */
+  readonly collectionUid: Uint8Array;
+  /** Token and revision of the last checkpoint; empty and 0 before the first. */
+  readonly token: Uint8Array;
+  readonly revision: number;
+  /** The server's epochs as last heard. */
+  readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
+  /** Limits as last heard from the server, encoded; empty before the first exchange. */
+  readonly limits: Uint8Array;
+  /** Count and sum over bases. */
+  readonly total: RangeTotal;
+  /** Items that the application sees. */
+  readonly items: number;
+  /** Pending changes, their greatest sequence number (0 for none ever), and how many are marked rejected. */
+  readonly pending: number;
+  readonly lastSequence: number;
+  readonly rejected: number;
+  /** Conflict records. */
+  readonly conflicts: number;
+}
+
+/** An item as the application sees it. */
+export interface LocalItem {
+  readonly id: string;
+  readonly content: Content;
+  readonly fingerprint: Uint8Array;
+  readonly modifyTimeUs: number;
+  /** Has a pending change. */
+  readonly pending: boolean;
+}
+
+/** Which items to list. */
+export interface LocalListQuery {
+  /** Ids that begin with this; "" for all. */
+  readonly prefix: string;
+  /** Ids after this one; "" for all. */
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** A change of the application. */
+export interface LocalWrite {
+  readonly id: string;
+  /** The new content with its fingerprint; undefined deletes the item. */
+  readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
+}
+
+/** A pending change, for people. */
+export interface PendingChange {
+  readonly id: string;
+  readonly sequence: number;
+  readonly kind: "upserted" | "deleted";
+  readonly size: number;
+  readonly modifyTimeUs: number;
+  /** Why the server rejected it, if it did. */
+  readonly rejected: { readonly reason: ErrorReason; readonly message: string } | undefined;
+}
+
+/** A version of this side that gave way. */
+export interface LocalConflict {
+  readonly number: number;
+  readonly id: string;
+  /** Undefined where what gave way was a deletion. */
+  readonly fingerprint: Uint8Array | undefined;
+  /** Undefined where what prevailed is a deletion. */
+  readonly prevailed: Uint8Array | undefined;
+  readonly standard: ChangeStandard;
+  readonly recordTimeUs: number;
+  readonly modifyTimeUs: number;
+  readonly size: number;
+  readonly content: Content | undefined;
+}
+
+/** What the replica last agreed on. */
+export interface BaseState {
+  /** Undefined: that there is no such item. */
+  readonly fingerprint: Uint8Array | undefined;
+  readonly revision: number;
+}
+
+/** All that a comparison needs of an item. */
+export interface LocalState {
+  readonly id: string;
+  /** Sequence number of the pending change; 0 for a clean or unknown item. What a conditional action names. */
+  readonly sequence: number;
+  /** The pending change; undefined for a clean or unknown item. */
+  readonly pending:
+    | {
+        /** Fingerprint of mine; undefined for a deletion. */
+        readonly fingerprint: Uint8Array | undefined;
+        readonly modifyTimeUs: number;
+      }
+    | undefined;
+  /** Undefined: nothing is known. */
+  readonly base: BaseState | undefined;
+  /** Versions that were sent and have no verdict (fingerprints; undefined for a deletion), the present one included. */
+  readonly sendings: readonly (Uint8Array | undefined)[];
+}
+
+/** Which pending changes to take. */
+export interface OutgoingQuery {
+  /** By sequence number, after this one and up to `through`; or these ids (which must be pending, else left out). */
+  readonly select: { readonly after: number; readonly through: number } | { readonly ids: readonly string[] };
+  /** Ends the batch once ids, contents and 64 bytes an item come to this; at least one is taken. */
+  readonly maxBytes: number;
+  readonly maxChanges: number;
+  /**
+   * Take only changes without unsettled sendings, and only if all of them are within `maxBytes` and `maxChanges`: else
+   * take none and answer `more`. The others are left out without `more`; `skipped` tells.
+   */
+  readonly eager: boolean;
+}
+
+/** A change to send. */
+export interface OutgoingChange {
+  readonly id: string;
+  readonly sequence: number;
+  /** Undefined for a deletion. */
+  readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array; readonly size: number } | undefined;
+  readonly modifyTimeUs: number;
+  readonly base: BaseState | undefined;
+  /** Set where it was rebased over a change of the server: by which standard it prevails. */
+  readonly overrides: ChangeStandard | undefined;
+  /** Had unsettled sendings before this one. */
+  readonly resent: boolean;
+}
+
+/** Changes to send. */
+export interface OutgoingBatch {
+  readonly changes: readonly OutgoingChange[];
+  /** There are more by the same query, after the last one taken. */
+  readonly more: boolean;
+  /** Eager: changes were left out because they have unsettled sendings. */
+  readonly skipped: boolean;
+}
+
+/** What to do with one item. All but `settle` and `reject` are made only if the pending sequence number is `sequence`. */
+export type Action =
+  /**
+   * Mine and base become the server's state; pending mark and sendings go. With `conflict`, mine is kept in a conflict
+   * record first, if it was pending.
+   */
+  | {
+      readonly kind: "take";
+      readonly id: string;
+      readonly sequence: number;
+      /** Undefined: the item was deleted. */
+      readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
+      readonly revision: number;
+      readonly modifyTimeUs: number;
+      readonly conflict: ChangeStandard | undefined;
+    }
+  /**
+   * Only the base moves: mine is clean and stays as it is (a new revision of the same content), or is pending and stays
+   * pending on the new base, its sendings settled.
+   */
+  | {
+      readonly kind: "rebase";
+      readonly id: string;
+      readonly sequence: number;
+      readonly base: BaseState;
+      /** Content of the base, where known: for merges. */
+      readonly content: Content | undefined;
+      readonly overrides: ChangeStandard | undefined;
+    }
+  /** Mine is what the server has: base becomes mine, pending mark and sendings go. */
+  | { readonly kind: "agree"; readonly id: string; readonly sequence: number; readonly revision: number }
+  /**
+   * Verdict on a sending: the server made it, with this revision. If it still is what is pending, it is clean now; if
+   * mine was changed since, the base moves to what was sent and mine stays pending; if it is not pending any more, or the
+   * base is of this revision or a later one, nothing happens.
+   */
+  | {
+      readonly kind: "settle";
+      readonly id: string;
+      /** Sequence number of what was sent. */
+      readonly sequence: number;
+      /** Fingerprint of what was sent; undefined for a deletion. */
+      readonly fingerprint: Uint8Array | undefined;
+      readonly revision: number;
+    }
+  /** Verdict on a sending: not acceptable. Marks the pending change, if it still is the one that was sent. */
+  | {
+      readonly kind: "reject";
+      readonly id: string;
+      readonly sequence: number;
+      readonly reason: ErrorReason;
+      readonly message: string;
+    };
+
+/** What an exchange decided, in one transaction. */
+export interface ApplyBatch {
+  readonly actions: readonly Action[];
+  readonly nowUs: number;
+  /**
+   * Stored only if every action could be made: else it comes again with what is left. `collectionUid` binds the replica,
+   * and is refused (throws) where it is bound to another.
+   */
+  readonly checkpoint?: { readonly token: Uint8Array; readonly revision: number };
+  /** Kept from the server's first message. */
+  readonly opened?: {
+    readonly collectionUid: Uint8Array;
+    readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
+    readonly limits: Uint8Array;
+  };
+}
+
+/** What came of it. */
+export interface ApplyResult {
+  /** Ids whose sequence number was another: nothing was done with them, and the checkpoint was not stored. */
+  readonly stale: readonly string[];
+  /** Count and sum over bases now. */
+  readonly total: RangeTotal;
+  /** Numbers of the conflict records made, in the order of the actions that made them. */
+  readonly conflicts: readonly number[];
+}

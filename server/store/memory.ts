@@ -1,0 +1,166 @@
+import { compareIds } from "../../core/id.js";
+import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import { type MemoryCollection, type MemoryData, withContent, writeBatches } from "./memory-write.js";
+import { changeBytes, createCommitPage } from "./page.js";
+import type {
+  ChangesQuery,
+  ChangesRead,
+  CollectionCreation,
+  CollectionState,
+  ConflictsQuery,
+  ItemsQuery,
+  ItemsRead,
+  ListQuery,
+  Store,
+  StoredChange,
+  StoredConflict,
+} from "./store.js";
+
+/** A store in memory: synchronous, and durable as long as the process lives. For tests and simulation. */
+export interface MemoryStore extends Store {
+  /** A copy of everything as it is now, opened in another epoch: a backup that was restored, or a restart. */
+  clone(epoch: Uint8Array): MemoryStore;
+}
+
+/** An empty store. `epoch`: 8 random bytes. */
+export function createMemoryStore(options: { readonly epoch: Uint8Array }): MemoryStore {
+  return storeOf({ collections: new Map(), deleted: new Set(), requests: new Map() }, options.epoch);
+}
+
+function storeOf(data: MemoryData, epoch: Uint8Array): MemoryStore {
+  const find = (uid: Uint8Array): MemoryCollection | undefined => {
+    for (const collection of data.collections.values()) {
+      if (Buffer.compare(collection.state.uid, uid) === 0) return collection;
+    }
+    return undefined;
+  };
+  const read = <T>(uid: Uint8Array, reader: (collection: MemoryCollection) => T): T | undefined => {
+    const collection = find(uid);
+    return collection === undefined ? undefined : reader(collection);
+  };
+  return {
+    getCollection: (name) => data.collections.get(name)?.state,
+    listCollections(after, limit) {
+      const names = [...data.collections.keys()].filter((name) => compareIds(name, after) > 0).sort(compareIds);
+      return names.slice(0, limit).map((name) => (data.collections.get(name) as MemoryCollection).state);
+    },
+    createCollection(creation) {
+      const existing = data.collections.get(creation.name);
+      if (existing !== undefined) return { created: false, state: existing.state };
+      const collection = newCollection(creation, epoch);
+      data.collections.set(creation.name, collection);
+      return { created: true, state: collection.state };
+    },
+    deleteCollection(uid) {
+      const collection = find(uid);
+      if (collection === undefined) return false;
+      data.deleted.add(hex(uid));
+      return data.collections.delete(collection.state.name);
+    },
+    wasDeleted: (uid) => data.deleted.has(hex(uid)),
+    readChanges: (query) => read(query.uid, (collection) => readChanges(collection, query)),
+    readItems: (query) => read(query.uid, (collection) => readItems(collection, query)),
+    listItems: (query) => read(query.uid, (collection) => listItems(collection, query)),
+    write: (batches) => writeBatches(data, batches, epoch, find),
+    listConflicts: (query) => read(query.uid, (collection) => listConflicts(collection, query)) ?? [],
+    getConflict: (uid, number) => find(uid)?.conflicts.find((conflict) => conflict.number === number),
+    getRequest(requestId) {
+      const request = data.requests.get(requestId);
+      return request === undefined ? undefined : { digest: request.digest, answer: request.answer };
+    },
+    close() {},
+    clone: (otherEpoch) => storeOf(copyOf(data), otherEpoch),
+  };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+function newCollection(creation: CollectionCreation, epoch: Uint8Array): MemoryCollection {
+  const state: CollectionState = {
+    name: creation.name,
+    uid: creation.uid,
+    standard: creation.standard,
+    revision: 0,
+    total: totalOf(createRangeSum()),
+    createTimeUs: creation.nowUs,
+    compactedRevision: 0,
+    conflicts: 0,
+    lineage: [{ id: epoch, firstRevision: 1 }],
+  };
+  return { state, items: new Map(), feed: [], sortedIds: undefined, conflicts: [], lastConflict: 0 };
+}
+
+function copyOf(data: MemoryData): MemoryData {
+  const collections = new Map<string, MemoryCollection>();
+  for (const [name, collection] of data.collections) collections.set(name, copyOfCollection(collection));
+  return { collections, deleted: new Set(data.deleted), requests: new Map(data.requests) };
+}
+
+function copyOfCollection(collection: MemoryCollection): MemoryCollection {
+  const { items, feed, conflicts } = collection;
+  return { ...collection, items: new Map(items), feed: [...feed], conflicts: [...conflicts] };
+}
+
+function readChanges(collection: MemoryCollection, query: ChangesQuery): ChangesRead {
+  const { revision, total, lineage } = collection.state;
+  const state = { revision, total, lineage };
+  const page = createCommitPage(query);
+  for (let at = firstAfter(collection.feed, query.after); at < collection.feed.length; at++) {
+    const change = collection.feed[at] as StoredChange;
+    if (collection.items.get(change.id) !== change) continue;
+    if (change.fingerprint === undefined && change.revision <= query.tombstonesAfter) continue;
+    if (page.add(withContent(change, query.inlineBytes))) continue;
+    return { changes: page.changes, through: page.changes.at(-1)?.revision ?? revision, end: false, ...state };
+  }
+  return { changes: page.changes, through: revision, end: true, ...state };
+}
+
+/** Index of the first entry with a revision after this one. */
+function firstAfter(feed: readonly StoredChange[], revision: number): number {
+  let low = 0;
+  let high = feed.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((feed[middle] as StoredChange).revision > revision) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function readItems(collection: MemoryCollection, query: ItemsQuery): ItemsRead {
+  const items: (StoredChange | undefined)[] = [];
+  let bytes = 0;
+  for (const id of query.ids) {
+    const item = collection.items.get(id);
+    bytes += item?.size ?? 0;
+    if (bytes > query.maxBytes && items.length > 0) break;
+    items.push(item);
+  }
+  return { items, revision: collection.state.revision };
+}
+
+function listItems(collection: MemoryCollection, query: ListQuery): readonly StoredChange[] {
+  collection.sortedIds ??= [...collection.items.keys()].sort(compareIds);
+  const found: StoredChange[] = [];
+  let bytes = 0;
+  for (const id of collection.sortedIds) {
+    if (found.length >= query.limit || (bytes >= query.maxBytes && found.length > 0)) break;
+    if (!id.startsWith(query.prefix) || compareIds(id, query.after) <= 0) continue;
+    const change = collection.items.get(id);
+    if (change?.fingerprint === undefined) continue;
+    const item = withContent(change, query.inlineBytes);
+    found.push(item);
+    bytes += changeBytes(item);
+  }
+  return found;
+}
+
+function listConflicts(collection: MemoryCollection, query: ConflictsQuery): readonly StoredConflict[] {
+  return collection.conflicts
+    .filter((conflict) => conflict.number < query.before && (query.id === "" || conflict.id === query.id))
+    .reverse()
+    .slice(0, query.limit)
+    .map((conflict) => ({ ...conflict, content: undefined }));
+}

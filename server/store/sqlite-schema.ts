@@ -1,0 +1,161 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Database, openDatabase, toStorageError } from "../../core/sqlite.js";
+import { StorageError } from "../../core/storage-error.js";
+
+/** "Terc": marks a SQLite file as a server's data. */
+const APPLICATION_ID = 0x54657263;
+
+/** Contents above this many bytes live in `contents`: a row of `items` above about 1,000 bytes would take pages of its own. */
+export const ROW_CONTENT_BYTES = 768;
+
+const PAGE_CACHE_KIB = 64 * 1024;
+/** 4 KiB each: a checkpoint comes after about 64 MiB of log, so that scattered pages are written back once, not often. */
+const CHECKPOINT_PAGES = 16_384;
+const JOURNAL_SIZE_LIMIT = 128 * 1024 * 1024;
+
+/**
+ * Each brings the schema from its index to the next version. Never change one that was released: append.
+ *
+ * `items` is the change feed: clustered by revision, so that pages are read and written in one place. `items_by_id` has all
+ * that compare-and-set and reconciliation need. Content comes last, so that what is before it is read without it.
+ */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE collections (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    uid BLOB NOT NULL UNIQUE,
+    standard INTEGER NOT NULL,
+    create_time_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0,
+    count INTEGER NOT NULL DEFAULT 0,
+    sum BLOB NOT NULL,
+    compacted_revision INTEGER NOT NULL DEFAULT 0,
+    conflicts INTEGER NOT NULL DEFAULT 0,
+    last_conflict INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  CREATE TABLE deleted_collections (
+    uid BLOB PRIMARY KEY,
+    key INTEGER NOT NULL,
+    purged INTEGER NOT NULL DEFAULT 0
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX deleted_collections_to_purge ON deleted_collections (key) WHERE purged = 0;
+  CREATE TABLE epochs (
+    collection INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    first_revision INTEGER NOT NULL,
+    PRIMARY KEY (collection, ordinal)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE items (
+    collection INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    fingerprint BLOB,
+    size INTEGER NOT NULL,
+    modify_time_us INTEGER NOT NULL,
+    group_revision INTEGER NOT NULL,
+    content_key INTEGER,
+    content ANY,
+    PRIMARY KEY (collection, revision, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX items_by_id ON items (collection, id, fingerprint);
+  CREATE TABLE contents (
+    key INTEGER PRIMARY KEY,
+    content ANY NOT NULL
+  ) STRICT;
+  CREATE TABLE conflicts (
+    collection INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    fingerprint BLOB,
+    prevailed BLOB,
+    standard INTEGER NOT NULL,
+    record_time_us INTEGER NOT NULL,
+    modify_time_us INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    content_key INTEGER,
+    content ANY,
+    PRIMARY KEY (collection, number)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX conflicts_by_id ON conflicts (collection, id);
+  CREATE TABLE requests (
+    ordinal INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    time_us INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    answer BLOB NOT NULL
+  ) STRICT;`,
+];
+
+/** How a data file is opened. */
+export interface DataFileOptions {
+  readonly directory: string;
+  /** Largest size of tercet.db in pages of 4 KiB; no limit where it is left out. Beyond it: StorageError `full`. */
+  readonly maxPages?: number;
+}
+
+/** Path of the data file of a directory. */
+export function dataFilePath(directory: string): string {
+  return join(directory, "tercet.db");
+}
+
+/** Creates a data directory with its parents where it is missing. */
+export function createDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StorageError("failed", `cannot create the data directory ${directory}: ${reason}`, { cause });
+  }
+}
+
+/** Opens tercet.db, created or migrated where needed. Refuses a file of others or of a later version (`foreign`). */
+export function openDataFile(options: DataFileOptions): Database {
+  const path = dataFilePath(options.directory);
+  const database = openDatabase(path);
+  try {
+    const version = checkOwner(database, path);
+    database.pragma("journal_mode = WAL");
+    database.pragma("synchronous = FULL");
+    database.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
+    database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+    database.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`);
+    migrate(database, version);
+    if (options.maxPages !== undefined) database.pragma(`max_page_count = ${options.maxPages}`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw toStorageError(error, path);
+  }
+}
+
+/** Schema version of the file, 0 for an empty one. Looks before anything is written. */
+function checkOwner(database: Database, path: string): number {
+  const owner = readNumber(database, "application_id");
+  const version = readNumber(database, "user_version");
+  const tables = database.prepare<[], number>("SELECT count(*) FROM sqlite_schema").pluck().get();
+  if (owner === 0 && version === 0 && tables === 0) return 0;
+  if (owner !== APPLICATION_ID) {
+    throw new StorageError("foreign", `${path} is a SQLite file of another application, not a Tercet server's`);
+  }
+  if (version > MIGRATIONS.length) {
+    const known = `this server knows versions up to ${MIGRATIONS.length}`;
+    throw new StorageError("foreign", `${path} has schema version ${version}; ${known}. Use a later server`);
+  }
+  return version;
+}
+
+function migrate(database: Database, version: number): void {
+  if (version === MIGRATIONS.length) return;
+  const run = database.transaction(() => {
+    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+    database.pragma(`application_id = ${APPLICATION_ID}`);
+    database.pragma(`user_version = ${MIGRATIONS.length}`);
+  });
+  run.immediate();
+}
+
+function readNumber(database: Database, pragma: string): number {
+  return Number(database.pragma(pragma, { simple: true }));
+}

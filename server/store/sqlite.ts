@@ -1,0 +1,123 @@
+import { toStorageError } from "../../core/sqlite.js";
+import { prepareCollections } from "./sqlite-collections.js";
+import { prepareConflicts } from "./sqlite-conflicts.js";
+import { lockDirectory } from "./sqlite-lock.js";
+import { preparePurge } from "./sqlite-purge.js";
+import { prepareReads } from "./sqlite-read.js";
+import { prepareRequests } from "./sqlite-requests.js";
+import { createDirectory, type DataFileOptions, dataFilePath, openDataFile } from "./sqlite-schema.js";
+import { prepareWrite } from "./sqlite-write.js";
+import type { CollectionCreation, Store, WriteBatch } from "./store.js";
+
+/** How a SQLite store is opened. */
+export interface SqliteStoreOptions extends DataFileOptions {
+  /** Where tercet.db lives; created where it is missing. One store at a time has it. */
+  readonly directory: string;
+  /** Id of the epoch that begins now: 8 random bytes, never used before. */
+  readonly epoch: Uint8Array;
+}
+
+/** A store whose methods answer at once, without promises. */
+export type SqliteStore = {
+  readonly [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>>;
+};
+
+/**
+ * Opens the store of a data directory. Synchronous: every method has finished, and a write is on disk, when it returns.
+ *
+ * @throws StorageError `busy` where another server has the directory, `foreign` where tercet.db is not a file of ours or
+ * of a later version, `failed` where it cannot be opened.
+ */
+export function openSqliteStore(options: SqliteStoreOptions): SqliteStore {
+  createDirectory(options.directory);
+  const lock = lockDirectory(options.directory);
+  try {
+    return storeOn(options, lock.release);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore {
+  const database = openDataFile(options);
+  const path = dataFilePath(options.directory);
+  const collections = prepareCollections(database, options.epoch);
+  const reads = prepareReads(database, collections);
+  const conflicts = prepareConflicts(database);
+  const requests = prepareRequests(database);
+  const writeBatch = prepareWrite(database, collections);
+  const purge = scheduleSlices(database.transaction(preparePurge(database)).immediate);
+
+  const writeAll = database.transaction((batches: readonly WriteBatch[]) =>
+    batches.map((batch) => {
+      const written = writeBatch(batch);
+      if (written !== undefined) requests.remember(batch, written);
+      return written;
+    }),
+  );
+  const create = database.transaction((creation: CollectionCreation) => collections.create(creation));
+  const remove = database.transaction((uid: Uint8Array) => collections.delete(uid));
+
+  /** Nothing of SQLite's own errors leaves the store. */
+  function run<T>(method: () => T): T {
+    try {
+      return method();
+    } catch (error) {
+      throw toStorageError(error, path);
+    }
+  }
+
+  purge.start();
+  return {
+    getCollection: (name) => run(() => collections.byName(name)),
+    listCollections: (after, limit) => run(() => collections.list(after, limit)),
+    createCollection: (creation) => run(() => create.immediate(creation)),
+    deleteCollection(uid) {
+      const deleted = run(() => remove.immediate(uid));
+      if (deleted) purge.start();
+      return deleted;
+    },
+    wasDeleted: (uid) => run(() => collections.wasDeleted(uid)),
+    readChanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.changes(row, query))),
+    readItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.items(row, query))),
+    listItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.list(row, query))),
+    write: (batches) => run(() => writeAll.immediate(batches)),
+    listConflicts: (query) =>
+      run(() => ifThere(collections.byUid(query.uid), (row) => conflicts.list(row.key, query)) ?? []),
+    getConflict: (uid, number) => run(() => ifThere(collections.byUid(uid), (row) => conflicts.get(row.key, number))),
+    getRequest: (requestId) => run(() => requests.get(requestId)),
+    close() {
+      purge.stop();
+      run(() => database.close());
+      release();
+    },
+  };
+}
+
+function ifThere<T, R>(value: T | undefined, use: (value: T) => R): R | undefined {
+  return value === undefined ? undefined : use(value);
+}
+
+/** Runs slices of work between other turns of the event loop until there is no more. */
+function scheduleSlices(slice: () => boolean): { start(): void; stop(): void } {
+  let next: NodeJS.Immediate | undefined;
+  function step(): void {
+    next = undefined;
+    try {
+      if (slice()) start();
+    } catch {
+      // A full disk, say. What is left is invisible, and taken up with the next deletion or the next start.
+    }
+  }
+  function start(): void {
+    next ??= setImmediate(step);
+  }
+  return {
+    start,
+    stop() {
+      if (next !== undefined) clearImmediate(next);
+      next = undefined;
+    },
+  };
+}

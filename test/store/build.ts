@@ -1,0 +1,50 @@
+import type { Content } from "../../core/content.js";
+import { contentSize } from "../../core/content.js";
+import { fingerprintOf } from "../../core/fingerprint.js";
+import type { Store, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
+
+/** Bytes that are the same in every run. */
+export function bytesOf(length: number, seed: number): Buffer {
+  return Buffer.alloc(length, Buffer.from([seed, seed >> 8, length]));
+}
+
+export const EPOCH = bytesOf(8, 1);
+export const UID = bytesOf(16, 7);
+export const NOW = 1_700_000_000_000_000;
+
+const DEFAULTS = {
+  modifyTimeUs: NOW,
+  expected: "any",
+  seen: undefined,
+  fence: false,
+  overrides: undefined,
+  group: 0,
+} as const satisfies Partial<Write>;
+
+/** An unconditional upsert, unless said otherwise. */
+export function put(id: string, content: Content, more: Partial<Write> = {}): Write {
+  const upsert = { content, fingerprint: fingerprintOf(id, content), size: contentSize(content) };
+  return { ...DEFAULTS, id, upsert, ...more };
+}
+
+/** An unconditional deletion, unless said otherwise. */
+export function remove(id: string, more: Partial<Write> = {}): Write {
+  return { ...DEFAULTS, id, upsert: undefined, ...more };
+}
+
+/** A batch for the collection that `createCollection` makes. */
+export function batchOf(writes: readonly Write[], more: Partial<WriteBatch> = {}): WriteBatch {
+  return { uid: UID, writes, nowUs: NOW, ...more };
+}
+
+/** Creates the collection `c` with UID. */
+export async function createCollection(store: Store, name = "c", uid = UID): Promise<void> {
+  await store.createCollection({ name, uid, standard: 0, nowUs: NOW });
+}
+
+/** Writes one batch and answers its outcomes. */
+export async function writeOne(store: Store, ...writes: Write[]): Promise<readonly WriteOutcome[]> {
+  const [written] = await store.write([batchOf(writes)]);
+  if (written === undefined) throw new Error("the collection is not there");
+  return written.outcomes;
+}

@@ -1,0 +1,26 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSqliteStore } from "../../server/store/sqlite.js";
+import { bytesOf, EPOCH } from "./build.js";
+import { describeStore } from "./contract.js";
+
+describeStore("SQLite", () => {
+  const directory = mkdtempSync(join(tmpdir(), "tercet-store-"));
+  let store = openSqliteStore({ directory, epoch: EPOCH });
+  let epochs = 1;
+  return Promise.resolve({
+    store,
+    reopen() {
+      store.close();
+      epochs += 1;
+      store = openSqliteStore({ directory, epoch: bytesOf(8, epochs) });
+      return Promise.resolve(store);
+    },
+    cleanup() {
+      store.close();
+      rmSync(directory, { recursive: true });
+      return Promise.resolve();
+    },
+  });
+});

@@ -1,13 +1,14 @@
 import { createHash, hash } from "node:crypto";
-import { Fingerprint, FingerprintAlgorithm } from "../gen/tercet/v1/item.js";
+import { type Fingerprint, FingerprintAlgorithm } from "../gen/tercet/v1/item.js";
 import { asBuffer, type Content } from "./content.js";
 import { ErrorReason, type Fault, fieldFault } from "./fault.js";
 
 /** Bytes of a fingerprint. */
 export const FINGERPRINT_BYTES = 32;
 
-/** Contents above this are hashed in pieces, not copied next to their id. */
+/** Contents above this are hashed in pieces, not copied next to their id; so are ids that are too long to be any. */
 const ONE_SHOT_BYTES = 16 * 1024;
+const ONE_SHOT_ID = 1024;
 const scratch = Buffer.allocUnsafeSlow(ONE_SHOT_BYTES + 4096);
 
 /**
@@ -19,7 +20,8 @@ export function fingerprintOf(id: string, content: Content): Buffer {
   if (typeof content === "string") {
     return Buffer.from(hash("sha256", `${id}\0${content}`, "binary"), "latin1");
   }
-  if (content.length > ONE_SHOT_BYTES) return createHash("sha256").update(id).update("\0").update(content).digest();
+  if (content.length > ONE_SHOT_BYTES || id.length > ONE_SHOT_ID)
+    return createHash("sha256").update(id).update("\0").update(content).digest();
   const at = scratch.write(id, 0, "utf8");
   scratch[at] = 0;
   scratch.set(content, at + 1);

@@ -1,8 +1,8 @@
 import { type ChangeInfo, ChangeKind } from "../gen/tercet/v1/item.js";
 import type { ChangePage } from "../gen/tercet/v1/sync.js";
 import { type Content, fromContentField, toContentField } from "./content.js";
-import { fingerprintOf, toFingerprint } from "./fingerprint.js";
-import { createRangeSum, sameTotal, totalOf, toRangeFingerprint } from "./range-sum.js";
+import { checkFingerprint, fingerprintOf, toFingerprint } from "./fingerprint.js";
+import { createRangeSum, sameTotal, toRangeFingerprint, totalOf } from "./range-sum.js";
 
 /** A change as both sides think of it, without the fields that a page leaves out. */
 export interface Change {
@@ -78,6 +78,8 @@ export function fromPageChanges(page: Pick<ChangePage, "changes" | "fingerprint"
       changes.push({ ...change, fingerprint: undefined, size: 0, content: undefined });
     } else if (info.kind !== ChangeKind.CHANGE_KIND_UPSERTED) {
       unknown.push({ id: info.id, problem: `change of unknown kind ${info.kind}` });
+    } else if (info.fingerprint !== undefined && checkFingerprint(info.fingerprint, "fingerprint") !== undefined) {
+      unknown.push({ id: info.id, problem: `fingerprint of unknown algorithm ${info.fingerprint.algorithm}` });
     } else if (info.fingerprint !== undefined) {
       changes.push({ ...change, fingerprint: info.fingerprint.value, size: info.size });
     } else if (content === undefined) {

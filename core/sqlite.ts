@@ -21,7 +21,9 @@ function loadDriver(): typeof BetterSqlite3 {
   try {
     return require(name) as typeof BetterSqlite3;
   } catch (cause) {
-    throw new StorageError("failed", `SQLite's driver (${name}) is not installed for Node ${process.version}`, { cause });
+    throw new StorageError("failed", `SQLite's driver (${name}) is not installed for Node ${process.version}`, {
+      cause,
+    });
   }
 }
 

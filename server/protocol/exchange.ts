@@ -15,12 +15,19 @@ import type {
   Open,
   PushBatch,
 } from "../../gen/tercet/v1/sync.js";
-import type { BatchWritten, ChangesRead, CollectionState, EpochState, ItemsRead, StoredChange } from "../store/store.js";
+import type {
+  BatchWritten,
+  ChangesRead,
+  CollectionState,
+  EpochState,
+  ItemsRead,
+  StoredChange,
+} from "../store/store.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
 import { createOwnRevisions } from "./own-revisions.js";
 import { checkToken, encodeToken, tokenAt } from "./token.js";
-import { mergeResults, type PushResult, toVerdicts } from "./verdict.js";
-import { validatePushes } from "./validate-push.js";
+import { type ValidatedPush, validatePushes } from "./validate-push.js";
+import { cutVerdicts, mergeResults, type PushResult, toVerdicts } from "./verdict.js";
 
 /** What the server's side of an exchange is given. */
 export interface ServerExchangeConfig {
@@ -43,6 +50,8 @@ const MAX_QUEUED = 4096;
 const WINDOW_GRACE_BYTES = 4 * 1024 * 1024;
 const WINDOW_GRACE_ITEMS = 65_536;
 const MAX_PAGE_CHANGES = 8192;
+/** Most items of one message of contents: with ids as long as can be it stays far under 4 MiB. */
+const MAX_READ_ITEMS = 2048;
 
 /**
  * The server's side of one exchange: sends change info, receives content, sends content.
@@ -68,13 +77,14 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   let name = "";
   let lineage: readonly EpochState[] = [];
   let limits = config.limits;
-  let seenAtOpen = 0;
+  /** What pushes have seen that do not say: what the token spoke of; undefined without one. */
+  let seenAtOpen: number | undefined;
   let pullHead = 0;
   /** The feed has been sent up to this revision, but for own pushes. */
   let cursor = 0;
   let endSent = false;
-  /** A Done whose proof is due. */
-  let proofDue = false;
+  /** Dones whose proofs are due. */
+  let proofsDue = 0;
 
   let ordinal = 0;
   let queuedBytes = 0;
@@ -126,7 +136,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       phase = "open";
       cursor = check.revision;
       pullHead = check.pullHead;
-      seenAtOpen = Math.max(check.revision, check.pullHead);
+      seenAtOpen = message.token.length > 0 ? Math.max(check.revision, check.pullHead) : undefined;
     } else phase = "refused";
     const known = check.kind === "served" && message.token.length > 0 ? cursor : 0;
     send({
@@ -154,10 +164,14 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     const first = ordinal;
     ordinal += batch.pushes.length;
     if (phase === "refused") {
-      return verdicts(batch, batch.pushes.map(() => ({ kind: "compare-first" })), first);
+      return verdicts(
+        batch,
+        batch.pushes.map(() => ({ kind: "compare-first" })),
+        first,
+      );
     }
     const rules = { itemBytes: limits.itemBytes, seen: batch.revisionSeen ?? seenAtOpen, nowUs, skewUs: config.skewUs };
-    const validated = validatePushes(batch.pushes, batch.fingerprint, rules);
+    const validated = validatePushes(batch.pushes, batch.fingerprint, rules).map(compareFirst);
     const writes = validated.flatMap((each) => ("write" in each ? [each.write] : []));
     if (writes.length === 0) return verdicts(batch, mergeResults(validated, []), first);
     ask({ kind: "write", batch: { uid, writes, nowUs } }, (result) => {
@@ -189,12 +203,16 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     first: number,
     checkpoint: Checkpoint | undefined,
   ): void {
-    const ids = results.flatMap((result) => (result.kind === "conflict" && passed(result.current) ? [result.current.id] : []));
+    const ids = results.flatMap((result) =>
+      result.kind === "conflict" && passed(result.current) ? [result.current.id] : [],
+    );
     if (ids.length === 0) return verdicts(batch, results, first, checkpoint);
     ask({ kind: "read-items", query: { uid, ids, maxBytes: limits.messageBytes } }, (result) => {
       if (result.kind !== "read-items") return;
       if (result.read === undefined) return close(deletedFault(name));
-      const latest = new Map(result.read.items.flatMap((item) => (item === undefined ? [] : [[item.id, item] as const])));
+      const latest = new Map(
+        result.read.items.flatMap((item) => (item === undefined ? [] : [[item.id, item] as const])),
+      );
       const complete = results.map((each): PushResult => {
         const current = each.kind === "conflict" ? latest.get(each.current.id) : undefined;
         return current === undefined ? each : { kind: "conflict", current };
@@ -210,23 +228,25 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   function verdicts(batch: PushBatch, results: readonly PushResult[], first: number, checkpoint?: Checkpoint): void {
     queuedBytes -= pushBatchBytes(batch);
     queuedItems -= batch.pushes.length;
-    if (results.length > 0) send({ $case: "verdicts", value: { verdicts: toVerdicts(results, first), checkpoint } });
+    const messages = cutVerdicts(toVerdicts(results, first), limits.messageBytes);
+    messages.forEach((each, index) => {
+      const isLast = index === messages.length - 1;
+      send({ $case: "verdicts", value: { verdicts: each, checkpoint: isLast ? checkpoint : undefined } });
+    });
   }
 
   // ---- sends content
 
   function fetch(wanted: readonly ContentWanted[]): void {
-    ask(
-      { kind: "read-items", query: { uid, ids: wanted.map((each) => each.id), maxBytes: limits.messageBytes } },
-      (result) => {
-        if (result.kind !== "read-items") return;
-        if (result.read === undefined) return close(deletedFault(name));
-        const done = result.read.items.length;
-        queuedItems -= done;
-        sendContents(wanted.slice(0, done), result.read);
-        if (done < wanted.length) fetch(wanted.slice(done));
-      },
-    );
+    const ids = wanted.slice(0, MAX_READ_ITEMS).map((each) => each.id);
+    ask({ kind: "read-items", query: { uid, ids, maxBytes: limits.messageBytes } }, (result) => {
+      if (result.kind !== "read-items") return;
+      if (result.read === undefined) return close(deletedFault(name));
+      const done = result.read.items.length;
+      queuedItems -= done;
+      sendContents(wanted.slice(0, done), result.read);
+      if (done < wanted.length) fetch(wanted.slice(done));
+    });
   }
 
   function sendContents(wanted: readonly ContentWanted[], read: ItemsRead): void {
@@ -267,10 +287,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     cursor = own.advance(read.through);
     const end = cursor >= read.revision;
     if (foreign.length === 0 && !end) return;
-    const proof = end && proofDue ? toRangeFingerprint(read.total) : undefined;
+    const proof = end && proofsDue > 0 ? toRangeFingerprint(read.total) : undefined;
     if (end) {
       endSent = true;
-      proofDue = false;
+      proofsDue = Math.max(proofsDue - 1, 0);
     }
     const page = { ...toPageChanges(foreign), checkpoint: checkpointAt(cursor), end, proof };
     send({ $case: "page", value: page });
@@ -292,7 +312,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
         return handleFetch(message.value.items);
       case "done":
         // A client that did not know yet that its token is refused gets no proof for it.
-        proofDue ||= phase === "open";
+        if (phase === "open") proofsDue += 1;
         return;
       default:
         return close(unsupported(message.$case));
@@ -303,7 +323,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     if (wanted.length === 0) return;
     const ids = new Set<string>();
     for (const [index, want] of wanted.entries()) {
-      const fault = checkId(want.id, `fetch.items[${index}].id`);
+      const fault = checkId(want.id, `fetch.items[${index}].id`) ?? checkOffset(want, `fetch.items[${index}].offset`);
       if (fault !== undefined) return close(fault);
       if (ids.size === ids.add(want.id).size) {
         const reason = ErrorReason.ERROR_REASON_DUPLICATE_ID;
@@ -322,14 +342,15 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       queuedBytes > 2 * limits.windowBytes + WINDOW_GRACE_BYTES ||
       queuedItems > 2 * limits.windowItems + WINDOW_GRACE_ITEMS ||
       inbox.length > MAX_QUEUED;
-    if (tooMuch) close({ reason: ErrorReason.ERROR_REASON_WINDOW_EXCEEDED, message: "too much was sent without an answer" });
+    if (tooMuch)
+      close({ reason: ErrorReason.ERROR_REASON_WINDOW_EXCEEDED, message: "too much was sent without an answer" });
   }
 
   function nextOperation(): ServerOperation | undefined {
     while (following === undefined && closing === undefined && outbox.length === 0) {
       const message = inbox.shift();
       if (message !== undefined) handle(message);
-      else if (phase === "open" && (!endSent || proofDue)) readPage();
+      else if (phase === "open" && (!endSent || proofsDue > 0)) readPage();
       else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
       else return undefined;
     }
@@ -361,8 +382,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   return {
     receive(message, time) {
       nowUs = Math.max(nowUs, time);
-      lastProgressUs = nowUs;
       if (closing !== undefined || message.message === undefined) return;
+      lastProgressUs = nowUs;
       inbox.push(message.message);
       account(message.message);
     },
@@ -390,6 +411,11 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     },
     next,
   };
+}
+
+/** A push that does not say what it has seen, on a stream without a token, has nothing to be held against. */
+function compareFirst(push: ValidatedPush): ValidatedPush | { readonly compareFirst: true } {
+  return "write" in push && push.write.seen === undefined ? { compareFirst: true } : push;
 }
 
 function checkOpen(open: Open): Fault | undefined {
@@ -445,6 +471,11 @@ function toItemContent(item: StoredChange, want: ContentWanted): ItemContent {
     offset,
     content: toContentField(offset > 0 ? contentBytes(content).subarray(offset) : content),
   };
+}
+
+function checkOffset(want: ContentWanted, field: string): Fault | undefined {
+  if (want.offset >= 0) return undefined;
+  return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, "must not be negative");
 }
 
 /** The state of an item that the server knows nothing of: deleted, as of now. */

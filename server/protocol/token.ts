@@ -85,7 +85,8 @@ export function checkToken(bytes: Uint8Array, state: CollectionState): TokenChec
   const at = state.lineage.findIndex((epoch) => asBuffer(epoch.id).equals(token.epoch));
   const end = at < 0 ? -1 : (state.lineage[at + 1]?.firstRevision ?? state.revision + 1) - 1;
   if (token.revision > end) {
-    const what = at < 0 ? "an epoch that this server does not know" : `revision ${token.revision}, its history has ${end}`;
+    const what =
+      at < 0 ? "an epoch that this server does not know" : `revision ${token.revision}, its history has ${end}`;
     return refused(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, `the checkpoint speaks of ${what}`);
   }
   if (Math.max(token.revision, token.pullHead) < state.compactedRevision) {

@@ -27,11 +27,12 @@ export const DEFAULT_SKEW_US = 60_000_000;
 
 /**
  * Checks the pushes of a batch, each by itself (R4: also each content against its fingerprint, or all of those without
- * one against the batch's). The order is kept.
+ * one against the batch's). The order is kept. `batch` is "computed" where a content needs no fingerprint: in unary calls,
+ * which compute it for people and small services.
  */
 export function validatePushes(
   pushes: readonly Push[],
-  batch: RangeFingerprint | undefined,
+  batch: RangeFingerprint | "computed" | undefined,
   rules: PushRules,
 ): ValidatedPush[] {
   const seenIds = new Map<string, number>();
@@ -41,21 +42,26 @@ export function validatePushes(
   let modifyTimeUs = 0;
   const validated = pushes.map((push, index): ValidatedPush => {
     modifyTimeUs = push.modifyTimeUs === 0 ? modifyTimeUs : push.modifyTimeUs;
-    const fault = checkShape(push, seenIds, rules);
-    if (fault !== undefined) return { fault };
     const content = fromContentField(push.content);
     const upsert = content === undefined ? undefined : upsertOf(push.id, content);
     if (upsert !== undefined && push.fingerprint === undefined) {
+      // Whatever else may be wrong with it, the sender counted it in.
       sum.add(upsert.fingerprint);
       covered.push(index);
-    } else if (upsert !== undefined && !sameFingerprint(push.fingerprint?.value, upsert.fingerprint)) {
+    }
+    const fault = checkShape(push, seenIds, rules);
+    if (fault !== undefined) return { fault };
+    const claimed = push.fingerprint?.value;
+    if (upsert !== undefined && claimed !== undefined && !sameFingerprint(claimed, upsert.fingerprint)) {
       return { fault: mismatch("fingerprint", "does not agree with id and content") };
     }
     return { write: toWrite(push, upsert, modifyTimeUs, rules) };
   });
-  if (covered.length > 0 && !sameTotal(batch, totalOf(sum))) {
+  if (batch !== "computed" && covered.length > 0 && !sameTotal(batch, totalOf(sum))) {
     const fault = mismatch("fingerprint", "the batch's range fingerprint does not agree with its contents");
-    for (const index of covered) validated[index] = { fault };
+    for (const index of covered) {
+      if ("write" in (validated[index] as ValidatedPush)) validated[index] = { fault };
+    }
   }
   return validated;
 }
@@ -69,6 +75,8 @@ function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: Pus
     const description = `unknown change standard ${push.overrides}`;
     return fieldFault(ErrorReason.ERROR_REASON_UNKNOWN_STANDARD, "overrides", description);
   }
+  const idFault = checkId(push.id);
+  if (idFault !== undefined) return idFault;
   if ((seenIds.get(push.id) ?? 0) > 1) {
     return fieldFault(ErrorReason.ERROR_REASON_DUPLICATE_ID, "id", `"${push.id}" stands twice in this batch`);
   }
@@ -76,7 +84,6 @@ function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: Pus
     return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "group", "this server does not take atomic groups yet");
   }
   return (
-    checkId(push.id) ??
     checkFingerprint(push.fingerprint, "fingerprint") ??
     checkFingerprint(push.expected, "expected") ??
     checkContent(push, deletes, rules.itemBytes)
@@ -100,15 +107,15 @@ function checkContent(push: Push, deletes: boolean, itemBytes: number): Fault | 
   return content === undefined ? undefined : checkContentValue(content, itemBytes);
 }
 
-/** What is wrong with a content: too large, or a text that was not UTF-8. */
-export function checkContentValue(content: Content, itemBytes: number): Fault | undefined {
+/** What is wrong with a content in `field`: too large, or a text that was not UTF-8. */
+export function checkContentValue(content: Content, itemBytes: number, field = "content"): Fault | undefined {
   const size = contentSize(content);
   if (size > itemBytes) {
     const description = `is ${size} bytes; this server takes items of up to ${itemBytes}`;
-    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
+    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, field, description);
   }
   if (typeof content === "string" && !content.isWellFormed()) {
-    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content.text", "must be valid UTF-8; send it as bytes");
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, `${field}.text`, "must be valid UTF-8; send it as bytes");
   }
   return undefined;
 }

@@ -1,3 +1,4 @@
+import { contentSize, fromContentField } from "../../core/content.js";
 import type { Fault } from "../../core/fault.js";
 import { toChangeInfo } from "../../core/page.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
@@ -74,12 +75,35 @@ function toVerdict(result: PushResult, ordinal: number): Verdict {
  * of those that did.
  */
 export function mergeResults(
-  validated: readonly ({ readonly fault: Fault } | { readonly write: unknown })[],
+  validated: readonly ({ readonly fault: Fault } | { readonly compareFirst: true } | { readonly write: unknown })[],
   outcomes: readonly WriteOutcome[],
 ): PushResult[] {
   let next = 0;
   return validated.map((push): PushResult => {
     if ("fault" in push) return { kind: "rejected", fault: push.fault };
+    if ("compareFirst" in push) return { kind: "compare-first" };
     return outcomes[next++] as WriteOutcome;
   });
+}
+
+/** Bytes that a verdict takes besides its message and the id and content of its item, about. */
+const VERDICT_BYTES = 128;
+
+/** Cuts verdicts into messages of about so many bytes; none is empty. */
+export function cutVerdicts(verdicts: readonly Verdict[], messageBytes: number): Verdict[][] {
+  const messages: Verdict[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const verdict of verdicts) {
+    const { current, message } = verdict;
+    const content = fromContentField(current?.content);
+    const textBytes = 3 * (message.length + (current?.id.length ?? 0));
+    const size = VERDICT_BYTES + textBytes + (content === undefined ? 0 : contentSize(content));
+    if (bytes + size > messageBytes) {
+      messages.push([]);
+      bytes = 0;
+    }
+    messages.at(-1)?.push(verdict);
+    bytes += size;
+  }
+  return messages;
 }

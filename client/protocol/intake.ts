@@ -1,0 +1,211 @@
+import { ErrorReason, type Fault } from "../../core/fault.js";
+import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
+import type { Change } from "../../core/page.js";
+import type { ChangeStandard, Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
+import type { Contents } from "../../gen/tercet/v1/sync.js";
+import type { Action, ApplyBatch, ApplyResult } from "../replica/store.js";
+import { type Decision, decide, toAction } from "./compare-changes.js";
+import type { ClientOperation, ClientResult } from "./operation.js";
+import { readContents } from "./receive-content.js";
+
+/** A message of the server that changes the replica: a page of change info, or verdicts. */
+export interface Job {
+  /** What verdicts have settled already. */
+  readonly actions: readonly Action[];
+  /** What is to be compared. */
+  readonly changes: readonly Change[];
+  /** Changes whose inline contents did not agree with the page's range fingerprint: fetched once more, then compared. */
+  readonly doubtful: readonly Change[];
+  /** Stored with the last of it. */
+  readonly checkpoint: Checkpoint | undefined;
+  /** The answer to a Done. */
+  readonly proof: RangeFingerprint | undefined;
+  /** The feed's end mark. */
+  readonly end: boolean;
+  /** In which round trip the server was asked for it. */
+  readonly trip: number;
+}
+
+/** What the intake needs of the machine around it. */
+export interface IntakeWorld {
+  /** Asks for an operation on the replica. */
+  ask(operation: ClientOperation, then: (result: ClientResult) => void): void;
+  /** Sends a Fetch in this round trip. */
+  fetch(ids: readonly string[], trip: number): void;
+  fail(fault: Fault): void;
+  standard(): ChangeStandard;
+  /** Bytes of contents that may be asked for at a time. */
+  windowBytes(): number;
+  /** What goes with the next transaction that has something to store: what the server said when it opened. */
+  takeOpened(): ApplyBatch["opened"];
+  nowUs(): number;
+  /** Whether a checkpoint says more than what the replica has. */
+  isNew(checkpoint: Checkpoint): boolean;
+  /** A transaction was made: these decisions with these actions. */
+  applied(done: readonly Carried[], result: ApplyResult, job: Job): void;
+  /** A job is through. */
+  finished(job: Job): void;
+}
+
+/** A decision that was carried out. */
+export interface Carried {
+  readonly decision: Decision;
+  readonly action: Action;
+}
+
+/** Receives change info and content: compares, judges, fetches what is needed, and stores. One job at a time. */
+export interface Intake {
+  /** A job is under way. */
+  readonly busy: boolean;
+  start(job: Job): void;
+  /** Contents that were fetched. */
+  receive(contents: Contents): void;
+  /** The latest revision of a content that was fetched: it may be later than any checkpoint so far. */
+  readonly fetchedRevision: number;
+}
+
+/** An intake with nothing to do. */
+export function createIntake(world: IntakeWorld): Intake {
+  let job: Job | undefined;
+  let fetchedRevision = 0;
+  let waiting = new Set<string>();
+  let fetched = new Map<string, Change>();
+  let retried = new Set<string>();
+  let whenFetched: (() => void) | undefined;
+
+  function start(next: Job): void {
+    job = next;
+    retried = new Set();
+    if (next.doubtful.length === 0) return compareChanges(next.changes, next.actions);
+    for (const change of next.doubtful) retried.add(change.id);
+    fetchContents(
+      next.doubtful.map((change) => change.id),
+      () => {
+        const again = next.doubtful.flatMap((change) => fetched.get(change.id) ?? []);
+        compareChanges([...next.changes, ...again], next.actions);
+      },
+    );
+  }
+
+  /** Compares, judges and stores; then goes on with `next`, or where there is none, stores the checkpoint and finishes. */
+  function compareChanges(changes: readonly Change[], actions: readonly Action[], next?: () => void): void {
+    if (changes.length === 0) return store([], actions, next);
+    world.ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
+      if (result.kind !== "lookup") return;
+      const decisions = result.states.flatMap((local, index) => {
+        const decision = decide(local, changes[index] as Change, world.standard());
+        return decision === undefined ? [] : [decision];
+      });
+      storeSlices(sliceByContent(decisions, world.windowBytes()), actions, next);
+    });
+  }
+
+  /** Fetches and stores slice by slice, so that the contents in memory are bounded. */
+  function storeSlices(slices: readonly (readonly Decision[])[], actions: readonly Action[], next?: () => void): void {
+    const [slice = [], ...rest] = slices;
+    const then = rest.length === 0 ? next : () => storeSlices(rest, [], next);
+    const wanted = slice.flatMap((decision) => (decision.needsContent ? [decision.change.id] : []));
+    if (wanted.length === 0) return store(slice, actions, then);
+    fetchContents(wanted, () => store(slice, actions, then));
+  }
+
+  /** One transaction. The last one of a job, which has no `next`, brings the checkpoint. */
+  function store(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
+    const current = job as Job;
+    const carried = decisions.map((decision): Carried => {
+      return { decision, action: toAction(decision, fetched.get(decision.change.id), world.standard()) };
+    });
+    fetched = new Map();
+    const checkpoint = next === undefined ? current.checkpoint : undefined;
+    const then = next ?? finish;
+    const nothing = carried.length === 0 && actions.length === 0;
+    if (nothing && (checkpoint === undefined || !world.isNew(checkpoint))) return then();
+    const opened = world.takeOpened();
+    const batch: ApplyBatch = {
+      actions: [...actions, ...carried.map((each) => each.action)],
+      nowUs: world.nowUs(),
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+      ...(opened === undefined ? {} : { opened }),
+    };
+    world.ask({ kind: "apply", batch }, (result) => {
+      if (result.kind !== "apply") return;
+      const stale = new Set(result.result.stale);
+      const done = carried.filter((each) => !stale.has(each.decision.change.id));
+      world.applied(done, result.result, current);
+      // R8: what the application changed meanwhile is compared once more, with what is left.
+      const again = decisions.flatMap((decision) => (stale.has(decision.change.id) ? [decision.change] : []));
+      if (again.length > 0) compareChanges(again, [], next);
+      else then();
+    });
+  }
+
+  function fetchContents(ids: readonly string[], then: () => void): void {
+    waiting = new Set(ids);
+    whenFetched = then;
+    world.fetch(ids, (job as Job).trip + 1);
+  }
+
+  function receive(contents: Contents): void {
+    const read = readContents(contents);
+    const again: string[] = [];
+    for (const id of read.wrong) {
+      if (!waiting.has(id)) return world.fail(unasked(id));
+      if (retried.has(id)) return world.fail(unverified(id));
+      retried.add(id);
+      again.push(id);
+    }
+    for (const change of read.changes) {
+      if (!waiting.delete(change.id)) return world.fail(unasked(change.id));
+      fetched.set(change.id, change);
+      fetchedRevision = Math.max(fetchedRevision, change.revision);
+    }
+    if (again.length > 0) world.fetch(again, (job as Job).trip + 1);
+    if (waiting.size > 0) return;
+    const then = whenFetched;
+    whenFetched = undefined;
+    then?.();
+  }
+
+  function finish(): void {
+    const done = job as Job;
+    job = undefined;
+    world.finished(done);
+  }
+
+  return {
+    get busy() {
+      return job !== undefined;
+    },
+    get fetchedRevision() {
+      return fetchedRevision;
+    },
+    start,
+    receive,
+  };
+}
+
+/** Cuts decisions where the contents to fetch come to `bytes`. There is at least one slice, which may be empty. */
+function sliceByContent(decisions: readonly Decision[], bytes: number): readonly (readonly Decision[])[] {
+  const slices: Decision[][] = [[]];
+  let filled = 0;
+  for (const decision of decisions) {
+    const size = decision.needsContent ? decision.change.size + ITEM_OVERHEAD_BYTES : 0;
+    if (filled > 0 && filled + size > bytes) {
+      slices.push([]);
+      filled = 0;
+    }
+    (slices.at(-1) as Decision[]).push(decision);
+    filled += size;
+  }
+  return slices;
+}
+
+function unasked(id: string): Fault {
+  const message = `the server sent a content that was not asked for: "${id}"`;
+  return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
+}
+
+function unverified(id: string): Fault {
+  const message = `the content of "${id}" does not agree with its fingerprint, twice`;
+  return { reason: ErrorReason.ERROR_REASON_UNVERIFIED, message, metadata: { id } };
+}

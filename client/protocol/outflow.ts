@@ -1,0 +1,107 @@
+import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { OutgoingBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
+
+const MAX_BATCH_CHANGES = 4096;
+/** After so many lost races a change stays pending for another time. */
+const MAX_RACES = 5;
+
+/** Which pending changes are to be sent, and which have been. */
+export interface Outflow {
+  readonly window: SendingWindow;
+  /** Every change that was pending when the exchange began has been sent once, and nothing is to be sent again. */
+  readonly idle: boolean;
+  /** What to take from the replica next, if the window has room. `compared`: the feed has been read to its end mark. */
+  nextQuery(compared: boolean): OutgoingQuery | undefined;
+  /** The eager query, before anything else: all that is small and was never sent. Undefined: nothing is. */
+  eagerQuery(): OutgoingQuery | undefined;
+  /** What was taken; the batch to push, undefined where there is none, and in which round trip. */
+  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number): { batch: PushBatch; trip: number } | undefined;
+  /** A pending change has a new base, from an answer of round trip `trip`: it is to be sent, unless its turn is still to come. */
+  again(id: string, sequence: number, trip: number): void;
+  /** A push that was sent again lost its race. */
+  lostRace(id: string): void;
+  readonly contended: readonly string[];
+  /** In which round trip the comparison was completed. */
+  compared(trip: number): void;
+}
+
+/** The outflow of an exchange that begins in this state. */
+export function createOutflow(state: ReplicaState, limits: () => Limits): Outflow {
+  const window = createSendingWindow();
+  const through = state.lastSequence;
+  const eagerSent = new Set<number>();
+  const resend = new Map<string, number>();
+  const races = new Map<string, number>();
+  const contended = new Set<string>();
+  let cursor = state.pending === 0 ? through : 0;
+  let firstTrip = 2;
+
+  function room(): boolean {
+    const { windowBytes, windowItems, messageBytes } = limits();
+    if (window.items === 0) return true;
+    return window.bytes + messageBytes <= windowBytes && window.items + MAX_BATCH_CHANGES <= windowItems;
+  }
+
+  function select(selection: OutgoingQuery["select"]): OutgoingQuery {
+    return { select: selection, maxBytes: limits().messageBytes, maxChanges: MAX_BATCH_CHANGES, eager: false };
+  }
+
+  return {
+    window,
+    get idle() {
+      return cursor >= through && resend.size === 0;
+    },
+    eagerQuery() {
+      // Without a token there is nothing that the server could hold an eager change against.
+      if (cursor >= through || state.token.length === 0) return undefined;
+      const { eagerBytes } = limits();
+      return { select: { after: 0, through }, maxBytes: eagerBytes, maxChanges: MAX_BATCH_CHANGES, eager: true };
+    },
+    nextQuery(compared) {
+      if (!room()) return undefined;
+      if (resend.size > 0) return select({ ids: [...resend.keys()].slice(0, MAX_BATCH_CHANGES) });
+      return compared && cursor < through ? select({ after: cursor, through }) : undefined;
+    },
+    taken(query, batch, known) {
+      let trip = query.eager ? 1 : firstTrip;
+      if ("ids" in query.select) {
+        for (const id of query.select.ids) {
+          trip = Math.max(trip, resend.get(id) ?? 0);
+          // What was taken is on its way; what was not, and comes no more, is not pending any longer.
+          if (!batch.more || batch.changes.some((change) => change.id === id)) resend.delete(id);
+        }
+      } else if (query.eager) {
+        for (const change of batch.changes) eagerSent.add(change.sequence);
+        if (!batch.more && !batch.skipped) cursor = through;
+      } else cursor = batch.more ? (batch.changes.at(-1)?.sequence ?? through) : through;
+
+      const fresh = "ids" in query.select || query.eager;
+      const changes = fresh ? batch.changes : batch.changes.filter((change) => !eagerSent.has(change.sequence));
+      if (changes.length === 0) return undefined;
+      for (const change of changes) {
+        const { id, sequence, upsert } = change;
+        const again = "ids" in query.select;
+        window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again });
+      }
+      return { batch: toPushBatch(changes, query.eager ? undefined : known, known), trip };
+    },
+    again(id, sequence, trip) {
+      const later = sequence > cursor && sequence <= through && !eagerSent.has(sequence);
+      if (!later && !contended.has(id)) resend.set(id, trip);
+    },
+    lostRace(id) {
+      const lost = (races.get(id) ?? 0) + 1;
+      races.set(id, lost);
+      if (lost < MAX_RACES) return;
+      contended.add(id);
+      resend.delete(id);
+    },
+    get contended() {
+      return [...contended];
+    },
+    compared(trip) {
+      firstTrip = trip + 1;
+    },
+  };
+}

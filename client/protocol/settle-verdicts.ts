@@ -1,0 +1,87 @@
+import { ErrorReason, type Fault } from "../../core/fault.js";
+import { type Change, fromPageChanges } from "../../core/page.js";
+import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
+import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
+import type { Action } from "../replica/store.js";
+import type { Outflow } from "./outflow.js";
+import type { ReportBuilder } from "./report.js";
+import type { Sending } from "./send-content.js";
+
+/** What verdicts ask for. */
+export interface Settlement {
+  readonly actions: readonly Action[];
+  /** The server's state of items that are in conflict: to be compared. */
+  readonly changes: readonly Change[];
+  /** The round trip in which the pushes were sent. */
+  readonly trip: number;
+}
+
+/** What verdicts are read with. */
+export interface VerdictWorld {
+  readonly outflow: Outflow;
+  readonly report: ReportBuilder;
+  /** Contents up to this many bytes come inline in the change feed. */
+  readonly inlineBytes: number;
+}
+
+/** Takes the pushes that verdicts speak of out of the window, and says what is to be done with each. */
+export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld): Settlement | Fault {
+  const actions: Action[] = [];
+  const changes: Change[] = [];
+  let trip = 1;
+  for (const verdict of verdicts) {
+    const sendings = world.outflow.window.take(verdict.ordinal, verdict.count);
+    if (sendings === undefined) {
+      const message = `the server gave a verdict on pushes ${verdict.ordinal} to ${verdict.ordinal + verdict.count - 1}, out of order`;
+      return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
+    }
+    sendings.forEach((sending, index) => {
+      trip = Math.max(trip, sending.trip);
+      const settled = settleOne(verdict, sending, index, world);
+      if (settled === undefined) return;
+      if ("kind" in settled) actions.push(settled);
+      else changes.push(settled);
+    });
+  }
+  return { actions, changes, trip };
+}
+
+function settleOne(
+  verdict: Verdict,
+  sending: Sending,
+  index: number,
+  world: VerdictWorld,
+): Action | Change | undefined {
+  const { id, sequence, fingerprint } = sending;
+  const { counts } = world.report;
+  counts.judged += 1;
+  switch (verdict.outcome) {
+    case PushOutcome.PUSH_OUTCOME_APPLIED: {
+      if (fingerprint === undefined) counts.sentDeletions += 1;
+      else counts.sent += 1;
+      const revision = verdict.revision + (verdict.oneRevision ? 0 : index);
+      return { kind: "settle", id, sequence, fingerprint, revision };
+    }
+    case PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED:
+      counts.settled += 1;
+      return { kind: "settle", id, sequence, fingerprint, revision: verdict.revision };
+    case PushOutcome.PUSH_OUTCOME_CONFLICT:
+      if (sending.again) world.outflow.lostRace(id);
+      return verdict.current === undefined ? undefined : toChange(verdict.current, world.inlineBytes);
+    case PushOutcome.PUSH_OUTCOME_REJECTED: {
+      const { reason, message } = verdict;
+      world.report.rejection({ id, reason, message });
+      return { kind: "reject", id, sequence, reason, message };
+    }
+    default:
+      // COMPARE_FIRST, or an outcome that this client does not know: the change stays pending.
+      return undefined;
+  }
+}
+
+/** The server's state of a conflict, where the change feed is not still to bring it with its content. */
+function toChange(current: ChangeInfo, inlineBytes: number): Change | undefined {
+  const comes = current.kind !== ChangeKind.CHANGE_KIND_DELETED && current.content === undefined;
+  if (comes && current.size <= inlineBytes) return undefined;
+  return fromPageChanges({ changes: [current], fingerprint: undefined }).changes[0];
+}

@@ -1,0 +1,41 @@
+import { sameFingerprint } from "./fingerprint.js";
+
+/** What one side last agreed on, or now holds: a fingerprint (undefined: no item), as of a revision of the server. */
+export interface KnownState {
+  readonly fingerprint: Uint8Array | undefined;
+  readonly revision: number;
+}
+
+/** What the client knows of an item. */
+export interface ClientFace {
+  /** Its own change, if it has one: what the item is now (undefined: deleted). */
+  readonly pending: { readonly fingerprint: Uint8Array | undefined } | undefined;
+  /** What it last agreed on with the server; undefined: it knows of nothing. */
+  readonly base: KnownState | undefined;
+  /** What it sent and had no verdict on. */
+  readonly sendings: readonly (Uint8Array | undefined)[];
+}
+
+/**
+ * What step 2 finds for one item whose server's state is told:
+ *
+ *   - `known`: the client has been there already, or the deletion is of an item that it never had;
+ *   - `same`: unchanged here, and there a new revision of the same content;
+ *   - `theirs`: changed only there; the client takes it;
+ *   - `agreed`: changed on both sides, into the same; nothing moves;
+ *   - `arrived`: what is there is what this client sent earlier (R5), changed here again since; the client sends its own;
+ *   - `conflict`: changed on both sides, into different things; the change standard decides.
+ */
+export type Comparison = "known" | "same" | "theirs" | "agreed" | "arrived" | "conflict";
+
+/** The comparison table of the protocol, for an item that the server told of. One that it did not tell of is unchanged there. */
+export function compare(client: ClientFace, server: KnownState): Comparison {
+  if (client.base !== undefined && server.revision <= client.base.revision) return "known";
+  if (client.pending === undefined) {
+    if (!sameFingerprint(client.base?.fingerprint, server.fingerprint)) return "theirs";
+    return server.fingerprint === undefined ? "known" : "same";
+  }
+  if (sameFingerprint(client.pending.fingerprint, server.fingerprint)) return "agreed";
+  if (client.sendings.some((sent) => sameFingerprint(sent, server.fingerprint))) return "arrived";
+  return "conflict";
+}

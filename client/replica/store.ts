@@ -36,6 +36,8 @@ export interface ReplicaStore {
   listConflicts(before: number, limit: number): readonly LocalConflict[];
   /** One conflict record with its content. */
   getConflict(number: number): LocalConflict | undefined;
+  /** Content of the base of a pending change, where there is one and it is known: for merges, and for people. */
+  getBaseContent(id: string): Content | undefined;
   /** Removes a record; with `restore`, writes its version back as a local change in the same transaction. */
   settleConflict(number: number, restore: boolean, nowUs: number): boolean;
   /** Binds the replica to a collection by name, once; answers the state. */
@@ -162,7 +164,7 @@ export interface LocalState {
 export interface OutgoingQuery {
   /** By sequence number, after this one and up to `through`; or these ids (which must be pending, else left out). */
   readonly select: { readonly after: number; readonly through: number } | { readonly ids: readonly string[] };
-  /** Ends the batch once ids, contents and 64 bytes an item come to this; at least one is taken. */
+  /** Ids, contents and 64 bytes an item come to no more than this; but one is taken, unless eager, whatever its size. */
   readonly maxBytes: number;
   readonly maxChanges: number;
   /**
@@ -191,7 +193,7 @@ export interface OutgoingBatch {
   readonly changes: readonly OutgoingChange[];
   /** There are more by the same query, after the last one taken. */
   readonly more: boolean;
-  /** Eager: changes were left out because they have unsettled sendings. */
+  /** Eager, and not `more`: changes were left out because they have unsettled sendings. */
   readonly skipped: boolean;
 }
 
@@ -228,8 +230,9 @@ export type Action =
   | { readonly kind: "agree"; readonly id: string; readonly sequence: number; readonly revision: number }
   /**
    * Verdict on a sending: the server made it, with this revision. If it still is what is pending, it is clean now; if
-   * mine was changed since, the base moves to what was sent and mine stays pending; if it is not pending any more, or the
-   * base is of this revision or a later one, nothing happens.
+   * mine was changed since, the base moves to what was sent and mine stays pending, with only what was sent after it still
+   * among its sendings; if it is not pending any more, or the base is of this revision or a later one, nothing happens. (But
+   * a base that is just this, the same state of the same revision, makes what still is pending clean: it repeated the base.)
    */
   | {
       readonly kind: "settle";
@@ -240,7 +243,7 @@ export type Action =
       readonly fingerprint: Uint8Array | undefined;
       readonly revision: number;
     }
-  /** Verdict on a sending: not acceptable. Marks the pending change, if it still is the one that was sent. */
+  /** Verdict on a sending: not acceptable. Marks the pending change, if it still is the one that was sent: no sending then. */
   | {
       readonly kind: "reject";
       readonly id: string;

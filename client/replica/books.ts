@@ -1,0 +1,116 @@
+import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
+import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import { StorageError } from "../../core/storage-error.js";
+import type { ApplyBatch, ReplicaState } from "./store.js";
+
+/** What a replica keeps of itself beside its items: plain data, a few hundred bytes. Changed within transactions only. */
+export interface Ledger {
+  readonly collection: string;
+  readonly replicaId: Uint8Array;
+  collectionUid: Uint8Array;
+  token: Uint8Array;
+  revision: number;
+  lineage: ReplicaState["lineage"];
+  limits: Uint8Array;
+  items: number;
+  pending: number;
+  rejected: number;
+  conflicts: number;
+  /** Greatest sequence number given out. */
+  lastSequence: number;
+  /** Greatest number of a conflict record given out; numbers are never used again. */
+  lastConflict: number;
+  /** The hybrid logical clock: the latest modify time given out or heard of, in microseconds. */
+  lastTimeUs: number;
+  total: RangeTotal;
+}
+
+/** A ledger that is open for changes, with its sum in a form that can be added to. */
+export interface Books extends Omit<Ledger, "total"> {
+  readonly sum: RangeSum;
+}
+
+const NOTHING = new Uint8Array(0);
+/** How far ahead of this side's clock an item's modify time may drag the hybrid logical clock. */
+const MAX_AHEAD_US = 60_000_000;
+
+/** The ledger of a replica that has seen nothing yet. */
+export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
+  return {
+    collection,
+    replicaId,
+    collectionUid: NOTHING,
+    token: NOTHING,
+    revision: 0,
+    lineage: [],
+    limits: NOTHING,
+    items: 0,
+    pending: 0,
+    rejected: 0,
+    conflicts: 0,
+    lastSequence: 0,
+    lastConflict: 0,
+    lastTimeUs: 0,
+    total: { count: 0, sum: new Uint8Array(32) },
+  };
+}
+
+/** Opens a copy of the ledger for changes: nothing of it counts before `closeBooks`. */
+export function openBooks(ledger: Ledger): Books {
+  const { total, ...rest } = ledger;
+  return { ...rest, sum: createRangeSum(total.count, total.sum) };
+}
+
+/** The ledger after the changes. */
+export function closeBooks(books: Books): Ledger {
+  const { sum, ...rest } = books;
+  return { ...rest, total: totalOf(sum) };
+}
+
+/** What the application and the exchange may know of the ledger. */
+export function stateOf(ledger: Ledger): ReplicaState {
+  const { lastConflict: _number, lastTimeUs: _time, ...state } = ledger;
+  return state;
+}
+
+/** One modify time for all changes of a transaction: later than every time given out or heard of, else the clock's. */
+export function nextTime(books: Books, nowUs: number): number {
+  return Math.max(nowUs, books.lastTimeUs + 1);
+}
+
+/** Hears of a modify time of the other side. A clock far ahead of ours must not carry ours away. */
+export function hearTime(books: Books, modifyTimeUs: number, nowUs: number): void {
+  const heard = Math.min(modifyTimeUs, nowUs + MAX_AHEAD_US);
+  if (heard > books.lastTimeUs) books.lastTimeUs = heard;
+}
+
+/** A base moves: takes the old fingerprint out of the sum, and puts the new one in. Undefined: no item. */
+export function moveBase(books: Books, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
+  if (before !== undefined) books.sum.subtract(before);
+  if (after !== undefined) books.sum.add(after);
+}
+
+/**
+ * Keeps what the server's first message said, and binds the replica to its collection.
+ *
+ * @throws StorageError `foreign` where it is bound to another collection: nothing may be written then.
+ */
+export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): void {
+  const bound = Buffer.from(books.collectionUid);
+  if (bound.length > 0 && !bound.equals(opened.collectionUid)) {
+    const other = Buffer.from(opened.collectionUid).toString("hex");
+    throw new StorageError(
+      "foreign",
+      `this replica belongs to collection ${books.collection} with uid ${bound.toString("hex")}, not to the one with ${other}`,
+    );
+  }
+  books.collectionUid = opened.collectionUid;
+  books.lineage = opened.lineage;
+  books.limits = opened.limits;
+}
+
+/** Stands at a checkpoint from now on. */
+export function keepCheckpoint(books: Books, checkpoint: NonNullable<ApplyBatch["checkpoint"]>): void {
+  books.token = checkpoint.token;
+  books.revision = checkpoint.revision;
+}

@@ -1,0 +1,126 @@
+import { randomBytes } from "node:crypto";
+import { asBuffer } from "../../core/content.js";
+import { totalOf } from "../../core/range-sum.js";
+import { type Database, toStorageError } from "../../core/sqlite.js";
+import { type Books, bind, closeBooks, keepCheckpoint, nextTime, openBooks, stateOf } from "./books.js";
+import { restoring } from "./rules.js";
+import { bulkRows } from "./sqlite-bulk.js";
+import { ledgerFile } from "./sqlite-ledger.js";
+import { outgoingRows } from "./sqlite-outgoing.js";
+import { queries } from "./sqlite-queries.js";
+import { sqliteRows } from "./sqlite-rows.js";
+import { createFile, openFile, type SqliteReplicaOptions } from "./sqlite-schema.js";
+import type { ReplicaStore } from "./store.js";
+
+export type { SqliteReplicaOptions } from "./sqlite-schema.js";
+
+/**
+ * Makes the replica file and opens it; `replicaId` is 16 bytes, random by default.
+ *
+ * @throws StorageError `failed` where the file exists or can't be made; `full` where there is no room for it.
+ */
+export function createSqliteReplica(
+  path: string,
+  options: SqliteReplicaOptions & { readonly collection: string; readonly replicaId?: Uint8Array },
+): ReplicaStore {
+  createFile(path, options.collection, options.replicaId ?? randomBytes(16));
+  return openSqliteReplica(path, options);
+}
+
+/**
+ * Opens a replica file, and holds it until `close` or the end of the process: one SQLite file, with its write-ahead log
+ * beside it. What a method has answered is on the disk.
+ *
+ * @throws StorageError `failed` where there is none; `foreign` where it is no SQLite file, no replica, or of a schema
+ * version that this one does not know; `busy` where another process holds it, or this one; `damaged`. The methods throw
+ * `full`, `damaged` and `failed`; what they were to do is then not done, and the replica goes on.
+ */
+export function openSqliteReplica(path: string, options: SqliteReplicaOptions = {}): ReplicaStore {
+  const db = openFile(path, options);
+  try {
+    return sqliteReplica(db, path);
+  } catch (error) {
+    db.close();
+    throw toStorageError(error, path);
+  }
+}
+
+function sqliteReplica(db: Database, path: string): ReplicaStore {
+  const file = ledgerFile(db, path);
+  const loaded = file.load();
+  const { mark } = loaded;
+  let { ledger } = loaded;
+  const rows = sqliteRows(db, mark);
+  const bulk = bulkRows(db, rows, mark);
+  const read = queries(db, rows, bulk);
+  const takeOutgoing = outgoingRows(db, rows, mark);
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const commit = db.prepare("COMMIT");
+  const rollback = db.prepare("ROLLBACK");
+
+  function guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw toStorageError(error, path);
+    }
+  }
+
+  /** All or nothing, and on the disk before it returns. What is kept here of the file moves with it. */
+  function transaction<T>(work: (books: Books) => T): T {
+    return guard(() => {
+      const books = openBooks(ledger);
+      const through = mark.through;
+      begin.run();
+      try {
+        const result = work(books);
+        const after = closeBooks(books);
+        file.save(ledger, after, through, mark.through);
+        commit.run();
+        ledger = after;
+        return result;
+      } catch (error) {
+        mark.through = through;
+        // SQLite has rolled back by itself after some failures.
+        if (db.inTransaction) rollback.run();
+        throw error;
+      }
+    });
+  }
+
+  return {
+    get: (id) => guard(() => read.get(id)),
+    list: (query) => guard(() => read.list(query)),
+    listPending: (after, limit) => guard(() => read.listPending(after, limit)),
+    listConflicts: (before, limit) => guard(() => read.listConflicts(before, limit)),
+    getConflict: (number) => guard(() => read.getConflict(number)),
+    getBaseContent: (id) => guard(() => read.getBaseContent(id)),
+    lookup: (ids) => guard(() => read.lookup(ids)),
+    state: () => stateOf(ledger),
+    write: (changes, nowUs) => transaction((books) => bulk.write(changes, books, nextTime(books, nowUs))),
+    settleConflict: (number, restore, nowUs) =>
+      transaction((books) => {
+        const record = rows.conflict(number);
+        if (record === undefined) return false;
+        rows.deleteConflict(number);
+        books.conflicts -= 1;
+        if (restore) bulk.write([restoring(record)], books, nextTime(books, nowUs));
+        return true;
+      }),
+    takeOutgoing: (query) => transaction(() => takeOutgoing(query)),
+    apply: ({ actions, nowUs, checkpoint, opened }) =>
+      transaction((books) => {
+        if (opened !== undefined) bind(books, opened);
+        const done = bulk.apply(actions, books, nowUs);
+        if (checkpoint !== undefined && done.stale.length === 0) keepCheckpoint(books, checkpoint);
+        return { ...done, total: totalOf(books.sum) };
+      }),
+    audit: () =>
+      guard(() => {
+        const total = read.scan();
+        const { count, sum } = ledger.total;
+        return count === total.count && asBuffer(sum).equals(total.sum) ? undefined : total;
+      }),
+    close: () => guard(() => void db.close()),
+  };
+}

@@ -1,0 +1,306 @@
+import fc from "fast-check";
+import { expect } from "vitest";
+import type { Action, ApplyBatch, LocalWrite, OutgoingQuery, ReplicaStore } from "../../client/replica/store.js";
+import type { Content } from "../../core/content.js";
+import { fingerprintOf } from "../../core/fingerprint.js";
+import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import { createModel, hex, type Model, shown, TOO_LARGE } from "./model.js";
+
+/** A replica under test that can be closed and opened again, without a change to be seen. */
+export interface Harness {
+  replica(): ReplicaStore;
+  reopen(): void;
+  dispose(): void;
+}
+
+/** Ids whose order tells UTF-8 from UTF-16, and prefixes of one another. */
+export const IDS = ["a", "a/", "a/b", "a\u{ffff}", "a\u{10000}", "b", "\u{e000}", "\u{1f600}", "\u{d7ff}"] as const;
+/** Contents; the first two have the same bytes. */
+export const CONTENTS: readonly Content[] = [
+  "x\0y",
+  Buffer.from("x\0y"),
+  "",
+  new Uint8Array(0),
+  "snow \u{2603}",
+  Buffer.from([0, 255, 128]),
+  "z".repeat(3000),
+];
+export const UID = Buffer.alloc(16, 7);
+const STANDARDS = [ChangeStandard.CHANGE_STANDARD_SERVER, ChangeStandard.CHANGE_STANDARD_CLIENT] as const;
+const ALL_IDS: readonly string[] = [...IDS, "unknown"];
+
+/** A change of the application. */
+export function put(id: string, content: Content): LocalWrite {
+  return { id, upsert: { content, fingerprint: fingerprintOf(id, content) } };
+}
+
+/** The deletion of an item. */
+export function del(id: string): LocalWrite {
+  return { id, upsert: undefined };
+}
+
+/** All that can be seen of a replica, in the model's words. */
+export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
+  const { items, pending, rejected, conflicts, lastSequence, token, revision, collectionUid, total } = replica.state();
+  const conflictRecords = replica.listConflicts(Number.MAX_SAFE_INTEGER, 1000);
+  return {
+    state: {
+      items,
+      pending,
+      rejected,
+      conflicts,
+      lastSequence,
+      token: hex(token) as string,
+      revision,
+      uid: hex(collectionUid) as string,
+      count: total.count,
+      sum: hex(total.sum) as string,
+    },
+    items: replica
+      .list({ prefix: "", after: "", limit: 1000 })
+      .map(({ id, content, fingerprint, modifyTimeUs, pending }) => {
+        return { id, content: shown(content), print: hex(fingerprint) as string, time: modifyTimeUs, pending };
+      }),
+    pending: replica.listPending(0, 1000).map(({ modifyTimeUs, ...change }) => ({ ...change, time: modifyTimeUs })),
+    lookup: replica.lookup(ALL_IDS).map(({ id, sequence, pending, base, sendings }) => ({
+      id,
+      sequence,
+      pending: pending && { print: hex(pending.fingerprint), time: pending.modifyTimeUs },
+      base: base && { print: hex(base.fingerprint), revision: base.revision },
+      sendings: sendings.map((sent) => hex(sent) ?? "").sort(),
+      baseContent: shown(replica.getBaseContent(id)),
+    })) as ReturnType<Model["view"]>["lookup"],
+    conflicts: conflictRecords.map(
+      ({ number, id, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs, size }) => {
+        const { content } = replica.getConflict(number) as { content: Content | undefined };
+        expect(size).toBe(content === undefined ? 0 : Buffer.from(content as string).length);
+        const prints = { print: hex(fingerprint), prevailed: hex(prevailed) };
+        return {
+          number,
+          id,
+          ...prints,
+          standard,
+          recordTime: recordTimeUs,
+          time: modifyTimeUs,
+          content: shown(content),
+        };
+      },
+    ),
+  };
+}
+
+/** One step, in numbers that mean something only once the state is known. */
+type Step =
+  | { readonly do: "write"; readonly changes: readonly { id: number; content: number }[]; readonly clock: number }
+  | ({
+      readonly do: "take";
+      readonly ids: readonly number[] | undefined;
+      readonly after: number;
+      readonly through: number;
+    } & { readonly bytes: number; readonly changes: number; readonly eager: boolean })
+  | {
+      readonly do: "apply";
+      readonly actions: readonly ActionSeed[];
+      readonly checkpoint: boolean;
+      readonly opened: boolean;
+    }
+  | { readonly do: "conflict"; readonly which: number; readonly restore: boolean };
+
+interface ActionSeed {
+  readonly kind: Action["kind"];
+  readonly id: number;
+  readonly content: number;
+  readonly stale: boolean;
+  readonly pick: number;
+  readonly ahead: number;
+  readonly flag: boolean;
+}
+
+const idIndex = fc.nat({ max: IDS.length - 1 });
+/** One beyond the contents stands for a deletion. */
+const contentIndex = fc.nat({ max: CONTENTS.length });
+const often = fc.integer({ min: 0, max: 9 });
+
+const actionSeed: fc.Arbitrary<ActionSeed> = fc.record({
+  kind: fc.constantFrom("take", "take", "rebase", "agree", "settle", "settle", "settle", "reject"),
+  id: idIndex,
+  content: contentIndex,
+  stale: often.map((n) => n === 0),
+  pick: fc.nat({ max: 11 }),
+  ahead: fc.constantFrom(0, 0, 5, 1e6, 3e8),
+  flag: fc.boolean(),
+});
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant("write" as const),
+    changes: fc.uniqueArray(fc.record({ id: idIndex, content: contentIndex }), { maxLength: 5, selector: (c) => c.id }),
+    clock: fc.constantFrom(0, 0, 1, 1000),
+  }),
+  fc.record({
+    do: fc.constant("take" as const),
+    ids: fc.option(fc.uniqueArray(idIndex, { maxLength: 4 }), { nil: undefined }),
+    after: fc.nat({ max: 12 }),
+    through: fc.constantFrom(0, 2, 5, 1000, 1000, 1000),
+    bytes: fc.constantFrom(1, 100, 200, 300, 4000, 100_000),
+    changes: fc.constantFrom(1, 3, 100),
+    eager: fc.boolean(),
+  }),
+  fc.record({
+    do: fc.constant("apply" as const),
+    actions: fc.array(actionSeed, { maxLength: 8 }),
+    checkpoint: fc.boolean(),
+    opened: often.map((n) => n === 0),
+  }),
+  fc.record({ do: fc.constant("conflict" as const), which: fc.nat({ max: 3 }), restore: fc.boolean() }),
+);
+
+/** Random sequences of steps. */
+export const steps: fc.Arbitrary<readonly Step[]> = fc.array(step, { maxLength: 40, size: "max" });
+
+/** Runs steps on a model and any number of replicas, which must answer and look the same after every one. */
+export function drive(script: readonly Step[], harnesses: readonly Harness[], reopenEvery: number): void {
+  const model = createModel();
+  const world = createWorld(model);
+  for (const [index, next] of script.entries()) {
+    const call = world.resolve(next);
+    const wanted = call.model();
+    for (const harness of harnesses) {
+      expect(call.replica(harness.replica())).toEqual(wanted);
+      expect(view(harness.replica())).toEqual(model.view(ALL_IDS));
+      expect(harness.replica().audit()).toBeUndefined();
+      if (index % reopenEvery === 0) harness.reopen();
+    }
+  }
+}
+
+interface Call {
+  model(): unknown;
+  replica(replica: ReplicaStore): unknown;
+}
+
+/** Gives steps a meaning: the clock, the server's revisions, and what was sent and may get a verdict. */
+function createWorld(model: Model): { resolve(step: Step): Call } {
+  let nowUs = 1_000_000;
+  let revision = 0;
+  const sent: { id: string; sequence: number; fingerprint: Uint8Array | undefined }[] = [];
+
+  function upsertOf(id: string, content: number): LocalWrite["upsert"] {
+    const chosen = CONTENTS[content];
+    return chosen === undefined ? undefined : put(id, chosen).upsert;
+  }
+
+  /** Judged before the first of them is made, so that of several on one id the later ones may be stale. */
+  function actionsOf(seeds: readonly ActionSeed[]): Action[] {
+    const seen = new Set<string>();
+    return seeds.flatMap((seed) => {
+      const verdict = seed.kind === "settle" || seed.kind === "reject" ? sent.at(-1 - seed.pick) : undefined;
+      const id = verdict?.id ?? IDS[seed.id] ?? "a";
+      // Onto a clean item whose content is another by then, a rebase would be a fault of the caller.
+      if (seed.kind === "rebase" && seen.has(id)) return [];
+      seen.add(id);
+      revision += 1;
+      return actionOf(seed, id, verdict);
+    });
+  }
+
+  function actionOf(seed: ActionSeed, id: string, verdict: (typeof sent)[number] | undefined): Action[] {
+    const sequence = model.sequenceOf(id) + (seed.stale ? 1 : 0);
+    const upsert = upsertOf(id, seed.content);
+    if (seed.kind === "settle") {
+      const late = seed.stale ? (model.baseOf(id)?.revision ?? 0) : revision;
+      return verdict === undefined ? [] : [{ kind: "settle", ...verdict, revision: late }];
+    }
+    if (seed.kind === "reject") {
+      const { fingerprint: _, ...which } = verdict ?? { id, sequence, fingerprint: undefined };
+      return [{ kind: "reject", ...which, reason: TOO_LARGE, message: `no ${revision}` }];
+    }
+    if (seed.kind === "agree") return [{ kind: "agree", id, sequence, revision }];
+    if (seed.kind === "take") {
+      const conflict = seed.flag ? STANDARDS[0] : undefined;
+      return [{ kind: "take", id, sequence, upsert, revision, modifyTimeUs: nowUs + seed.ahead, conflict }];
+    }
+    const mine = model.mineOf(id);
+    const clean = model.sequenceOf(id) === 0;
+    const fingerprint = clean ? mine && Buffer.from(mine.print, "hex") : upsert?.fingerprint;
+    const content = seed.flag && !clean ? upsert?.content : undefined;
+    const overrides = seed.pick % 2 === 0 ? undefined : STANDARDS[1];
+    return [{ kind: "rebase", id, sequence, base: { fingerprint, revision }, content, overrides }];
+  }
+
+  function writeCall(step: Extract<Step, { do: "write" }>): Call {
+    nowUs += step.clock;
+    const at = nowUs;
+    const changes = step.changes.map(({ id, content }) => ({
+      id: IDS[id] as string,
+      upsert: upsertOf(IDS[id] as string, content),
+    }));
+    return { model: () => model.write(changes, at), replica: (replica) => replica.write(changes, at) };
+  }
+
+  function takeCall(step: Extract<Step, { do: "take" }>): Call {
+    const select = step.ids?.map((id) => IDS[id] as string);
+    const query: OutgoingQuery = {
+      select: select === undefined ? { after: step.after, through: step.through } : { ids: select },
+      maxBytes: step.bytes,
+      maxChanges: step.changes,
+      eager: step.eager,
+    };
+    return {
+      model() {
+        const batch = model.take(query);
+        for (const { id, sequence, print } of batch.changes) {
+          sent.push({ id, sequence, fingerprint: print === undefined ? undefined : Buffer.from(print, "hex") });
+        }
+        return batch;
+      },
+      replica(replica) {
+        const batch = replica.takeOutgoing(query);
+        const changes = batch.changes.map(({ id, sequence, upsert, resent }) => {
+          return { id, sequence, print: hex(upsert?.fingerprint), content: shown(upsert?.content), resent };
+        });
+        return { ...batch, changes };
+      },
+    };
+  }
+
+  function applyCall(step: Extract<Step, { do: "apply" }>): Call {
+    const actions = actionsOf(step.actions);
+    const token = Buffer.from(`token ${revision}`);
+    const lineage = [{ id: Buffer.alloc(8, 1), firstRevision: 1 }];
+    const batch: ApplyBatch = {
+      actions,
+      nowUs,
+      ...(step.checkpoint && { checkpoint: { token, revision } }),
+      ...(step.opened && { opened: { collectionUid: UID, lineage, limits: Buffer.from([1]) } }),
+    };
+    return {
+      model: () => model.apply(batch),
+      replica(replica) {
+        const { total, ...result } = replica.apply(batch);
+        expect(total).toEqual(replica.state().total);
+        return result;
+      },
+    };
+  }
+
+  return {
+    resolve(step) {
+      switch (step.do) {
+        case "write":
+          return writeCall(step);
+        case "take":
+          return takeCall(step);
+        case "apply":
+          return applyCall(step);
+        case "conflict": {
+          const number = model.conflictNumbers()[step.which] ?? 999;
+          return {
+            model: () => model.settleConflict(number, step.restore, nowUs),
+            replica: (replica) => replica.settleConflict(number, step.restore, nowUs),
+          };
+        }
+      }
+    },
+  };
+}

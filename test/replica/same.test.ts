@@ -1,0 +1,63 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { createMemoryReplica } from "../../client/replica/memory.js";
+import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
+import { drive, IDS, steps } from "./drive.js";
+
+/** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
+const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1) };
+
+/** What a replica answers, bytes as hex, without the model between. */
+function answers(replica: ReplicaStore): unknown {
+  const everything = [
+    replica.state(),
+    replica.list({ prefix: "", after: "", limit: 1000 }),
+    replica.listPending(0, 1000),
+    replica.listConflicts(1000, 1000),
+    replica.lookup(IDS),
+  ];
+  return JSON.parse(
+    JSON.stringify(everything, (_key, value: unknown) => {
+      const bytes = value as { type?: unknown; data?: number[] } | Uint8Array | null;
+      if (bytes instanceof Uint8Array) return Buffer.from(bytes).toString("hex");
+      if (bytes?.type === "Buffer") return Buffer.from((bytes as { data: number[] }).data).toString("hex");
+      return value;
+    }),
+  );
+}
+
+it("is the same in memory and in SQLite, in every answer", () => {
+  const directory = mkdtempSync(join(SCRATCH, "tercet-replica-"));
+  let files = 0;
+  fc.assert(
+    fc.property(steps, (script) => {
+      files += 1;
+      const path = join(directory, `${files}.db`);
+      const memory = createMemoryReplica(OPTIONS);
+      let sqlite = createSqliteReplica(path, OPTIONS);
+      const reopen = () => {
+        sqlite.close();
+        sqlite = openSqliteReplica(path);
+      };
+      const dispose = () => undefined;
+      try {
+        const both = [
+          { replica: () => memory, reopen: dispose, dispose },
+          { replica: () => sqlite, reopen, dispose },
+        ];
+        drive(script, both, 7);
+        expect(answers(sqlite)).toEqual(answers(memory));
+        expect(answers(memory.clone())).toEqual(answers(memory));
+      } finally {
+        sqlite.close();
+      }
+    }),
+    { numRuns: 60 },
+  );
+  rmSync(directory, { recursive: true });
+});

@@ -1,0 +1,28 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
+import { describeReplica } from "./contract.js";
+import type { Harness } from "./drive.js";
+
+/** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
+const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
+function open(): Harness {
+  const directory = mkdtempSync(join(SCRATCH, "tercet-replica-"));
+  const path = join(directory, "replica.db");
+  let replica = createSqliteReplica(path, { collection: "c", replicaId: Buffer.alloc(16, 1) });
+  return {
+    replica: () => replica,
+    reopen() {
+      replica.close();
+      replica = openSqliteReplica(path);
+    },
+    dispose() {
+      replica.close();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+describeReplica("a replica in SQLite", open);

@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs";
+import type { ArgumentsCamelCase, Argv, CommandModule } from "yargs";
+import { DEFAULT_LIMITS } from "../core/limits.js";
+import { DEFAULT_GRACE_MS, DEFAULT_PORT, type RunningServer, type ServerOptions, startServer } from "./index.js";
+import { createLog, LOG_LEVELS, type LogLevel } from "./log.js";
+
+interface ServeArguments {
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  readonly grace: number;
+  readonly "step-timeout": number;
+  readonly skew: number;
+  readonly "inline-limit": number;
+  readonly "eager-limit": number;
+  readonly "message-limit": number;
+  readonly "item-limit": number;
+  readonly "tls-cert": string | undefined;
+  readonly "tls-key": string | undefined;
+  readonly "tls-ca": string | undefined;
+  readonly "log-level": LogLevel;
+  readonly json: boolean;
+}
+
+/** `tercet serve` */
+export const serveCommand: CommandModule<object, ServeArguments> = {
+  command: "serve",
+  describe: "Serve the collections of a data directory",
+  builder: options,
+  handler: serve,
+};
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+
+function options(yargs: Argv): Argv<ServeArguments> {
+  return yargs
+    .option("data", { type: "string", default: "./tercet-data", describe: "Data directory; made if it is not there" })
+    .option("host", { type: "string", default: "127.0.0.1", describe: "Address to listen on" })
+    .option("port", { type: "number", default: DEFAULT_PORT, describe: "Port; 0 for any that is free" })
+    .option("grace", {
+      type: "number",
+      default: DEFAULT_GRACE_MS / 1000,
+      describe: "Seconds that open exchanges have to finish after SIGTERM or SIGINT",
+    })
+    .option("step-timeout", {
+      type: "number",
+      default: 60,
+      describe: "Seconds that a client may leave an exchange waiting",
+    })
+    .option("skew", { type: "number", default: 60, describe: "Seconds that a client's clock may be ahead" })
+    .option("inline-limit", bytes("inlineBytes", "Contents up to this many bytes ride with their change info"))
+    .option("eager-limit", bytes("eagerBytes", "Pending changes up to this many bytes in all may be sent at once"))
+    .option("message-limit", bytes("messageBytes", "Messages are cut at about this many bytes"))
+    .option("item-limit", bytes("itemBytes", "Largest content of an item in bytes"))
+    .option("tls-cert", { type: "string", describe: "Certificate in PEM; turns TLS on", implies: "tls-key" })
+    .option("tls-key", { type: "string", describe: "Its private key in PEM", implies: "tls-cert" })
+    .option("tls-ca", { type: "string", describe: "Accept clients with a certificate of these authorities only (PEM)" })
+    .option("log-level", { choices: LOG_LEVELS, default: "info" as const, describe: "What to log, on standard error" })
+    .option("json", { type: "boolean", default: false, describe: "Write JSON, a line each" })
+    .check((argv) => check(argv));
+}
+
+function bytes(limit: keyof typeof DEFAULT_LIMITS, describe: string) {
+  return { type: "number", default: DEFAULT_LIMITS[limit], describe } as const;
+}
+
+function check(argv: Record<string, unknown>): true {
+  for (const name of ["grace", "step-timeout", "skew", "inline-limit", "eager-limit", "message-limit", "item-limit"]) {
+    if (!(Number(argv[name]) >= 0)) throw new Error(`--${name} must be a number that is not negative`);
+  }
+  const port = Number(argv["port"]);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error("--port must be from 0 to 65535");
+  if (argv["tls-ca"] !== undefined && argv["tls-cert"] === undefined) throw new Error("--tls-ca needs --tls-cert");
+  return true;
+}
+
+async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
+  let server: RunningServer;
+  try {
+    server = await startServer(toOptions(argv));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(argv.json ? `${JSON.stringify({ error: message })}\n` : `tercet serve: ${message}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  const { address, port } = server;
+  const line = argv.json ? JSON.stringify({ address, port }) : `Tercet serves ${argv.data} on ${address}`;
+  process.stdout.write(`${line}\n`);
+  await ended(server);
+}
+
+function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
+  const { tlsCert, tlsKey, tlsCa } = argv;
+  return {
+    directory: argv.data,
+    host: argv.host,
+    port: argv.port,
+    graceMs: argv.grace * 1000,
+    stepTimeoutMs: argv.stepTimeout * 1000,
+    skewMs: argv.skew * 1000,
+    limits: {
+      inlineBytes: argv.inlineLimit,
+      eagerBytes: argv.eagerLimit,
+      messageBytes: argv.messageLimit,
+      itemBytes: argv.itemLimit,
+    },
+    logger: createLog(argv.logLevel, argv.json),
+    ...(tlsCert === undefined || tlsKey === undefined
+      ? {}
+      : {
+          tls: {
+            cert: readFileSync(tlsCert),
+            key: readFileSync(tlsKey),
+            ...(tlsCa === undefined ? {} : { ca: readFileSync(tlsCa) }),
+          },
+        }),
+  };
+}
+
+/** Waits for a signal and drains; a second signal ends the server at once, with status 1. */
+function ended(server: RunningServer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let signals = 0;
+    function signalled(): void {
+      signals += 1;
+      if (signals === 1) server.drain().then(done, reject);
+      else {
+        process.exitCode = 1;
+        server.close().catch(reject);
+      }
+    }
+    function done(): void {
+      for (const signal of SIGNALS) process.off(signal, signalled);
+      resolve();
+    }
+    for (const signal of SIGNALS) process.on(signal, signalled);
+  });
+}

@@ -1,0 +1,207 @@
+import { randomBytes } from "node:crypto";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { type Logger, pino } from "pino";
+import { DEFAULT_LIMITS, negotiateLimits } from "../core/limits.js";
+import type { Limits } from "../gen/tercet/v1/sync.js";
+import { DEFAULT_SKEW_US } from "./protocol/validate-push.js";
+import { createGate } from "./rpc/gate.js";
+import { routeGrpcLog } from "./rpc/grpc-log.js";
+import { createRpcServer, type RpcServer } from "./rpc/server.js";
+import type { RpcWorld } from "./rpc/world.js";
+import { createGroupCommit, type GroupCommit } from "./store/group-commit.js";
+import { openSqliteStore } from "./store/sqlite.js";
+import type { Store } from "./store/store.js";
+
+/** Certificates in PEM. */
+export interface TlsOptions {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Of the authorities whose client certificates are accepted; clients then need one. */
+  readonly ca?: Buffer;
+}
+
+/** How a server is started. */
+export interface ServerOptions {
+  /** Where the data is; made if it is not there. One server at a time has it. */
+  readonly directory: string;
+  /** Address to listen on. Default: 127.0.0.1, this machine only. */
+  readonly host?: string;
+  /** Default: 7727. 0: any that is free. */
+  readonly port?: number;
+  /** Limits in force unless a client wishes for less. Default: core/limits.ts. */
+  readonly limits?: Partial<Limits>;
+  /** How far ahead of this server's clock a modify time may be, in milliseconds. Default: one minute. */
+  readonly skewMs?: number;
+  /** How long a client may leave an exchange waiting, in milliseconds. Default: one minute. */
+  readonly stepTimeoutMs?: number;
+  /** How long open exchanges may go on when the server drains, in milliseconds. Default: 10 seconds. */
+  readonly graceMs?: number;
+  /** Takes what grpc-js has to say, too, for the whole process. Default: silent. */
+  readonly logger?: Logger;
+  /** Default: no TLS. */
+  readonly tls?: TlsOptions;
+}
+
+/** A server that takes calls. */
+export interface RunningServer {
+  /** `host:port`, for clients. */
+  readonly address: string;
+  readonly port: number;
+  /**
+   * Ends it in peace: refuses what is new (UNAVAILABLE, GOING_AWAY), lets open exchanges finish within the grace period,
+   * then closes. Resolves when the data directory is free. May be called again, also after `close`.
+   */
+  drain(): Promise<void>;
+  /** Ends it at once. What was acknowledged is there. */
+  close(): Promise<void>;
+}
+
+/** Port by default. */
+export const DEFAULT_PORT = 7727;
+/** Milliseconds that open exchanges have by default when the server drains. */
+export const DEFAULT_GRACE_MS = 10_000;
+
+const DEFAULT_HOST = "127.0.0.1";
+const DEFAULT_STEP_TIMEOUT_MS = 60_000;
+/** Milliseconds that connections have to close by themselves when no call is under way any more. */
+const GOODBYE_MS = 1000;
+const EPOCH_BYTES = 8;
+const UID_BYTES = 16;
+
+/** The server can't be started, for a reason that its operator can do something about. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/**
+ * Starts a server on a data directory.
+ *
+ * @throws StorageError where the data directory can't be had, StartError where the address or the certificates can't.
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const host = options.host ?? DEFAULT_HOST;
+  const log = options.logger ?? pino({ level: "silent" });
+  if (options.logger !== undefined) routeGrpcLog(log);
+  const credentials = createCredentials(options.tls);
+  const store = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });
+  const commit = createGroupCommit(store);
+  const gate = createGate();
+  const world: RpcWorld = {
+    store,
+    write: commit.write,
+    newUid: () => randomBytes(UID_BYTES),
+    nowUs: () => Date.now() * 1000,
+    limits: negotiateLimits({ ...DEFAULT_LIMITS, ...options.limits }, undefined),
+    skewUs: options.skewMs === undefined ? DEFAULT_SKEW_US : options.skewMs * 1000,
+    stepTimeoutUs: (options.stepTimeoutMs ?? DEFAULT_STEP_TIMEOUT_MS) * 1000,
+    gate,
+    log,
+  };
+  let rpc: RpcServer | undefined;
+  try {
+    rpc = createRpcServer(world);
+    const port = await bind(rpc, host, options.port ?? DEFAULT_PORT, credentials);
+    rpc.setServing(true);
+    if (options.tls === undefined && !isLoopback(host)) {
+      log.warn({ host }, "serving other machines without TLS: whoever reaches this port can read and write everything");
+    }
+    const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+    log.info({ address, directory: options.directory }, "serving");
+    return { address, port, ...createShutdown({ rpc, world, commit, graceMs: options.graceMs ?? DEFAULT_GRACE_MS }) };
+  } catch (error) {
+    rpc?.server.forceShutdown();
+    store.close();
+    throw error;
+  }
+}
+
+function createCredentials(tls: TlsOptions | undefined): ServerCredentials {
+  if (tls === undefined) return ServerCredentials.createInsecure();
+  try {
+    const pair = { cert_chain: tls.cert, private_key: tls.key };
+    return ServerCredentials.createSsl(tls.ca ?? null, [pair], tls.ca !== undefined);
+  } catch (cause) {
+    throw new StartError(`the TLS certificate or key can't be used: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function bind(rpc: RpcServer, host: string, port: number, credentials: ServerCredentials): Promise<number> {
+  const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return new Promise((resolve, reject) => {
+    rpc.server.bindAsync(address, credentials, (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(new StartError(`cannot listen on ${address}: ${whyNot(error.message)}`, { cause: error }));
+    });
+  });
+}
+
+function whyNot(message: string): string {
+  if (message.includes("EADDRINUSE")) return "the port is in use";
+  if (message.includes("EACCES")) return "the port needs more rights than this process has";
+  if (message.includes("EADDRNOTAVAIL")) return "this machine does not have that address";
+  return message;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\./.test(host);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+interface ShutdownWorld {
+  readonly rpc: RpcServer;
+  readonly world: Pick<RpcWorld, "gate" | "log"> & { readonly store: Store };
+  readonly commit: GroupCommit;
+  readonly graceMs: number;
+}
+
+/** The two ways to end a server, each as often as one likes and in any order. */
+function createShutdown({ rpc, world, commit, graceMs }: ShutdownWorld): Pick<RunningServer, "drain" | "close"> {
+  const { gate, log, store } = world;
+  let draining: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
+
+  async function end(): Promise<void> {
+    rpc.server.forceShutdown();
+    await gate.empty();
+    await commit.idle();
+    await store.close();
+    log.info("closed");
+  }
+
+  function close(): Promise<void> {
+    gate.shut();
+    closing ??= end();
+    return closing;
+  }
+
+  async function drain(): Promise<void> {
+    log.info({ underWay: gate.underWay, graceMs }, "draining");
+    rpc.setServing(false);
+    gate.shut();
+    await Promise.race([gate.empty(), after(graceMs)]);
+    if (gate.underWay > 0)
+      log.warn({ underWay: gate.underWay }, "cutting calls that did not end within the grace period");
+    else await Promise.race([tryShutdown(rpc), after(GOODBYE_MS), closing]);
+    await close();
+  }
+
+  return {
+    close,
+    drain() {
+      draining ??= closing ?? drain();
+      return draining;
+    },
+  };
+}
+
+function tryShutdown(rpc: RpcServer): Promise<void> {
+  return new Promise((resolve) => rpc.server.tryShutdown(() => resolve()));
+}
+
+/** Does not keep the process alive. */
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
+}

@@ -1,0 +1,131 @@
+import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import { createDriver } from "../../core/drive.js";
+import { type Fault, reasonName } from "../../core/fault.js";
+import type { ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
+import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
+import { createServerExchange } from "../protocol/exchange.js";
+import type { ServerOperation, ServerResult } from "../protocol/operation.js";
+import { runOperation } from "../store/run-operation.js";
+import { faultOf } from "./error-fault.js";
+import { resetStream } from "./reset-stream.js";
+import { toStatus } from "./status.js";
+import { decodeRequest } from "./strict-decode.js";
+import type { Ticker } from "./ticker.js";
+import type { RpcWorld } from "./world.js";
+
+/** What became of an exchange, for the log. */
+export interface ExchangeSummary {
+  readonly collection: string;
+  /** Who called, as it said itself. */
+  readonly client: string;
+  readonly received: { readonly messages: number; readonly bytes: number };
+  readonly sent: { readonly messages: number; readonly bytes: number };
+  readonly durationMs: number;
+  /** "OK", the reason of the fault that ended it, or "CANCELLED" where the client or the network did. */
+  readonly outcome: string;
+}
+
+type Call = ServerDuplexStream<Buffer, Buffer>;
+
+const Method = SyncServiceService.exchange;
+
+/**
+ * The handler of SyncService.Exchange: runs the server's side of an exchange on a stream.
+ *
+ * It reads whatever comes at once (the machine bounds what it keeps), and writes only while the stream has room.
+ * A status goes out by 'error' (`destroy` would swallow it, grpc-node#1839), behind what was written before.
+ */
+export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBidiStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    const refusal = world.gate.refusal();
+    if (refusal === undefined) runExchange(world, ticker, call);
+    else call.emit("error", toStatus(refusal));
+  };
+}
+
+function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
+  const endCall = world.gate.begin();
+  const record = createRecord(world.nowUs());
+  let closedUs = 0;
+
+  /** Nothing more is done; the status follows what was written. */
+  function close(fault: Fault | undefined): void {
+    if (record.outcome !== undefined) return;
+    record.outcome = fault === undefined ? "OK" : reasonName(fault.reason);
+    closedUs = world.nowUs();
+    driver.stop();
+    if (fault === undefined) call.end();
+    else call.emit("error", toStatus(fault));
+  }
+
+  const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(
+    createServerExchange(world),
+    {
+      send(message) {
+        const bytes = Method.responseSerialize(message);
+        record.sent.messages += 1;
+        record.sent.bytes += bytes.length;
+        return call.write(bytes);
+      },
+      store: (operation) => runOperation(world, operation),
+      close,
+      toFault: (error) => faultOf(error, world.log),
+      yieldThen: (resume) => void setImmediate(resume),
+    },
+  );
+
+  function receive(bytes: Buffer): void {
+    if (record.outcome !== undefined) return;
+    record.received.messages += 1;
+    record.received.bytes += bytes.length;
+    try {
+      const request = decodeRequest(Method, bytes);
+      if (request.message?.$case === "open") record.open = request.message.value;
+      driver.receive(request, world.nowUs());
+    } catch (error) {
+      close(faultOf(error, world.log));
+    }
+  }
+
+  function tick(): void {
+    const nowUs = world.nowUs();
+    if (record.outcome === undefined) driver.tick(nowUs);
+    else if (nowUs - closedUs > world.stepTimeoutUs) resetStream(call);
+  }
+
+  const deaf = ticker.listen(tick);
+  call.on("data", receive);
+  call.on("end", () => driver.ended());
+  call.on("drain", () => driver.resume());
+  call.once("close", () => {
+    driver.stop();
+    deaf();
+    endCall();
+    world.log.info(summaryOf(record, world.nowUs()), "exchange");
+  });
+}
+
+/** What is counted while an exchange runs. */
+interface ExchangeRecord {
+  readonly beginUs: number;
+  open: { readonly collection: string; readonly client: string } | undefined;
+  readonly received: { messages: number; bytes: number };
+  readonly sent: { messages: number; bytes: number };
+  outcome: string | undefined;
+}
+
+function createRecord(beginUs: number): ExchangeRecord {
+  const none = { messages: 0, bytes: 0 };
+  return { beginUs, open: undefined, received: { ...none }, sent: { ...none }, outcome: undefined };
+}
+
+function summaryOf(record: ExchangeRecord, nowUs: number): ExchangeSummary {
+  return {
+    collection: record.open?.collection.slice(0, 128) ?? "",
+    client: record.open?.client.slice(0, 128) ?? "",
+    received: record.received,
+    sent: record.sent,
+    durationMs: Math.round((nowUs - record.beginUs) / 1000),
+    outcome: record.outcome ?? "CANCELLED",
+  };
+}

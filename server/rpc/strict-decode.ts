@@ -1,0 +1,73 @@
+import { isUtf8 } from "node:buffer";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import type { MethodDefinition } from "@grpc/grpc-js";
+import { asBuffer } from "../../core/content.js";
+import { ErrorReason, type Fault } from "../../core/fault.js";
+import { FaultError } from "./fault-error.js";
+
+/** What a method's request is decoded with: a generated method definition. */
+export type RequestDecoder<Request> = Pick<MethodDefinition<Request, unknown>, "requestDeserialize">;
+
+const REPLACEMENT = "\ufffd";
+const LONE_SURROGATE = "\ud800";
+
+/**
+ * Text of bytes; of bytes that are not UTF-8, a text with a lone surrogate, which no UTF-8 gives. So whoever looks at the
+ * field refuses it by `isWellFormed`, item by item, and nothing is silently replaced, while a U+FFFD that was sent stays.
+ */
+export function decodeUtf8(bytes: Uint8Array): string {
+  const text = asBuffer(bytes).toString("utf8");
+  return text.includes(REPLACEMENT) && !isUtf8(bytes) ? text + LONE_SURROGATE : text;
+}
+
+/**
+ * A request out of its bytes.
+ *
+ * grpc-js answers INTERNAL without details where `requestDeserialize` throws, so services are registered with their bytes
+ * as they come (`rawService`) and decoded here, in the handler.
+ *
+ * @throws FaultError MALFORMED_MESSAGE
+ */
+export function decodeRequest<Request>(method: RequestDecoder<Request>, bytes: Buffer): Request {
+  const reader = new BinaryReader(bytes, decodeUtf8);
+  try {
+    // What ts-proto generates hands its argument to `decode`, which takes a reader as well as bytes.
+    const request = method.requestDeserialize(reader as unknown as Buffer);
+    // It stops without a word at a tag of 0 or at the end of a group.
+    if (reader.pos !== bytes.length) throw new Error(`it goes on after its end, at byte ${reader.pos}`);
+    return request;
+  } catch (error) {
+    throw new FaultError(malformed(error));
+  }
+}
+
+function malformed(error: unknown): Fault {
+  const why = error instanceof Error ? error.message : String(error);
+  const reason = ErrorReason.ERROR_REASON_MALFORMED_MESSAGE;
+  return { reason, message: `the message is not a valid protobuf of its type: ${why}` };
+}
+
+/** A service whose messages reach its handlers as bytes, and leave them as bytes. */
+export type RawService<Service> = {
+  readonly [Name in keyof Service]: MethodDefinition<Buffer, Buffer>;
+};
+
+/** The service of a generated definition, with messages as bytes. */
+export function rawService<Service extends object>(service: Service): RawService<Service> {
+  const methods = Object.entries(service).map(([name, method]) => [name, rawMethod(method)]);
+  return Object.fromEntries(methods);
+}
+
+function rawMethod(method: MethodDefinition<unknown, unknown>): MethodDefinition<Buffer, Buffer> {
+  const { path, requestStream, responseStream } = method;
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  return {
+    path,
+    requestStream,
+    responseStream,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
+  };
+}

@@ -1,0 +1,210 @@
+import {
+  type CallOptions,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import { BadRequest, ErrorInfo, RetryInfo } from "../gen/google/rpc/error_details.js";
+import { Status } from "../gen/google/rpc/status.js";
+import { CollectionServiceService } from "../gen/tercet/v1/collection_service.js";
+import { ItemServiceService } from "../gen/tercet/v1/item_service.js";
+import { ExchangeRequest, ExchangeResponse } from "../gen/tercet/v1/sync.js";
+import { SyncServiceService } from "../gen/tercet/v1/sync_service.js";
+import { codeName, type ErrorField, TercetError } from "./error.js";
+
+/** Port that a server listens on where nothing else is said. */
+export const DEFAULT_PORT = 7727;
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** Use TLS: with the system's authorities, or this one (PEM), and with a certificate of one's own, if the server asks. */
+  readonly tls?: true | { readonly ca?: Uint8Array; readonly cert?: Uint8Array; readonly key?: Uint8Array };
+}
+
+/** A call of the exchange, counted. */
+export interface ExchangeCall {
+  readonly stream: ClientDuplexStream<ExchangeRequest, ExchangeResponse>;
+  /** Bytes of the messages so far, with gRPC's five bytes before each; without HTTP/2's own framing. */
+  readonly bytes: { sent: number; received: number };
+}
+
+/** How a call is bounded. */
+export interface CallBounds {
+  /** Aborts the call: it fails with CANCELLED. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds after which it fails with DEADLINE_EXCEEDED. */
+  readonly timeoutMs?: number;
+}
+
+type Unary<Req, Res> = {
+  readonly path: string;
+  readonly requestSerialize: (request: Req) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Res;
+};
+
+/** A connection to a server. It connects when it is used, and again when it was lost. */
+export interface Connection {
+  /** host:port */
+  readonly address: string;
+  /** Calls a method of ItemServiceService or CollectionServiceService. Rejects with a TercetError. */
+  unary<Req, Res>(method: Unary<Req, Res>, request: Req, bounds?: CallBounds): Promise<Res>;
+  /** Begins an exchange. */
+  exchange(bounds?: CallBounds): ExchangeCall;
+  /** Ends the connection, once the calls under way have ended (they are given a second). */
+  close(): Promise<void>;
+}
+
+/** The unary methods, for `Connection.unary`. */
+export const METHODS = { ...ItemServiceService, ...CollectionServiceService } as const;
+
+/**
+ * A window of 8 MiB: with the default of 64 KiB a pull gets 64 KiB a round trip. Keepalive finds dead connections; servers
+ * refuse it more often than every five minutes (gRFC A8, A9).
+ */
+const CHANNEL_OPTIONS: ChannelOptions = {
+  "grpc-node.flow_control_window": 8 * 1024 * 1024,
+  "grpc.keepalive_time_ms": 5 * 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+  "grpc.max_receive_message_length": 4 * 1024 * 1024,
+  "grpc.primary_user_agent": "tercet",
+};
+
+/** A connection to `host:port` (port 7727 where none is given). */
+export function connect(address: string, options: ConnectOptions = {}): Connection {
+  const target = /:\d+$/.test(address) ? address : `${address}:${DEFAULT_PORT}`;
+  const client = new Client(target, channelCredentials(options), CHANNEL_OPTIONS);
+  const running = new Set<Promise<void>>();
+
+  function track(ended: Promise<void>): void {
+    running.add(ended);
+    void ended.finally(() => running.delete(ended));
+  }
+
+  return {
+    address: target,
+    unary(method, request, bounds = {}) {
+      return new Promise((resolve, reject) => {
+        if (bounds.signal?.aborted) return reject(cancelled());
+        const { path, requestSerialize, responseDeserialize } = method;
+        const metadata = new Metadata();
+        const call = client.makeUnaryRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          request,
+          metadata,
+          callOptions(bounds),
+          (error, response) => {
+            bounds.signal?.removeEventListener("abort", abort);
+            if (error !== null) reject(toTercetError(error, target));
+            else if (response === undefined) reject(new TercetError("empty answer", { code: "INTERNAL" }));
+            else resolve(response);
+          },
+        );
+        const abort = (): void => call.cancel();
+        bounds.signal?.addEventListener("abort", abort, { once: true });
+      });
+    },
+    exchange(bounds = {}) {
+      const bytes = { sent: 0, received: 0 };
+      const stream = client.makeBidiStreamRequest(
+        SyncServiceService.exchange.path,
+        (message: ExchangeRequest) => {
+          const encoded = ExchangeRequest.encode(message).finish();
+          bytes.sent += encoded.length + 5;
+          return Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+        },
+        (encoded: Buffer) => {
+          bytes.received += encoded.length + 5;
+          return ExchangeResponse.decode(encoded);
+        },
+        new Metadata(),
+        callOptions(bounds),
+      );
+      track(new Promise((resolve) => stream.once("status", () => resolve())));
+      return { stream, bytes };
+    },
+    async close() {
+      let timer: NodeJS.Timeout | undefined;
+      const second = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, 1000);
+      });
+      await Promise.race([Promise.all(running), second]);
+      clearTimeout(timer);
+      client.close();
+    },
+  };
+}
+
+function channelCredentials({ tls }: ConnectOptions): ReturnType<typeof credentials.createInsecure> {
+  if (tls === undefined) return credentials.createInsecure();
+  if (tls === true) return credentials.createSsl();
+  const buffer = (bytes: Uint8Array | undefined): Buffer | null => (bytes === undefined ? null : Buffer.from(bytes));
+  return credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert));
+}
+
+function callOptions(bounds: CallBounds): CallOptions {
+  return bounds.timeoutMs === undefined ? {} : { deadline: Date.now() + bounds.timeoutMs };
+}
+
+/** What a call that was aborted fails with. */
+export function cancelled(): TercetError {
+  return new TercetError("the call was aborted", { code: "CANCELLED" });
+}
+
+/** What a call failed with, with the details that the server gave. */
+export function toTercetError(error: ServiceError, address: string): TercetError {
+  const facts = readDetails(error);
+  const code = codeName(error.code);
+  if (facts.reason !== "") return new TercetError(error.details, { code, ...facts }, { cause: error });
+  return new TercetError(withoutDetails(error, address), { code, ...facts }, { cause: error });
+}
+
+/** In words, what a status means that no Tercet server has given. */
+function withoutDetails(error: ServiceError, address: string): string {
+  switch (error.code) {
+    case status.UNAVAILABLE:
+      return `can't reach a Tercet server at ${address}: ${error.details}`;
+    case status.CANCELLED:
+      return "the call was aborted";
+    case status.DEADLINE_EXCEEDED:
+      return `no answer from ${address} before the deadline`;
+    case status.UNKNOWN:
+    case status.INTERNAL:
+    case status.UNIMPLEMENTED:
+      return `${address} does not answer like a Tercet server (is it the right port?): ${error.details}`;
+    default:
+      return error.details;
+  }
+}
+
+interface Details {
+  reason: string;
+  metadata: Record<string, string>;
+  fields: ErrorField[];
+  retryAfterMs: number | undefined;
+}
+
+function readDetails(error: ServiceError): Details {
+  const details: Details = { reason: "", metadata: {}, fields: [], retryAfterMs: undefined };
+  const [encoded] = error.metadata?.get("grpc-status-details-bin") ?? [];
+  if (!Buffer.isBuffer(encoded)) return details;
+  for (const { typeUrl, value } of Status.decode(encoded).details) {
+    if (typeUrl.endsWith("/google.rpc.ErrorInfo")) {
+      const info = ErrorInfo.decode(value);
+      details.reason = info.reason;
+      details.metadata = info.metadata;
+    } else if (typeUrl.endsWith("/google.rpc.BadRequest")) {
+      const { fieldViolations } = BadRequest.decode(value);
+      details.fields.push(...fieldViolations.map(({ field, description }) => ({ field, description })));
+    } else if (typeUrl.endsWith("/google.rpc.RetryInfo")) {
+      const delay = RetryInfo.decode(value).retryDelay;
+      details.retryAfterMs = delay === undefined ? undefined : delay.seconds * 1000 + delay.nanos / 1e6;
+    }
+  }
+  return details;
+}

@@ -1,0 +1,41 @@
+/**
+ * Tercet's client library: a replica of a collection in a SQLite file, and the exchange that makes it equal to the
+ * server's.
+ *
+ * ```ts
+ * import { createReplica } from "tercet";
+ *
+ * const replica = createReplica("places.replica", { collection: "places" });
+ * replica.put("zrh", JSON.stringify({ name: "Zürich" }));
+ * const report = await replica.sync({ server: "127.0.0.1:7727", standard: "CLIENT", create: true });
+ * console.log(report.sent, report.verified);
+ * ```
+ *
+ * @module
+ */
+export type { Content } from "../core/content.js";
+export { fingerprintOf } from "../core/fingerprint.js";
+export { StorageError, type StorageErrorKind } from "../core/storage-error.js";
+export {
+  type CallBounds,
+  type Connection,
+  type ConnectOptions,
+  connect,
+  DEFAULT_PORT,
+  METHODS,
+} from "./connection.js";
+export { type CanonicalCode, type ErrorField, TercetError } from "./error.js";
+export type { ExchangeProgress } from "./protocol/report.js";
+export {
+  type Conflict,
+  createReplica,
+  type Item,
+  type ListOptions,
+  type OpenOptions,
+  openReplica,
+  type Pending,
+  type Replica,
+  type ReplicaStatus,
+  type Transaction,
+} from "./replica-handle.js";
+export type { StandardName, SyncOptions, SyncReport } from "./sync.js";

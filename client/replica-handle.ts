@@ -1,0 +1,341 @@
+import { type Content, contentSize } from "../core/content.js";
+import { ErrorReason, fieldFault, reasonName } from "../core/fault.js";
+import { fingerprintOf } from "../core/fingerprint.js";
+import { checkCollectionName, checkId } from "../core/id.js";
+import { DEFAULT_LIMITS } from "../core/limits.js";
+import { standardName } from "../core/standard.js";
+import { Limits } from "../gen/tercet/v1/sync.js";
+import { TercetError, toError } from "./error.js";
+import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
+import type { LocalConflict, LocalItem, LocalWrite, PendingChange, ReplicaStore } from "./replica/store.js";
+import { type SyncOptions, type SyncReport, syncReplica } from "./sync.js";
+
+/** An item as the application sees it. */
+export interface Item {
+  readonly id: string;
+  /** As it was put: text comes back as a string, bytes as bytes. */
+  readonly content: Content;
+  /** SHA-256 over id, a zero byte and content: 64 hex digits. */
+  readonly fingerprint: string;
+  /** When it was changed, by the clock of whoever did. */
+  readonly modifyTime: Date;
+  /** The server does not have this state yet. */
+  readonly pending: boolean;
+}
+
+/** A change that the server does not have yet. */
+export interface Pending {
+  readonly id: string;
+  readonly kind: "upserted" | "deleted";
+  /** Bytes of the content. */
+  readonly size: number;
+  readonly modifyTime: Date;
+  /** Why the server did not accept it, if it was sent and rejected. It is tried again with every exchange. */
+  readonly rejected: { readonly reason: string; readonly message: string } | undefined;
+}
+
+/** A version of this replica that gave way to one of the server's. */
+export interface Conflict {
+  /** Number of the record in this replica. */
+  readonly number: number;
+  readonly id: string;
+  /** What gave way: a content, or a deletion. */
+  readonly kind: "upserted" | "deleted";
+  /** The content that gave way; undefined for a deletion, and in lists. */
+  readonly content: Content | undefined;
+  /** Bytes of it. */
+  readonly size: number;
+  /** Fingerprint of what gave way, and of what prevailed: 64 hex digits; undefined for a deletion. */
+  readonly fingerprint: string | undefined;
+  readonly prevailed: string | undefined;
+  /** The standard by which it gave way: `SERVER`. */
+  readonly standard: string;
+  readonly recordTime: Date;
+  readonly modifyTime: Date;
+}
+
+/** Which items to list. */
+export interface ListOptions {
+  /** Only ids that begin with this. */
+  readonly prefix?: string;
+  /** Only ids after this one, in the order of their UTF-8 bytes. */
+  readonly after?: string;
+  /** Most items; without it all, read a page at a time. */
+  readonly limit?: number;
+}
+
+/** What a replica says of itself. */
+export interface ReplicaStatus {
+  readonly collection: string;
+  readonly replicaId: string;
+  /** Items that the application sees. */
+  readonly items: number;
+  readonly pending: number;
+  readonly rejected: number;
+  readonly conflicts: number;
+  /** Revision of the server up to which everything was taken; 0 before the first exchange. */
+  readonly revision: number;
+  /** Count and fingerprint of what was last agreed on with the server: compare with GetCollection. */
+  readonly agreed: { readonly count: number; readonly fingerprint: string };
+}
+
+/** Changes inside a transaction. */
+export interface Transaction {
+  get(id: string): Item | undefined;
+  put(id: string, content: Content): void;
+  delete(id: string): void;
+}
+
+/**
+ * A replica of one collection in one SQLite file: read and change it at any time, and `sync` when there is a server.
+ *
+ * Methods other than `sync` are synchronous; what has returned is on the disk. They throw TercetError (INVALID_ID,
+ * ITEM_TOO_LARGE, INVALID_FIELD) for bad input, with nothing changed, and StorageError for trouble with the file.
+ */
+export interface Replica {
+  /** Name of the collection. */
+  readonly collection: string;
+  /** Creates or replaces an item. Contents are strings or bytes, up to 1 MiB. */
+  put(id: string, content: Content): void;
+  /** Many at once, in one transaction, far faster than one by one. No atomic group: the server takes each by itself. */
+  putMany(items: Iterable<readonly [id: string, content: Content]>): void;
+  /** The item, or undefined. */
+  get(id: string): Item | undefined;
+  /** Items in the order of their ids' UTF-8 bytes. What is changed while they are read may appear or not. */
+  list(options?: ListOptions): IterableIterator<Item>;
+  /** Deletes an item; false where there is none. */
+  delete(id: string): boolean;
+  /** All of the changes or, if the function throws, none. They see one another. */
+  transaction<T>(changes: (transaction: Transaction) => T): T;
+  /** Changes that the server does not have yet, oldest first. */
+  pending(): IterableIterator<Pending>;
+  /** Versions of this replica that gave way, latest first, without their contents. */
+  conflicts(): IterableIterator<Conflict>;
+  /** One of them with its content. */
+  conflict(number: number): Conflict | undefined;
+  /** Settles a record: `restore` makes its version the item again, as a new change; `discard` forgets it. */
+  resolveConflict(number: number, how: "restore" | "discard"): void;
+  status(): ReplicaStatus;
+  /** One exchange with the server. One at a time; the application may go on reading and writing meanwhile. */
+  sync(options: SyncOptions): Promise<SyncReport>;
+  /**
+   * Computes what was last agreed on from all contents anew, and says whether the file's own account of it is right. Takes
+   * time with the size of the replica.
+   */
+  audit(): boolean;
+  /** Closes the file. An exchange that is under way fails. */
+  close(): void;
+}
+
+/** How a replica file is opened. */
+export interface OpenOptions {
+  /** MiB of page cache. */
+  readonly cacheMiB?: number;
+}
+
+const PAGE = 500;
+
+/**
+ * Makes a replica file for a collection and opens it.
+ *
+ * @throws TercetError INVALID_COLLECTION_NAME; StorageError where the file exists or can't be made.
+ */
+export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
+  const fault = checkCollectionName(options.collection);
+  if (fault !== undefined) throw toError(fault);
+  return replicaOn(createSqliteReplica(path, options));
+}
+
+/**
+ * Opens a replica file, and holds it until `close` or the end of the process.
+ *
+ * @throws StorageError: `failed` where there is none, `foreign` where it is no replica or of another schema version, `busy`
+ * where somebody else has it open, `damaged`.
+ */
+export function openReplica(path: string, options: OpenOptions = {}): Replica {
+  return replicaOn(openSqliteReplica(path, options));
+}
+
+/** The public face of a replica store. */
+export function replicaOn(store: ReplicaStore): Replica {
+  const { collection } = store.state();
+  const closing = new AbortController();
+  let syncing = false;
+
+  const itemLimit = (): number => {
+    const { limits } = store.state();
+    return limits.length === 0 ? DEFAULT_LIMITS.itemBytes : Limits.decode(limits).itemBytes;
+  };
+
+  function toWrite(id: string, content: Content, limit: number): LocalWrite {
+    checkInput(id, content, limit);
+    return { id, upsert: { content, fingerprint: fingerprintOf(id, content) } };
+  }
+
+  function write(changes: readonly LocalWrite[]): void {
+    if (changes.length > 0) store.write(changes, Date.now() * 1000);
+  }
+
+  function getItem(id: string): Item | undefined {
+    const item = store.get(id);
+    return item === undefined ? undefined : toItem(item);
+  }
+
+  function* pages<T>(read: (after: T | undefined, limit: number) => readonly T[], limit = Infinity): Generator<T> {
+    let last: T | undefined;
+    for (let left = limit; left > 0; ) {
+      const page = read(last, Math.min(left, PAGE));
+      yield* page;
+      left -= page.length;
+      last = page.at(-1);
+      if (page.length === 0) return;
+    }
+  }
+
+  return {
+    collection,
+    put(id, content) {
+      write([toWrite(id, content, itemLimit())]);
+    },
+    putMany(items) {
+      const limit = itemLimit();
+      const changes = new Map<string, LocalWrite>();
+      for (const [id, content] of items) changes.set(id, toWrite(id, content, limit));
+      write([...changes.values()]);
+    },
+    get: getItem,
+    *list({ prefix = "", after = "", limit = Infinity } = {}) {
+      const read = (last: LocalItem | undefined, most: number): readonly LocalItem[] =>
+        store.list({ prefix, after: last?.id ?? after, limit: most });
+      for (const item of pages(read, limit)) yield toItem(item);
+    },
+    delete(id) {
+      if (store.get(id) === undefined) return false;
+      write([{ id, upsert: undefined }]);
+      return true;
+    },
+    transaction(changes) {
+      const limit = itemLimit();
+      const changed = new Map<string, LocalWrite>();
+      const result = changes({
+        get(id) {
+          const change = changed.get(id);
+          return change === undefined ? getItem(id) : changedItem(change);
+        },
+        put: (id, content) => void changed.set(id, toWrite(id, content, limit)),
+        delete: (id) => void changed.set(id, { id, upsert: undefined }),
+      });
+      if (result instanceof Promise) {
+        const description = "a transaction is synchronous: its function must not return a promise";
+        throw toError(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "changes", description));
+      }
+      write([...changed.values()]);
+      return result;
+    },
+    *pending() {
+      const read = (last: PendingChange | undefined, most: number): readonly PendingChange[] =>
+        store.listPending(last?.sequence ?? 0, most);
+      for (const change of pages(read)) yield toPending(change);
+    },
+    *conflicts() {
+      const read = (last: LocalConflict | undefined, most: number): readonly LocalConflict[] =>
+        store.listConflicts(last?.number ?? Number.MAX_SAFE_INTEGER, most);
+      for (const record of pages(read)) yield toConflict(record);
+    },
+    conflict(number) {
+      const record = store.getConflict(number);
+      return record === undefined ? undefined : toConflict(record);
+    },
+    resolveConflict(number, how) {
+      if (store.settleConflict(number, how === "restore", Date.now() * 1000)) return;
+      const reason = ErrorReason.ERROR_REASON_CONFLICT_NOT_FOUND;
+      throw toError({ reason, message: `there is no conflict record ${number} in this replica` });
+    },
+    status() {
+      const { replicaId, items, pending, rejected, conflicts, revision, total } = store.state();
+      return {
+        collection,
+        replicaId: hex(replicaId),
+        items,
+        pending,
+        rejected,
+        conflicts,
+        revision,
+        agreed: { count: total.count, fingerprint: hex(total.sum) },
+      };
+    },
+    async sync(options) {
+      if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
+      syncing = true;
+      try {
+        return await syncReplica(store, options, closing.signal);
+      } finally {
+        syncing = false;
+      }
+    },
+    audit: () => store.audit() === undefined,
+    close() {
+      closing.abort();
+      store.close();
+    },
+  };
+}
+
+function checkInput(id: string, content: Content, limit: number): void {
+  const fault = checkId(id) ?? contentFault(content, limit);
+  if (fault !== undefined) throw toError(fault);
+}
+
+function contentFault(content: Content, limit: number): ReturnType<typeof checkId> {
+  if (typeof content !== "string" && !(content instanceof Uint8Array)) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "must be a string or bytes");
+  }
+  const size = contentSize(content);
+  if (size > limit) {
+    const description = `is ${size} bytes; an item has up to ${limit}`;
+    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
+  }
+  if (typeof content === "string" && !content.isWellFormed()) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "has a lone surrogate; put it as bytes");
+  }
+  return undefined;
+}
+
+function changedItem({ id, upsert }: LocalWrite): Item | undefined {
+  if (upsert === undefined) return undefined;
+  const { content, fingerprint } = upsert;
+  return { id, content, fingerprint: hex(fingerprint), modifyTime: new Date(), pending: true };
+}
+
+function toItem({ id, content, fingerprint, modifyTimeUs, pending }: LocalItem): Item {
+  return { id, content, fingerprint: hex(fingerprint), modifyTime: toDate(modifyTimeUs), pending };
+}
+
+function toPending({ id, kind, size, modifyTimeUs, rejected }: PendingChange): Pending {
+  const why = rejected === undefined ? undefined : { reason: reasonName(rejected.reason), message: rejected.message };
+  return { id, kind, size, modifyTime: toDate(modifyTimeUs), rejected: why };
+}
+
+function toConflict(record: LocalConflict): Conflict {
+  const { number, id, content, size, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs } = record;
+  return {
+    number,
+    id,
+    kind: fingerprint === undefined ? "deleted" : "upserted",
+    content,
+    size,
+    fingerprint: fingerprint === undefined ? undefined : hex(fingerprint),
+    prevailed: prevailed === undefined ? undefined : hex(prevailed),
+    standard: standardName(standard),
+    recordTime: toDate(recordTimeUs),
+    modifyTime: toDate(modifyTimeUs),
+  };
+}
+
+function toDate(us: number): Date {
+  return new Date(us / 1000);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}

@@ -106,7 +106,9 @@ function databaseProblem() {
   const name = major >= firstMajorWithPrebuilds ? "better-sqlite3-node22" : "better-sqlite3";
   const script = `new (require(${JSON.stringify(name)}))(":memory:").close()`;
   const result = spawnSync(process.execPath, ["-e", script], { cwd: root, encoding: "utf8" });
-  return result.status === 0 ? undefined : `${name} does not load:\n${(result.stderr ?? "").trim()}`;
+  const reason =
+    (result.stderr ?? "").split("\n").find((line) => line.includes("Error")) ?? `it ended with ${result.signal}`;
+  return result.status === 0 ? undefined : `${name} does not load: ${reason}`;
 }
 
 function install() {
@@ -229,11 +231,12 @@ function takeLock() {
       }
     }
     const owner = Number(readText(lock));
-    const justCreated = owner === 0 && Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0) < 1000;
-    if (!justCreated && !isAlive(owner)) {
+    // Between being created and being written a lock is empty, but not for long.
+    const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    if (owner > 0 ? !isAlive(owner) : age > 1000) {
       rmSync(lock, { force: true });
     } else if (!waited) {
-      say(`waiting for another set-up (process ${owner})`);
+      say("waiting for another set-up in this checkout");
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }

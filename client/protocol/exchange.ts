@@ -13,12 +13,12 @@ import {
   type Opened,
   type Verdicts,
 } from "../../gen/tercet/v1/sync.js";
-import type { ApplyBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { Action, ApplyBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
 import { type Carried, createIntake, type Job } from "./intake.js";
 import { mergeLineage, sameLineage } from "./lineage.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { createOutflow, type Outflow } from "./outflow.js";
-import { createReportBuilder, type ExchangeProgress, type ExchangeReport } from "./report.js";
+import { createReportBuilder, type ExchangeProgress, type ExchangeReport, type ReportBuilder } from "./report.js";
 import { settleVerdicts } from "./settle-verdicts.js";
 
 /** What the client's side of an exchange is given. */
@@ -167,10 +167,14 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     ask({ kind: "outgoing", query }, (result) => {
       if (result.kind !== "outgoing") return;
       before?.();
-      const push = outflow?.taken(query, result.batch, revision);
-      if (push === undefined) return;
-      send({ $case: "push", value: push.batch }, push.trip);
-      doneDue = Math.max(doneDue ?? 1, push.trip);
+      const taken = outflow?.taken(query, result.batch, revision);
+      if (taken === undefined) return;
+      const { push, tooLarge } = taken;
+      if (push !== undefined) {
+        send({ $case: "push", value: push.batch }, push.trip);
+        doneDue = Math.max(doneDue ?? 1, push.trip);
+      }
+      if (tooLarge.length > 0) intake.start(rejectionJob(tooLarge, limits.itemBytes, report));
     });
   }
 
@@ -377,6 +381,17 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       };
     },
   };
+}
+
+/** Marks what is too large for the server as rejected, without sending it. */
+function rejectionJob(changes: readonly OutgoingChange[], itemBytes: number, report: ReportBuilder): Job {
+  const actions = changes.map(({ id, sequence, upsert }): Action => {
+    const reason = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
+    const message = `content: is ${upsert?.size} bytes; the server takes items of up to ${itemBytes}`;
+    report.rejection({ id, reason, message });
+    return { kind: "reject", id, sequence, reason, message };
+  });
+  return { actions, changes: [], doubtful: [], checkpoint: undefined, proof: undefined, end: false, trip: 1 };
 }
 
 const NO_WISHES: Limits = {

@@ -1,5 +1,5 @@
 import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
-import type { OutgoingBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
 import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
 
 const MAX_BATCH_CHANGES = 4096;
@@ -15,8 +15,8 @@ export interface Outflow {
   nextQuery(compared: boolean): OutgoingQuery | undefined;
   /** The eager query, before anything else: all that is small and was never sent. Undefined: nothing is. */
   eagerQuery(): OutgoingQuery | undefined;
-  /** What was taken; the batch to push, undefined where there is none, and in which round trip. */
-  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number): { batch: PushBatch; trip: number } | undefined;
+  /** What was taken, as what is to be done with it. */
+  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number): Taken;
   /** A pending change has a new base, from an answer of round trip `trip`: it is to be sent, unless its turn is still to come. */
   again(id: string, sequence: number, trip: number): void;
   /** A push that was sent again lost its race. */
@@ -24,6 +24,14 @@ export interface Outflow {
   readonly contended: readonly string[];
   /** In which round trip the comparison was completed. */
   compared(trip: number): void;
+}
+
+/** What is to be done with pending changes that were taken. */
+export interface Taken {
+  /** To push, in this round trip; undefined: nothing. */
+  readonly push: { readonly batch: PushBatch; readonly trip: number } | undefined;
+  /** What the server would not take: its contents are larger than the item limit that it told. Not sent. */
+  readonly tooLarge: readonly OutgoingChange[];
 }
 
 /** The outflow of an exchange that begins in this state. */
@@ -77,14 +85,18 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       } else cursor = batch.more ? (batch.changes.at(-1)?.sequence ?? through) : through;
 
       const fresh = "ids" in query.select || query.eager;
-      const changes = fresh ? batch.changes : batch.changes.filter((change) => !eagerSent.has(change.sequence));
-      if (changes.length === 0) return undefined;
+      const taken = fresh ? batch.changes : batch.changes.filter((change) => !eagerSent.has(change.sequence));
+      const { itemBytes } = limits();
+      const tooLarge = taken.filter((change) => (change.upsert?.size ?? 0) > itemBytes);
+      const changes = tooLarge.length === 0 ? taken : taken.filter((change) => !tooLarge.includes(change));
+      if (changes.length === 0) return { push: undefined, tooLarge };
       for (const change of changes) {
         const { id, sequence, upsert } = change;
         const again = "ids" in query.select;
         window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again });
       }
-      return { batch: toPushBatch(changes, query.eager ? undefined : known, known), trip };
+      const push = { batch: toPushBatch(changes, query.eager ? undefined : known, known), trip };
+      return { push, tooLarge };
     },
     again(id, sequence, trip) {
       const later = sequence > cursor && sequence <= through && !eagerSent.has(sequence);

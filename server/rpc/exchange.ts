@@ -58,8 +58,11 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     else call.emit("error", toStatus(fault));
   }
 
+  const machine = createServerExchange(world);
+  /** Messages that came together are worked on together, so that what follows "open" at once is answered with it. */
+  let gathering: NodeJS.Immediate | undefined;
   const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(
-    createServerExchange(world),
+    { ...machine, next: () => (gathering === undefined ? machine.next() : undefined) },
     {
       send(message) {
         const bytes = Method.responseSerialize(message);
@@ -81,10 +84,17 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     try {
       const request = decodeRequest(Method, bytes);
       if (request.message?.$case === "open") record.open = request.message.value;
+      gathering ??= setImmediate(gathered);
       driver.receive(request, world.nowUs());
     } catch (error) {
       close(faultOf(error, world.log));
     }
+  }
+
+  function gathered(): void {
+    gathering = undefined;
+    // Not `resume`, which says that there is room to send.
+    tick();
   }
 
   function tick(): void {

@@ -14,7 +14,7 @@ import {
   openBooks,
   stateOf,
 } from "./books.js";
-import { type Candidate, takeWithin, unsettled } from "./outgoing.js";
+import { outgoingChange, takeWithin, unsettled } from "./outgoing.js";
 import { applyAction, type ItemRow, type PendingRow, type Rows, restoring, writeChange } from "./rules.js";
 import type {
   ApplyResult,
@@ -142,7 +142,8 @@ function memoryReplica(state: MemoryState): MemoryReplica {
       return transaction((rows) => {
         const selected = selectRows(state, query, pendingRows);
         const fit = query.eager ? selected.filter((row) => !unsettled(row)) : selected;
-        const { rows: taken, changes, more } = takeWithin(candidates(state, fit), query);
+        const { taken, more } = takeWithin(fit, query);
+        const changes = taken.map((row) => outgoingChange(row, state.entries.get(row.id)?.item?.content));
         for (const row of taken) rows.updatePending(row, { ...row, sent: true });
         return { changes, more, skipped: !more && fit.length < selected.length };
       });
@@ -266,10 +267,6 @@ function localState(id: string, { item, pending, sendings }: Entry): LocalState 
 function selectRows(state: MemoryState, { select }: OutgoingQuery, pending: () => PendingRow[]): PendingRow[] {
   if ("ids" in select) return [...new Set(select.ids)].flatMap((id) => state.entries.get(id)?.pending ?? []);
   return pending().filter((row) => row.sequence > select.after && row.sequence <= select.through);
-}
-
-function candidates(state: MemoryState, rows: readonly PendingRow[]): Candidate[] {
-  return rows.map((row) => ({ row, content: () => state.entries.get(row.id)?.item?.content }));
 }
 
 function conflictOf(state: MemoryState, number: number): LocalConflict {

@@ -1,42 +1,32 @@
 import type { Content } from "../../core/content.js";
 import type { PendingRow } from "./rules.js";
-import type { OutgoingBatch, OutgoingChange, OutgoingQuery } from "./store.js";
+import type { OutgoingChange, OutgoingQuery } from "./store.js";
 
 /** Bytes that a change is reckoned at beside its id and content. */
 const CHANGE_BYTES = 64;
 
-/** A pending change that may be taken. */
-export interface Candidate {
-  readonly row: PendingRow;
-  /** Content of mine, asked for only where the change is taken; undefined for a deletion. */
-  readonly content: () => Content | undefined;
-}
-
-/** What is taken, with its rows, which are to be remembered as sent. */
-export interface Taken extends Omit<OutgoingBatch, "skipped"> {
-  readonly rows: readonly PendingRow[];
-}
-
 /**
- * Takes from the candidates what a query's bounds allow, and reads one candidate beyond them at most. For an eager query
- * the candidates are those without unsettled sendings.
+ * Takes from the rows what a query's bounds allow. For an eager query the rows are those without unsettled sendings, and
+ * all of them must be within the bounds, or none are taken.
  */
-export function takeWithin(candidates: Iterable<Candidate>, query: OutgoingQuery): Taken {
-  const rows: PendingRow[] = [];
-  const changes: OutgoingChange[] = [];
+export function takeWithin(
+  rows: Iterable<PendingRow>,
+  query: OutgoingQuery,
+): { readonly taken: readonly PendingRow[]; readonly more: boolean } {
+  const taken: PendingRow[] = [];
   let bytes = 0;
-  for (const { row, content } of candidates) {
+  for (const row of rows) {
     bytes += Buffer.byteLength(row.id) + row.size + CHANGE_BYTES;
-    const full = bytes > query.maxBytes || rows.length >= query.maxChanges;
-    if (full && query.eager) return { rows: [], changes: [], more: true };
-    if (full && rows.length > 0) return { rows, changes, more: true };
-    rows.push(row);
-    changes.push(outgoing(row, content()));
+    const full = bytes > query.maxBytes || taken.length >= query.maxChanges;
+    if (full && query.eager) return { taken: [], more: true };
+    if (full && taken.length > 0) return { taken, more: true };
+    taken.push(row);
   }
-  return { rows, changes, more: false };
+  return { taken, more: false };
 }
 
-function outgoing(row: PendingRow, content: Content | undefined): OutgoingChange {
+/** A row as it was before it was taken, with the content of mine, as it is sent. */
+export function outgoingChange(row: PendingRow, content: Content | undefined): OutgoingChange {
   const { id, sequence, fingerprint, size, modifyTimeUs, base, overrides } = row;
   const upsert = fingerprint === undefined || content === undefined ? undefined : { content, fingerprint, size };
   return { id, sequence, upsert, modifyTimeUs, base, overrides, resent: unsettled(row) };

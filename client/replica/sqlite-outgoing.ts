@@ -1,7 +1,7 @@
-import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
-import { type Candidate, takeWithin, unsettled } from "./outgoing.js";
+import { outgoingChange, takeWithin, unsettled } from "./outgoing.js";
 import type { PendingRow } from "./rules.js";
+import type { BulkRows } from "./sqlite-bulk.js";
 import {
   PENDING_COLUMNS,
   type PendingTuple,
@@ -13,27 +13,28 @@ import {
 } from "./sqlite-rows.js";
 import type { OutgoingBatch, OutgoingQuery } from "./store.js";
 
-const WITH_CONTENT = `SELECT ${PENDING_COLUMNS}, items.content FROM pending LEFT JOIN items ON items.id = pending.id`;
+/** Pending rows are read by so many, without contents, so that reading too far costs little. */
+const PAGE_ROWS = 512;
 
 /** Takes pending changes to send, within a transaction. */
-export function outgoingRows(db: Database, rows: SqliteRows, mark: SentMark): (query: OutgoingQuery) => OutgoingBatch {
-  const inOrder = db
-    .prepare<[number, number], [...PendingTuple, Content | null]>(
-      `${WITH_CONTENT} WHERE sequence > ? AND sequence <= ? ORDER BY sequence`,
-    )
-    .raw();
+export function outgoingRows(
+  db: Database,
+  rows: SqliteRows,
+  bulk: BulkRows,
+  mark: SentMark,
+): (query: OutgoingQuery) => OutgoingBatch {
+  const page = (where: string) =>
+    db
+      .prepare<[number, number], PendingTuple>(
+        `SELECT ${PENDING_COLUMNS} FROM pending
+        WHERE ${where} AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ${PAGE_ROWS}`,
+      )
+      .raw();
+  const inOrder = page("true");
   // What was sent is up to the mark, but for rows that say otherwise; those have an index of their own. So changes that
   // wait for their verdicts cost nothing here, however many.
-  const unsentBelow = db
-    .prepare<[number, number, number], [...PendingTuple, Content | null]>(
-      `${WITH_CONTENT} WHERE sent = ${UNSENT} AND resent = 0 AND sequence > ? AND sequence <= min(?, ?) ORDER BY sequence`,
-    )
-    .raw();
-  const unsentAbove = db
-    .prepare<[number, number, number], [...PendingTuple, Content | null]>(
-      `${WITH_CONTENT} WHERE sent = 0 AND resent = 0 AND sequence > max(?, ?) AND sequence <= ? ORDER BY sequence`,
-    )
-    .raw();
+  const unsentBelow = page(`sent = ${UNSENT} AND resent = 0`);
+  const unsentAbove = page("sent = 0 AND resent = 0");
   const anyUnsettled = db
     .prepare<[number, number, number], number>(
       `SELECT EXISTS (SELECT 1 FROM pending WHERE sequence > ? AND sequence <= ?
@@ -47,29 +48,30 @@ export function outgoingRows(db: Database, rows: SqliteRows, mark: SentMark): (q
     .pluck();
   const markSent = db.prepare(`UPDATE pending SET sent = ${SENT} WHERE sequence = ?`);
 
-  function* read(tuples: Iterable<[...PendingTuple, Content | null]>): Generator<Candidate> {
-    for (const tuple of tuples) {
-      const row = toPendingRow(tuple as unknown as PendingTuple, mark);
-      yield { row, content: () => tuple[12] ?? undefined };
+  function* read(statement: ReturnType<typeof page>, after: number, through: number): Generator<PendingRow> {
+    for (let last = after; last < through; ) {
+      const tuples = statement.all(last, through);
+      for (const tuple of tuples) yield toPendingRow(tuple, mark);
+      if (tuples.length < PAGE_ROWS) return;
+      last = tuples.at(-1)?.[0] ?? through;
     }
   }
 
-  function* readIds(ids: readonly string[], eager: boolean): Generator<Candidate> {
+  function* readUnsent(after: number, through: number): Generator<PendingRow> {
+    yield* read(unsentBelow, after, Math.min(mark.through, through));
+    yield* read(unsentAbove, Math.max(mark.through, after), through);
+  }
+
+  function* readIds(ids: readonly string[], eager: boolean): Generator<PendingRow> {
     for (const id of new Set(ids)) {
       const row = rows.pending(id);
-      if (row === undefined || (eager && unsettled(row))) continue;
-      yield { row, content: () => (row.fingerprint === undefined ? undefined : rows.content(id)) };
+      if (row !== undefined && !(eager && unsettled(row))) yield row;
     }
   }
 
-  function* readUnsent(after: number, through: number): Generator<Candidate> {
-    yield* read(unsentBelow.iterate(after, through, mark.through));
-    yield* read(unsentAbove.iterate(after, mark.through, through));
-  }
-
-  function candidates({ select, eager }: OutgoingQuery): Iterable<Candidate> {
+  function select({ select, eager }: OutgoingQuery): Iterable<PendingRow> {
     if ("ids" in select) return readIds(select.ids, eager);
-    return eager ? readUnsent(select.after, select.through) : read(inOrder.iterate(select.after, select.through));
+    return eager ? readUnsent(select.after, select.through) : read(inOrder, select.after, select.through);
   }
 
   function leavesOut({ select }: OutgoingQuery): boolean {
@@ -92,9 +94,10 @@ export function outgoingRows(db: Database, rows: SqliteRows, mark: SentMark): (q
   }
 
   return (query) => {
-    const { rows: taken, changes, more } = takeWithin(candidates(query), query);
+    const { taken, more } = takeWithin(select(query), query);
     const skipped = query.eager && !more && leavesOut(query);
+    const contents = bulk.findContents(taken.map((row) => row.id));
     remember(taken);
-    return { changes, more, skipped };
+    return { changes: taken.map((row) => outgoingChange(row, contents.get(row.id))), more, skipped };
   };
 }

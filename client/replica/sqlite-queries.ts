@@ -4,6 +4,7 @@ import { compareIds, prefixEnd } from "../../core/id.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
+import type { PendingRow } from "./rules.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import { type SqliteRows, toConflict } from "./sqlite-rows.js";
 import type { LocalItem, LocalListQuery, LocalState, PendingChange, ReplicaStore } from "./store.js";
@@ -58,9 +59,10 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows): Queries
       const pending = bulk.findPending(ids);
       const items = bulk.findItems(ids);
       return ids.map((id) => {
-        if (pending.has(id)) return pendingState(rows, id);
+        const row = pending.get(id);
+        if (row !== undefined) return pendingState(rows, row);
         const item = items.get(id);
-        const base = item && { fingerprint: item[0], revision: item[1] };
+        const base = item && { fingerprint: item[1], revision: item[2] };
         return { id, sequence: 0, pending: undefined, base, sendings: [] };
       });
     },
@@ -100,10 +102,8 @@ function toPendingChange(tuple: [number, string, number, number, number, number 
   return { id, sequence, kind: deleted === 1 ? "deleted" : "upserted", size, modifyTimeUs, rejected };
 }
 
-function pendingState(rows: SqliteRows, id: string): LocalState {
-  const row = rows.pending(id);
-  if (row === undefined) throw new Error(`there is no pending change of ${JSON.stringify(id)}`);
-  const { sequence, fingerprint, modifyTimeUs, base } = row;
+function pendingState(rows: SqliteRows, row: PendingRow): LocalState {
+  const { id, sequence, fingerprint, modifyTimeUs, base } = row;
   const sendings = row.resent ? rows.sendings(id) : [];
   if (row.sent && !sendings.some((sent) => sameFingerprint(sent, fingerprint))) sendings.push(fingerprint);
   return { id, sequence, pending: { fingerprint, modifyTimeUs }, base, sendings };

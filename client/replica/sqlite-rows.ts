@@ -41,19 +41,19 @@ const DELETION = Buffer.alloc(0);
 
 /** A pending change as read. */
 export function toPendingRow(tuple: PendingTuple, mark: SentMark): PendingRow {
-  const [sequence, id, fingerprint, size, modifyTimeUs, baseRevision, baseFingerprint] = tuple;
-  const [, , , , , , , overrides, reason, message, sent, resent] = tuple;
+  const sequence = tuple[0];
+  const sent = tuple[10];
   return {
     sequence,
-    id,
-    fingerprint: fingerprint ?? undefined,
-    size,
-    modifyTimeUs,
-    base: baseRevision === null ? undefined : { fingerprint: baseFingerprint ?? undefined, revision: baseRevision },
-    overrides: overrides === null ? undefined : (overrides as ChangeStandard),
-    rejected: reason === null ? undefined : { reason: reason as ErrorReason, message: message ?? "" },
+    id: tuple[1],
+    fingerprint: tuple[2] ?? undefined,
+    size: tuple[3],
+    modifyTimeUs: tuple[4],
+    base: tuple[5] === null ? undefined : { fingerprint: tuple[6] ?? undefined, revision: tuple[5] },
+    overrides: tuple[7] === null ? undefined : (tuple[7] as ChangeStandard),
+    rejected: tuple[8] === null ? undefined : { reason: tuple[8] as ErrorReason, message: tuple[9] ?? "" },
     sent: sent === SENT || (sent === BY_MARK && sequence <= mark.through),
-    resent: resent === 1,
+    resent: tuple[11] === 1,
   };
 }
 

@@ -53,7 +53,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
   const rows = sqliteRows(db, mark);
   const bulk = bulkRows(db, rows, mark);
   const read = queries(db, rows, bulk);
-  const takeOutgoing = outgoingRows(db, rows, mark);
+  const takeOutgoing = outgoingRows(db, rows, bulk, mark);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");

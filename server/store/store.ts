@@ -21,13 +21,15 @@ export interface Store {
   /** Collections in the order of their names after `after` ("" for all), at most `limit`. */
   listCollections(after: string, limit: number): Awaitable<readonly CollectionState[]>;
   /** Creates a collection, or answers the one that has the name, as it is. Its first epoch begins at revision 1. */
-  createCollection(creation: CollectionCreation): Awaitable<{ readonly created: boolean; readonly state: CollectionState }>;
+  createCollection(
+    creation: CollectionCreation,
+  ): Awaitable<{ readonly created: boolean; readonly state: CollectionState }>;
   /** Deletes a collection with all it has, and remembers its uid for ever. False where it is not there. */
   deleteCollection(uid: Uint8Array): Awaitable<boolean>;
   /** Whether a collection with this uid was deleted here. */
   wasDeleted(uid: Uint8Array): Awaitable<boolean>;
 
-  /** Changes after a revision, in order of revision, never cutting a commit. Undefined: no such collection any more. */
+  /** Changes after a revision, in order of revision and, within a commit, of id; never cutting a commit. Undefined: no such collection any more. */
   readChanges(query: ChangesQuery): Awaitable<ChangesRead | undefined>;
   /** Items by id, each at most once; `contents` as far as `maxBytes` goes. Undefined: no such collection any more. */
   readItems(query: ItemsQuery): Awaitable<ItemsRead | undefined>;
@@ -44,7 +46,10 @@ export interface Store {
   /** One conflict record with its content. */
   getConflict(uid: Uint8Array, number: number): Awaitable<StoredConflict | undefined>;
 
-  /** The answer that was remembered for a request id, with what it answered; undefined after its retention. */
+  /**
+   * The answer that was remembered for a request id, with what it answered. Kept for 24 hours and 100,000 answers, by the
+   * clock of the writes; forgotten as later requests are remembered.
+   */
   getRequest(requestId: string): Awaitable<RememberedRequest | undefined>;
 
   /** Ends everything; no method may be called after. */
@@ -115,9 +120,9 @@ export interface ChangesQuery {
   readonly after: number;
   /** Leave out tombstones up to this revision (the head when a first pull began); 0 for none. */
   readonly tombstonesAfter: number;
-  /** Ends the page once ids, contents and 64 bytes an item come to this many bytes; at least one commit is read. */
+  /** Ends the page after the commit with which ids, contents and 64 bytes an item come to this many bytes. */
   readonly maxBytes: number;
-  /** Ends the page at this many changes; at least one commit is read. */
+  /** Ends the page at this many changes, after the commit that reaches them; at least one commit is read. */
   readonly maxChanges: number;
   /** Read contents up to this many bytes along; -1 for none. */
   readonly inlineBytes: number;
@@ -178,7 +183,10 @@ export interface Write {
   readonly seen: number | undefined;
   /** Commit under a new revision even where the item already is in the wanted state. */
   readonly fence: boolean;
-  /** Keep what is overwritten in a conflict record, and by which standard; undefined for an ordinary change. */
+  /**
+   * Keep what is overwritten, an item or a tombstone in another state, in a conflict record, and by which standard;
+   * undefined for an ordinary change. Where nothing was there, nothing gives way and no record is made.
+   */
   readonly overrides: ChangeStandard | undefined;
   /** Writes next to each other with the same number are an atomic group; 0 for none. */
   readonly group: number;
@@ -189,8 +197,12 @@ export interface WriteBatch {
   readonly uid: Uint8Array;
   readonly writes: readonly Write[];
   readonly nowUs: number;
-  /** Remember this answer to a request id in the same transaction; made from the outcomes. */
-  readonly remember?: { readonly requestId: string; readonly digest: Uint8Array; answer(written: BatchWritten): Uint8Array };
+  /** Remember this answer to a request id in the same transaction; made from the outcomes. An earlier answer stays. */
+  readonly remember?: {
+    readonly requestId: string;
+    readonly digest: Uint8Array;
+    answer(written: BatchWritten): Uint8Array;
+  };
 }
 
 /** What became of one write. */

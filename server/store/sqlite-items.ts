@@ -1,31 +1,31 @@
 import type { Content } from "../../core/content.js";
+import type { Database } from "../../core/sqlite.js";
 import type { StoredChange } from "./store.js";
 
-/** Columns of a row that is read as a change, but for its content. */
+/** Columns of an ItemRow, but for its content, which follows. */
 export const CHANGE_COLUMNS = "id, revision, fingerprint, size, modify_time_us, group_revision, content_key";
 
-/** A row of `items`, or as much of one as was read. */
-export interface ItemRow {
-  readonly id: string;
-  readonly revision: number;
-  readonly fingerprint: Buffer | null;
-  readonly size: number;
-  readonly modify_time_us: number;
-  readonly group_revision: number;
-  /** Where a large content lives in `contents`. */
-  readonly content_key: number | null;
-  readonly content?: Content | null;
-}
+/** A row of `items`: an array, as the driver is twice as fast with them. A large content lives under its key in `contents`. */
+export type ItemRow = readonly [
+  id: string,
+  revision: number,
+  fingerprint: Buffer | null,
+  size: number,
+  modifyTimeUs: number,
+  group: number,
+  contentKey: number | null,
+  content: Content | null,
+];
 
-/** The row as a change with this content. */
-export function changeOf(row: ItemRow, content: Content | undefined): StoredChange {
-  return {
-    id: row.id,
-    revision: row.revision,
-    fingerprint: row.fingerprint ?? undefined,
-    size: row.size,
-    modifyTimeUs: row.modify_time_us,
-    group: row.group_revision,
-    content,
+/** Reads a row as a change, with its content where that has up to so many bytes. */
+export type RowReader = (row: ItemRow, inlineBytes: number) => StoredChange;
+
+/** Prepares the statement that large contents take. */
+export function prepareRowReader(database: Database): RowReader {
+  const select = database.prepare<[number], Content>("SELECT content FROM contents WHERE key = ?").pluck();
+  return ([id, revision, fingerprint, size, modifyTimeUs, group, contentKey, inRow], inlineBytes) => {
+    let content: Content | undefined;
+    if (size <= inlineBytes) content = contentKey === null ? (inRow ?? undefined) : select.get(contentKey);
+    return { id, revision, fingerprint: fingerprint ?? undefined, size, modifyTimeUs, group, content };
   };
 }

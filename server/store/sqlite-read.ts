@@ -1,9 +1,9 @@
-import type { Content } from "../../core/content.js";
 import { prefixEnd } from "../../core/id.js";
 import type { Database } from "../../core/sqlite.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
-import { CHANGE_COLUMNS, changeOf, type ItemRow } from "./sqlite-items.js";
+import { CHANGE_COLUMNS, type ItemRow, prepareRowReader, type RowReader } from "./sqlite-items.js";
+import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
 import type { ChangesQuery, ChangesRead, ItemsQuery, ItemsRead, ListQuery, StoredChange } from "./store.js";
 
 /** The reads of items. Each runs on one snapshot, as nobody else writes while it runs: calls are synchronous. */
@@ -13,84 +13,107 @@ export interface ItemReads {
   list(collection: CollectionRow, query: ListQuery): readonly StoredChange[];
 }
 
-/** Sorts after every id there can be: U+10FFFF is the last code point. */
+/** Sorts after every id there can be: longer, and of the last code point only. */
 const AFTER_ALL_IDS = "\u{10ffff}".repeat(129);
+
+/** Most rows that are asked of SQLite at once; a page may take several. */
+const MAX_ROWS = 1_000;
 
 /** Prepares the statements. */
 export function prepareReads(database: Database, collections: CollectionTables): ItemReads {
-  const contentOf = prepareContents(database);
-  return { changes: prepareChanges(database, collections, contentOf), ...prepareById(database, contentOf) };
-}
-
-/** The content of a row, where it is inline in the row or lives in `contents`. */
-function prepareContents(database: Database): (row: ItemRow, inlineBytes: number) => Content | undefined {
-  const select = database.prepare<[number], Content>("SELECT content FROM contents WHERE key = ?").pluck();
-  return (row, inlineBytes) => {
-    if (row.fingerprint === null || row.size > inlineBytes) return undefined;
-    return row.content_key === null ? (row.content ?? undefined) : select.get(row.content_key);
-  };
-}
-
-function prepareChanges(
-  database: Database,
-  collections: CollectionTables,
-  contentOf: (row: ItemRow, inlineBytes: number) => Content | undefined,
-): ItemReads["changes"] {
-  // The tombstone test stands behind a unary plus, so that no index but the clustering one is ever considered.
-  const select = database.prepare<[number, number, number, number], ItemRow>(
-    `SELECT ${CHANGE_COLUMNS}, CASE WHEN size <= ? THEN content END AS content FROM items
-      WHERE collection = ? AND revision > ? AND (+fingerprint IS NOT NULL OR revision > ?) ORDER BY revision, id`,
-  );
-  return (collection, query) => {
-    const { revision } = collection;
-    const state = { revision, total: totalIn(collection), lineage: collections.lineage(collection.key) };
-    const page = createCommitPage(query);
-    for (const row of select.iterate(query.inlineBytes, collection.key, query.after, query.tombstonesAfter)) {
-      if (page.add(changeOf(row, contentOf(row, query.inlineBytes)))) continue;
-      return { changes: page.changes, through: page.changes.at(-1)?.revision ?? revision, end: false, ...state };
-    }
-    return { changes: page.changes, through: revision, end: true, ...state };
-  };
-}
-
-function prepareById(
-  database: Database,
-  contentOf: (row: ItemRow, inlineBytes: number) => Content | undefined,
-): Pick<ItemReads, "items" | "list"> {
-  const selectOne = database.prepare<[number, string], ItemRow>(
-    `SELECT ${CHANGE_COLUMNS}, content FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ?`,
-  );
-  const selectSize = database
-    .prepare<[number, string], number>("SELECT size FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ?")
-    .pluck();
-  const selectRange = database.prepare<[number, number, string, string, string, number], ItemRow>(
-    `SELECT ${CHANGE_COLUMNS}, CASE WHEN size <= ? THEN content END AS content FROM items INDEXED BY items_by_id
-      WHERE collection = ? AND id > ? AND id >= ? AND id < ? AND fingerprint IS NOT NULL ORDER BY id LIMIT ?`,
-  );
+  const changeOf = prepareRowReader(database);
   return {
-    items(collection, query) {
-      const items: (StoredChange | undefined)[] = [];
-      let bytes = 0;
-      for (const id of query.ids) {
-        bytes += selectSize.get(collection.key, id) ?? 0;
-        if (bytes > query.maxBytes && items.length > 0) break;
-        const row = selectOne.get(collection.key, id);
-        items.push(row === undefined ? undefined : changeOf(row, contentOf(row, Number.POSITIVE_INFINITY)));
+    changes: prepareChanges(database, collections, changeOf),
+    items: prepareItems(database, changeOf),
+    list: prepareList(database, changeOf),
+  };
+}
+
+/**
+ * Rows to ask for, to fill so many bytes: rather too many, which costs little (large contents are not in their rows), than
+ * too few. Whole results are read several times faster than through an iterator.
+ */
+function rowsFor(bytes: number, rows: number, inlineBytes: number): number {
+  const rowBytes = inlineBytes < 0 ? 80 : Math.min(80 + inlineBytes, 256);
+  // At least one: a commit may take a page beyond its limits, and a negative LIMIT would be none.
+  return Math.max(1, Math.min(rows, Math.ceil(bytes / rowBytes), MAX_ROWS));
+}
+
+function prepareChanges(database: Database, collections: CollectionTables, changeOf: RowReader): ItemReads["changes"] {
+  // The plus keeps SQLite from considering any index but the clustering one for the tombstone test.
+  const select = database
+    .prepare<[number, number, number, string, number, number], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, CASE WHEN size <= ? THEN content END FROM items
+        WHERE collection = ? AND (revision, id) > (?, ?) AND (+fingerprint IS NOT NULL OR revision > ?)
+        ORDER BY revision, id LIMIT ?`,
+    )
+    .raw();
+  return (collection, query) => {
+    const { maxBytes, maxChanges, inlineBytes, tombstonesAfter } = query;
+    const { key, revision } = collection;
+    const state = { revision, total: totalIn(collection), lineage: collections.lineage(key) };
+    const page = createCommitPage(query);
+    let at: readonly [revision: number, id: string] = [query.after, AFTER_ALL_IDS];
+    for (;;) {
+      // One more than fit, to see whether there is more.
+      const limit = rowsFor(maxBytes - page.bytes, maxChanges - page.changes.length, inlineBytes) + 1;
+      const rows = select.all(inlineBytes, key, ...at, tombstonesAfter, limit);
+      for (const row of rows) {
+        if (page.add(changeOf(row, inlineBytes))) continue;
+        return { changes: page.changes, through: page.changes.at(-1)?.revision ?? revision, end: false, ...state };
       }
-      return { items, revision: collection.revision };
-    },
-    list(collection, query) {
-      const found: StoredChange[] = [];
-      let bytes = 0;
-      const { prefix, after, limit, inlineBytes } = query;
-      const end = prefixEnd(prefix) ?? AFTER_ALL_IDS;
-      for (const row of selectRange.iterate(inlineBytes, collection.key, after, prefix, end, limit)) {
-        const item = changeOf(row, contentOf(row, inlineBytes));
-        found.push(item);
+      const last = page.changes.at(-1);
+      if (rows.length < limit || last === undefined) {
+        return { changes: page.changes, through: revision, end: true, ...state };
+      }
+      at = [last.revision, last.id];
+    }
+  };
+}
+
+function prepareItems(database: Database, changeOf: RowReader): ItemReads["items"] {
+  // A content of the largest size is not read before it is known that it fits.
+  const select = database
+    .prepare<[number, string], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, CASE WHEN size <= ${ROW_CONTENT_BYTES} THEN content END
+        FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ?`,
+    )
+    .raw();
+  return (collection, query) => {
+    const items: (StoredChange | undefined)[] = [];
+    let bytes = 0;
+    for (const id of query.ids) {
+      const row = select.get(collection.key, id);
+      bytes += row?.[3] ?? 0;
+      if (bytes > query.maxBytes && items.length > 0) break;
+      items.push(row === undefined ? undefined : changeOf(row, Number.POSITIVE_INFINITY));
+    }
+    return { items, revision: collection.revision };
+  };
+}
+
+function prepareList(database: Database, changeOf: RowReader): ItemReads["list"] {
+  const select = database
+    .prepare<[number, number, string, string, string, number], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, CASE WHEN size <= ? THEN content END FROM items INDEXED BY items_by_id
+        WHERE collection = ? AND id > ? AND id >= ? AND id < ? AND fingerprint IS NOT NULL ORDER BY id LIMIT ?`,
+    )
+    .raw();
+  return (collection, { prefix, after, limit, maxBytes, inlineBytes }) => {
+    const items: StoredChange[] = [];
+    const end = prefixEnd(prefix) ?? AFTER_ALL_IDS;
+    let bytes = 0;
+    for (;;) {
+      const from = items.at(-1)?.id ?? after;
+      const wanted = rowsFor(maxBytes - bytes, limit - items.length, inlineBytes);
+      const rows = select.all(inlineBytes, collection.key, from, prefix, end, wanted);
+      for (const row of rows) {
+        const item = changeOf(row, inlineBytes);
+        items.push(item);
         bytes += changeBytes(item);
-        if (bytes >= query.maxBytes) break;
+        if (bytes >= maxBytes) return items;
       }
-      return found;
-    },
+      if (rows.length < wanted || items.length >= limit) return items;
+    }
   };
 }

@@ -10,8 +10,8 @@ const APPLICATION_ID = 0x54657263;
 export const ROW_CONTENT_BYTES = 768;
 
 const PAGE_CACHE_KIB = 64 * 1024;
-/** 4 KiB each: a checkpoint comes after about 64 MiB of log, so that scattered pages are written back once, not often. */
-const CHECKPOINT_PAGES = 16_384;
+/** 4 KiB each: a checkpoint comes after about 16 MiB of log, so that scattered pages are written back once, not often. */
+const CHECKPOINT_PAGES = 4_096;
 const JOURNAL_SIZE_LIMIT = 128 * 1024 * 1024;
 
 /**

@@ -1,10 +1,10 @@
-import { asBuffer, type Content } from "../../core/content.js";
+import { asBuffer } from "../../core/content.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
 import type { HeldState } from "./decide-write.js";
 import { type BatchPlan, type PlannedChange, planBatch } from "./plan-batch.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
-import { CHANGE_COLUMNS, changeOf, type ItemRow } from "./sqlite-items.js";
+import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
 import type { BatchWritten, StoredChange, Write, WriteBatch } from "./store.js";
 
@@ -14,7 +14,8 @@ export function prepareWrite(
   collections: CollectionTables,
 ): (batch: WriteBatch) => BatchWritten | undefined {
   const find = prepareLookups(database);
-  const replace = prepareChange(database);
+  const removeOld = prepareRemoval(database);
+  const insert = prepareInsertion(database);
 
   /** Makes the changes; answers the last conflict number. The counters are stored once, after all of them. */
   function makeChanges(collection: CollectionRow, plan: BatchPlan, nowUs: number): void {
@@ -25,8 +26,9 @@ export function prepareWrite(
       if (change.held?.fingerprint !== undefined) sum.subtract(change.held.fingerprint);
       if (change.write.upsert !== undefined) sum.add(change.write.upsert.fingerprint);
       if (change.record) lastConflict += 1;
-      replace(collection.key, change, lastConflict, nowUs);
+      removeOld(collection.key, change, lastConflict, nowUs);
     }
+    insert(collection.key, plan.changes);
     const conflicts = collection.conflicts + lastConflict - collection.last_conflict;
     collections.advance(collection, { revision: plan.revision, total: totalOf(sum), conflicts, lastConflict });
   }
@@ -48,38 +50,36 @@ export function prepareWrite(
 interface Lookups {
   /** What is held of each write's id. */
   held(key: number, writes: readonly Write[]): readonly (HeldState | undefined)[];
-  /** The change that is held of an id. */
+  /** The change that is held of an id, without its content. */
   change(key: number, held: HeldState, id: string): StoredChange;
 }
 
 function prepareLookups(database: Database): Lookups {
+  const changeOf = prepareRowReader(database);
   const selectHeld = database
     .prepare<[number, string], [Buffer | null, number]>(
       "SELECT fingerprint, revision FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ?",
     )
     .raw();
-  const selectChange = database.prepare<[number, number, string], ItemRow>(
-    `SELECT ${CHANGE_COLUMNS} FROM items WHERE collection = ? AND revision = ? AND id = ?`,
-  );
+  const selectChange = database
+    .prepare<[number, number, string], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, NULL FROM items WHERE collection = ? AND revision = ? AND id = ?`,
+    )
+    .raw();
   return {
     held: (key, writes) =>
       writes.map((write) => {
         const row = selectHeld.get(key, write.id);
         return row === undefined ? undefined : { fingerprint: row[0] ?? undefined, revision: row[1] };
       }),
-    change: (key, held, id) => changeOf(selectChange.get(key, held.revision, id) as ItemRow, undefined),
+    change: (key, held, id) => changeOf(selectChange.get(key, held.revision, id) as ItemRow, -1),
   };
 }
 
-/** Takes the old row away, or over into a conflict record, and puts the new one in. */
-function prepareChange(
+/** Takes away what a change replaces, or over into the conflict record of this number. */
+function prepareRemoval(
   database: Database,
 ): (key: number, change: PlannedChange, conflict: number, nowUs: number) => void {
-  const insert = database.prepare<
-    [number, number, string, Buffer | null, number, number, number, number | null, Content | null]
-  >(`INSERT INTO items (collection, revision, id, fingerprint, size, modify_time_us, group_revision, content_key, content)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
-  const insertContent = database.prepare<[Content]>("INSERT INTO contents (content) VALUES (?)");
   const removeContent = database.prepare<[number]>("DELETE FROM contents WHERE key = ?");
   const remove = database
     .prepare<[number, number, string], number | null>(
@@ -92,30 +92,57 @@ function prepareChange(
       SELECT collection, ?, id, fingerprint, ?, ?, ?, modify_time_us, size, content_key, content
       FROM items WHERE collection = ? AND revision = ? AND id = ?`,
   );
-
-  function removeOld(key: number, change: PlannedChange, held: HeldState, conflict: number, nowUs: number): void {
-    const { id, upsert, overrides } = change.write;
-    if (change.record) {
+  return (key, change, conflict, nowUs) => {
+    const { held, write, record } = change;
+    if (held === undefined) return;
+    const { id, upsert, overrides } = write;
+    if (record) {
       const prevailed = upsert === undefined ? null : asBuffer(upsert.fingerprint);
       keepConflict.run(conflict, prevailed, overrides ?? 0, nowUs, key, held.revision, id);
     }
     const contentKey = remove.get(key, held.revision, id) ?? null;
     // A conflict record has taken the content over with its key.
-    if (contentKey !== null && !change.record) removeContent.run(contentKey);
-  }
+    if (contentKey !== null && !record) removeContent.run(contentKey);
+  };
+}
 
-  return (key, change, conflict, nowUs) => {
-    const { write, held, revision, group } = change;
-    if (held !== undefined) removeOld(key, change, held, conflict, nowUs);
+/** Rows of one INSERT: a fifth less time a row than with one each, and no more with greater numbers. */
+const ROWS_AT_ONCE = 50;
+
+type Cell = string | number | Buffer | null;
+
+/** Puts the new rows in. */
+function prepareInsertion(database: Database): (key: number, changes: readonly PlannedChange[]) => void {
+  const insertRows = (rows: number) =>
+    database.prepare<Cell[]>(
+      `INSERT INTO items (collection, revision, id, fingerprint, size, modify_time_us, group_revision, content_key, content)
+        VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ")}`,
+    );
+  const insertOne = insertRows(1);
+  const insertMany = insertRows(ROWS_AT_ONCE);
+  const insertContent = database.prepare<[string | Buffer]>("INSERT INTO contents (content) VALUES (?)");
+
+  function addCells(cells: Cell[], key: number, { write, revision, group }: PlannedChange): void {
     const { id, upsert, modifyTimeUs } = write;
     if (upsert === undefined) {
-      insert.run(key, revision, id, null, 0, modifyTimeUs, group, null, null);
+      cells.push(key, revision, id, null, 0, modifyTimeUs, group, null, null);
       return;
     }
     const content = typeof upsert.content === "string" ? upsert.content : asBuffer(upsert.content);
-    const fingerprint = asBuffer(upsert.fingerprint);
     const inRow = upsert.size <= ROW_CONTENT_BYTES;
     const contentKey = inRow ? null : Number(insertContent.run(content).lastInsertRowid);
-    insert.run(key, revision, id, fingerprint, upsert.size, modifyTimeUs, group, contentKey, inRow ? content : null);
+    const fingerprint = asBuffer(upsert.fingerprint);
+    cells.push(key, revision, id, fingerprint, upsert.size, modifyTimeUs, group, contentKey, inRow ? content : null);
+  }
+
+  return (key, changes) => {
+    let cells: Cell[] = [];
+    const whole = changes.length - (changes.length % ROWS_AT_ONCE);
+    for (const [index, change] of changes.entries()) {
+      addCells(cells, key, change);
+      if (index < whole && (index + 1) % ROWS_AT_ONCE !== 0) continue;
+      (index < whole ? insertMany : insertOne).run(...cells);
+      cells = [];
+    }
   };
 }

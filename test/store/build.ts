@@ -1,7 +1,7 @@
 import type { Content } from "../../core/content.js";
 import { contentSize } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { Store, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
+import type { Store, StoredChange, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
 
 /** Bytes that are the same in every run. */
 export function bytesOf(length: number, seed: number): Buffer {
@@ -47,4 +47,15 @@ export async function writeOne(store: Store, ...writes: Write[]): Promise<readon
   const [written] = await store.write([batchOf(writes)]);
   if (written === undefined) throw new Error("the collection is not there");
   return written.outcomes;
+}
+
+/** Asks for every change with its content. */
+export const ALL = { uid: UID, after: 0, tombstonesAfter: 0, maxBytes: 1e9, maxChanges: 1e6, inlineBytes: 1e9 };
+
+/** Asks for every item without content. */
+export const LIST = { uid: UID, prefix: "", after: "", limit: 1e6, maxBytes: 1e9, inlineBytes: -1 };
+
+/** The ids of changes that were read. */
+export function ids(changes: readonly StoredChange[] | undefined): string[] | undefined {
+  return changes?.map((change) => change.id);
 }

@@ -76,7 +76,7 @@ export function describeStoreModel(name: string, open: () => Promise<OpenedStore
           await opened.cleanup();
         }
       });
-      await fc.assert(property, { numRuns: 60, seed: 20_260_101, endOnFailure: false });
+      await fc.assert(property, { numRuns: 40, seed: 20_260_101, endOnFailure: false });
     });
   });
 }

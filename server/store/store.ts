@@ -29,7 +29,10 @@ export interface Store {
   /** Whether a collection with this uid was deleted here. */
   wasDeleted(uid: Uint8Array): Awaitable<boolean>;
 
-  /** Changes after a revision, in order of revision and, within a commit, of id; never cutting a commit. Undefined: no such collection any more. */
+  /**
+   * Changes after a revision, in order of revision and, within a commit, of id; never cutting a commit. Undefined: no such
+   * collection any more.
+   */
   readChanges(query: ChangesQuery): Awaitable<ChangesRead | undefined>;
   /** Items by id, each at most once; `contents` as far as `maxBytes` goes. Undefined: no such collection any more. */
   readItems(query: ItemsQuery): Awaitable<ItemsRead | undefined>;

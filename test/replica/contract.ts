@@ -64,7 +64,7 @@ export function describeReplica(name: string, open: () => Harness): void {
             one.dispose();
           }
         }),
-        { numRuns: 150 },
+        { numRuns: 100 },
       );
     });
 

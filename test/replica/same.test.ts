@@ -57,7 +57,7 @@ it("is the same in memory and in SQLite, in every answer", () => {
         sqlite.close();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
   rmSync(directory, { recursive: true });
 });

@@ -1,0 +1,158 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
+import { openDatabase } from "../../core/sqlite.js";
+import { StorageError } from "../../core/storage-error.js";
+import { put } from "./drive.js";
+
+const OPTIONS = { collection: "c" };
+
+describe("the file of a SQLite replica", () => {
+  let directory: string;
+  let path: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "tercet-replica-"));
+    path = join(directory, "replica.db");
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  function failure(work: () => unknown): { kind: string; message: string } {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof StorageError) return { kind: error.kind, message: error.message };
+      throw error;
+    }
+    throw new Error("nothing was thrown");
+  }
+
+  it("is not made over an existing one, nor where there is no directory", () => {
+    writeFileSync(path, "precious");
+    expect(failure(() => createSqliteReplica(path, OPTIONS))).toEqual({
+      kind: "failed",
+      message: `cannot create a replica at ${path}: the file exists`,
+    });
+    const nowhere = join(directory, "no", "replica.db");
+    expect(failure(() => createSqliteReplica(nowhere, OPTIONS))).toMatchObject({ kind: "failed" });
+    expect(readdirSync(directory)).toEqual(["replica.db"]);
+  });
+
+  it("must be there to be opened", () => {
+    expect(failure(() => openSqliteReplica(path))).toEqual({
+      kind: "failed",
+      message: `there is no replica at ${path}`,
+    });
+    expect(existsSync(path)).toBe(false);
+    mkdirSync(path);
+    expect(failure(() => openSqliteReplica(path)).kind).toBe("failed");
+  });
+
+  it("must be a SQLite file, and a replica", () => {
+    writeFileSync(path, "this is a text, and long enough to be looked at. ".repeat(100));
+    expect(failure(() => openSqliteReplica(path))).toEqual({
+      kind: "foreign",
+      message: `${path} is not a SQLite file`,
+    });
+    writeFileSync(path, "short");
+    expect(failure(() => openSqliteReplica(path)).kind).toBe("foreign");
+    writeFileSync(path, "");
+    expect(failure(() => openSqliteReplica(path)).kind).toBe("foreign");
+    rmSync(path);
+    const other = openDatabase(path);
+    other.exec("CREATE TABLE something (a)");
+    other.close();
+    expect(failure(() => openSqliteReplica(path))).toEqual({
+      kind: "foreign",
+      message: `${path} is a SQLite file, but not a replica of Tercet`,
+    });
+  });
+
+  it("must be of a schema version that is known, else both versions are named", () => {
+    createSqliteReplica(path, OPTIONS).close();
+    for (const version of [99, 0, -1]) {
+      const db = openDatabase(path);
+      db.pragma(`user_version = ${version}`);
+      db.close();
+      const { kind, message } = failure(() => openSqliteReplica(path));
+      expect(kind).toBe("foreign");
+      expect(message).toContain(`schema version ${version}`);
+      expect(message).toContain("reads versions 1 to 1");
+    }
+  });
+
+  it("is told damaged where it is, not read as if it were whole", () => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    replica.write(
+      Array.from({ length: 200 }, (_, n) => put(`item-${n}`, "x".repeat(500))),
+      1,
+    );
+    replica.close();
+    truncateSync(path, 5 * 4096);
+    expect(failure(() => openSqliteReplica(path).list({ prefix: "", after: "", limit: 1000 })).kind).toBe("damaged");
+  });
+
+  it("keeps a replica's id and collection, and draws an id of its own", () => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    const { replicaId } = replica.state();
+    expect(replicaId).toHaveLength(16);
+    replica.close();
+    replica.close();
+    const again = openSqliteReplica(path, { cacheMiB: 1 });
+    expect(again.state()).toMatchObject({ collection: "c", replicaId });
+    again.close();
+    const second = createSqliteReplica(join(directory, "second.db"), OPTIONS);
+    expect(second.state().replicaId).not.toEqual(replicaId);
+    second.close();
+    expect(readdirSync(directory).sort()).toEqual(["replica.db", "second.db"]);
+  });
+
+  it("stores nothing of a write for which there is no room, and goes on afterwards", () => {
+    createSqliteReplica(path, OPTIONS).close();
+    const replica = openSqliteReplica(path, { maxPageCount: 60 });
+    replica.write([put("a", "1"), put("b", "1")], 1);
+    replica.takeOutgoing({ select: { ids: ["a"] }, maxBytes: 1000, maxChanges: 10, eager: false });
+    const before = replica.state();
+    const lookup = replica.lookup(["a", "b", "c"]);
+    const large = [put("a", "2"), put("c", "x".repeat(400_000))];
+    expect(failure(() => replica.write(large, 2)).kind).toBe("full");
+    const actions = large.map(({ id, upsert }) => {
+      const revision = 1;
+      return { kind: "take" as const, id, sequence: 0, upsert, revision, modifyTimeUs: 1, conflict: undefined };
+    });
+    expect(failure(() => replica.apply({ actions: actions.slice(1), nowUs: 2 })).kind).toBe("full");
+    const many = Array.from({ length: 2000 }, (_, n) => put(`item-${n}`, "x".repeat(500)));
+    expect(failure(() => replica.write(many, 2)).kind).toBe("full");
+    expect(replica.state()).toEqual(before);
+    expect(replica.lookup(["a", "b", "c"])).toEqual(lookup);
+    expect(replica.audit()).toBeUndefined();
+    replica.write([put("a", "3"), put("c", "small")], 3);
+    replica.close();
+    const again = openSqliteReplica(path);
+    expect(again.state()).toMatchObject({ items: 3, pending: 3, lastSequence: 4 });
+    expect(again.get("a")?.content).toBe("3");
+    again.close();
+  });
+
+  it("remembers a million sendings in one number", () => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    const ids = Array.from({ length: 3000 }, (_, n) => `item-${n}`);
+    replica.write(
+      ids.map((id) => put(id, "")),
+      1,
+    );
+    const all = { after: 0, through: Number.MAX_SAFE_INTEGER };
+    for (let after = 0; ; ) {
+      const select = { after, through: all.through };
+      const batch = replica.takeOutgoing({ select, maxBytes: 1e6, maxChanges: 700, eager: false });
+      after = batch.changes.at(-1)?.sequence ?? after;
+      if (!batch.more) break;
+    }
+    replica.close();
+    const db = openDatabase(path);
+    expect(db.prepare("SELECT count(*) FROM pending WHERE sent <> 0").pluck().get()).toBe(0);
+    expect(db.prepare("SELECT sent_through FROM progress").pluck().get()).toBe(3000);
+    db.close();
+  });
+});

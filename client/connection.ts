@@ -73,9 +73,13 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.primary_user_agent": "tercet",
 };
 
-/** A connection to `host:port` (port 7727 where none is given). */
+/**
+ * A connection to `host:port` (port 7727 where none is given).
+ *
+ * @throws TercetError INVALID_ARGUMENT where that is no address.
+ */
 export function connect(address: string, options: ConnectOptions = {}): Connection {
-  const target = /:\d+$/.test(address) ? address : `${address}:${DEFAULT_PORT}`;
+  const target = toTarget(address);
   const client = new Client(target, channelCredentials(options), CHANNEL_OPTIONS);
   const running = new Set<Promise<void>>();
 
@@ -138,6 +142,16 @@ export function connect(address: string, options: ConnectOptions = {}): Connecti
       client.close();
     },
   };
+}
+
+/** `host`, `host:port` or `[IPv6]:port`, with the port that is meant. */
+function toTarget(address: string): string {
+  const [, host, port] = /^(\[[\da-fA-F:.]+\]|[^:/\s]+)(?::(\d{1,5}))?$/.exec(address) ?? [];
+  if (host === undefined) {
+    const message = `"${address}" is no address of a server: host:port, for example 127.0.0.1:${DEFAULT_PORT}`;
+    throw new TercetError(message, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
+  }
+  return `${host}:${port ?? DEFAULT_PORT}`;
 }
 
 function channelCredentials({ tls }: ConnectOptions): ReturnType<typeof credentials.createInsecure> {

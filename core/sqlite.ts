@@ -13,7 +13,7 @@ const require = createRequire(import.meta.url);
 
 /**
  * better-sqlite3 for the Node in use. Version 13 needs Node 22 or later and brings its binary; version 12 is for Node 20,
- * and must not be built against the headers of a late Node 24 (facts: better-sqlite3#1514, nodejs/node#65446).
+ * and must not be built against the headers of a late Node 24 (WiseLibs/better-sqlite3#1514, nodejs/node#65446).
  */
 function loadDriver(): typeof BetterSqlite3 {
   const major = Number(process.versions.node.split(".")[0]);

@@ -184,7 +184,7 @@ function createShutdown({ rpc, world, commit, graceMs }: ShutdownWorld): Pick<Ru
     await Promise.race([gate.empty(), after(graceMs)]);
     if (gate.underWay > 0)
       log.warn({ underWay: gate.underWay }, "cutting calls that did not end within the grace period");
-    else await Promise.race([tryShutdown(rpc), after(GOODBYE_MS), closing]);
+    else await Promise.race([tryShutdown(rpc), after(GOODBYE_MS)]);
     await close();
   }
 

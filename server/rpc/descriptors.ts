@@ -13,7 +13,7 @@ export interface DescriptorFile {
 
 /** The files of the contract by name, and by the symbols that they define. */
 export interface Descriptors {
-  /** The file and all that it depends on, itself first. Undefined where there is no such file. */
+  /** The file and all that it depends on, each before what it depends on itself. Undefined where there is no such file. */
   withDependencies(name: string): readonly DescriptorFile[] | undefined;
   /** Name of the file that defines a message, field, oneof, enum, enum value, service or method, by its full name. */
   fileOf(symbol: string): string | undefined;
@@ -41,18 +41,19 @@ export function createDescriptors(set: Uint8Array): Descriptors {
     }
   }
 
+  /** Adds a file behind what it depends on. Files do not depend on each other in a circle. */
   function collect(name: string, found: Map<string, DescriptorFile>): void {
     const file = files.get(name);
     if (file === undefined || found.has(name)) return;
-    found.set(name, file);
     for (const dependency of file.dependencies) collect(dependency, found);
+    found.set(name, file);
   }
 
   return {
     withDependencies(name) {
       const found = new Map<string, DescriptorFile>();
       collect(name, found);
-      return found.size === 0 ? undefined : [...found.values()];
+      return found.size === 0 ? undefined : [...found.values()].reverse();
     },
     fileOf: (symbol) => symbols.get(symbol),
     isMessage: (symbol) => messages.has(symbol),

@@ -19,6 +19,8 @@ export interface TestStream {
   end(): void;
   /** The next message, which must be of this kind. */
   next<Case extends ResponseCase>(wanted: Case): Promise<ValueOf<Case>>;
+  /** The next message of this kind; others are dropped. */
+  skipTo<Case extends ResponseCase>(wanted: Case): Promise<ValueOf<Case>>;
   /** What comes up to the next page with a proof: verdicts and pages, which may come in any order. */
   untilProof(): Promise<{ readonly verdicts: Verdict[]; readonly pages: ChangePage[] }>;
   /** How the stream ended; messages that nobody asked for are dropped. */
@@ -64,7 +66,7 @@ export function openStream(client: Client): TestStream {
 
   async function next<Case extends ResponseCase>(wanted: Case): Promise<ValueOf<Case>> {
     const message = await take();
-    if (message.$case !== wanted) throw new Error(`wanted "${wanted}", got ${JSON.stringify(message)}`);
+    if (message.$case !== wanted) throw new Error(`wanted "${wanted}", got ${JSON.stringify(message).slice(0, 500)}`);
     return message.value as ValueOf<Case>;
   }
 
@@ -76,6 +78,12 @@ export function openStream(client: Client): TestStream {
     done: () => send({ $case: "done", value: {} }),
     end: () => void call.end(),
     next,
+    async skipTo(wanted) {
+      for (;;) {
+        const message = await take();
+        if (message.$case === wanted) return message.value as ValueOf<typeof wanted>;
+      }
+    },
     async untilProof() {
       const verdicts: Verdict[] = [];
       const pages: ChangePage[] = [];

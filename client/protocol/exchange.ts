@@ -233,7 +233,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     const { counts } = report;
     if (action.kind === "take" && action.upsert !== undefined) counts.received += 1;
     if (action.kind === "take" && action.upsert === undefined) counts.deleted += 1;
-    if (comparison === "agreed") counts.settled += 1;
+    if (comparison === "agreed") {
+      counts.settled += 1;
+      outflow?.window.agree(sequence);
+    }
     if (prevailed !== undefined) report.conflict({ id: change.id, standard, prevailed });
     if (comparison === "arrived" || prevailed === "mine") outflow?.again(change.id, sequence, job.trip + 1);
   }

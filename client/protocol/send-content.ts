@@ -61,10 +61,16 @@ export interface SendingWindow {
   add(sending: Sending): void;
   /** Takes the oldest `count` out, which begin with `ordinal`; undefined where that is not what comes next. */
   take(ordinal: number, count: number): readonly Sending[] | undefined;
+  /** A comparison has settled this pending change; if its push is on its way, the verdict on it has nothing to add. */
+  agree(sequence: number): void;
+  /** Whether a comparison had settled the change of a push whose verdict has come. Answers once. */
+  agreed(sequence: number): boolean;
 }
 
 /** Nothing on its way. */
 export function createSendingWindow(): SendingWindow {
+  const onTheirWay = new Set<number>();
+  const agreed = new Set<number>();
   let sendings: Sending[] = [];
   let head = 0;
   let firstOrdinal = 0;
@@ -78,6 +84,7 @@ export function createSendingWindow(): SendingWindow {
     },
     add(sending) {
       sendings.push(sending);
+      onTheirWay.add(sending.sequence);
       bytes += sending.bytes;
     },
     take(ordinal, count) {
@@ -85,12 +92,19 @@ export function createSendingWindow(): SendingWindow {
       const taken = sendings.slice(head, head + count);
       head += count;
       firstOrdinal += count;
-      for (const sending of taken) bytes -= sending.bytes;
+      for (const sending of taken) {
+        bytes -= sending.bytes;
+        onTheirWay.delete(sending.sequence);
+      }
       if (head > 4096 && head * 2 > sendings.length) {
         sendings = sendings.slice(head);
         head = 0;
       }
       return taken;
     },
+    agree(sequence) {
+      if (onTheirWay.has(sequence)) agreed.add(sequence);
+    },
+    agreed: (sequence) => agreed.delete(sequence),
   };
 }

@@ -54,6 +54,7 @@ function settleOne(
 ): Action | Change | undefined {
   const { id, sequence, fingerprint } = sending;
   const { counts } = world.report;
+  const agreed = world.outflow.window.agreed(sequence);
   counts.judged += 1;
   switch (verdict.outcome) {
     case PushOutcome.PUSH_OUTCOME_APPLIED: {
@@ -63,7 +64,8 @@ function settleOne(
       return { kind: "settle", id, sequence, fingerprint, revision };
     }
     case PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED:
-      counts.settled += 1;
+      // The change feed may have been faster than the verdict: then the comparison has counted it.
+      if (!agreed) counts.settled += 1;
       return { kind: "settle", id, sequence, fingerprint, revision: verdict.revision };
     case PushOutcome.PUSH_OUTCOME_CONFLICT:
       if (sending.again) world.outflow.lostRace(id);

@@ -3,23 +3,23 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS, negotiateLimits } from "../../core/limits.js";
 import { fromPageChanges } from "../../core/page.js";
 import { type RangeTotal, sameTotal } from "../../core/range-sum.js";
-import { SUPPORTED_STANDARDS, standardName } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import {
-  type ChangePage,
-  type ExchangeRequest,
-  type ExchangeResponse,
+import type {
+  ChangePage,
+  ExchangeRequest,
+  ExchangeResponse,
   Limits,
-  type Opened,
-  type Verdicts,
+  Opened,
+  Verdicts,
 } from "../../gen/tercet/v1/sync.js";
-import type { Action, ApplyBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { ApplyBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import { outOfOrder, unverifiedFault } from "./faults.js";
 import { type Carried, createIntake, type Job } from "./intake.js";
-import { mergeLineage, sameLineage } from "./lineage.js";
+import { lastHeard, NO_WISHES, readOpened, toOpen } from "./opening.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { createOutflow, type Outflow } from "./outflow.js";
-import { createReportBuilder, type ExchangeProgress, type ExchangeReport, type ReportBuilder } from "./report.js";
-import { settleVerdicts } from "./settle-verdicts.js";
+import { createReportBuilder, type ExchangeProgress, type ExchangeReport } from "./report.js";
+import { rejectionJob, settleVerdicts } from "./settle-verdicts.js";
 
 /** What the client's side of an exchange is given. */
 export interface ClientExchangeConfig {
@@ -133,7 +133,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       if (result.kind !== "begin") return;
       state = result.state;
       ({ token, revision, total } = state);
-      if (state.limits.length > 0) limits = negotiateLimits(Limits.decode(state.limits), wishes);
+      limits = lastHeard(state, wishes);
       outflow = createOutflow(state, () => limits);
       const query = outflow.eagerQuery();
       if (query === undefined) sendOpen(state);
@@ -142,25 +142,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function sendOpen(from: ReplicaState): void {
-    send(
-      {
-        $case: "open",
-        value: {
-          collection: from.collection,
-          collectionUid: Buffer.from(from.collectionUid),
-          token: Buffer.from(from.token),
-          standard: config.standard,
-          capabilities: [],
-          limits: wishes,
-          range: undefined,
-          dryRun: false,
-          live: false,
-          create: config.create,
-          client: config.client,
-        },
-      },
-      1,
-    );
+    send({ $case: "open", value: toOpen(from, config, wishes) }, 1);
   }
 
   function takeOutgoing(query: OutgoingQuery, before?: () => void): void {
@@ -179,20 +161,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function receiveOpened(message: Opened): void {
-    const from = state as ReplicaState;
     opened = message;
-    if (message.tokenRefused !== ErrorReason.ERROR_REASON_UNSPECIFIED) return close(refusedFault(message, from));
-    if (message.collectionUid.length !== 16)
-      return close(outOfOrder("the server did not say which collection this is"));
-    if (!SUPPORTED_STANDARDS.includes(message.standard)) return close(unsupportedStandard(message.standard));
-    standard = message.standard;
-    const told = message.limits ?? DEFAULT_LIMITS;
-    limits = negotiateLimits(told, wishes);
-    const lineage = mergeLineage(from.lineage, message.lineage);
-    const encoded = Limits.encode(told).finish();
-    const known = sameLineage(lineage, from.lineage) && Buffer.from(encoded).equals(from.limits);
-    if (known && from.collectionUid.length > 0) return;
-    unsaved = { collectionUid: message.collectionUid, lineage, limits: encoded };
+    const opening = readOpened(message, state as ReplicaState, wishes);
+    if ("reason" in opening) return close(opening);
+    ({ standard, limits, unsaved } = opening);
   }
 
   // ---- change info and verdicts
@@ -256,7 +228,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     else if (sameTotal(job.proof, total)) {
       verified = true;
       close();
-    } else close(unverifiedFault(state as ReplicaState, job, total));
+    } else close(unverifiedFault(state as ReplicaState, job.proof.count, total));
   }
 
   // ---- the machine
@@ -384,52 +356,4 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       };
     },
   };
-}
-
-/** Marks what is too large for the server as rejected, without sending it. */
-function rejectionJob(changes: readonly OutgoingChange[], itemBytes: number, report: ReportBuilder): Job {
-  const actions = changes.map(({ id, sequence, upsert }): Action => {
-    const reason = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
-    const message = `content: is ${upsert?.size} bytes; the server takes items of up to ${itemBytes}`;
-    report.rejection({ id, reason, message });
-    return { kind: "reject", id, sequence, reason, message };
-  });
-  return { actions, changes: [], doubtful: [], checkpoint: undefined, proof: undefined, end: false, trip: 1 };
-}
-
-const NO_WISHES: Limits = {
-  inlineBytes: 0,
-  eagerBytes: 0,
-  messageBytes: 0,
-  itemBytes: 0,
-  windowBytes: 0,
-  windowItems: 0,
-  groupItems: 0,
-  groupBytes: 0,
-};
-
-function refusedFault(opened: Opened, state: ReplicaState): Fault {
-  const compacted = opened.tokenRefused === ErrorReason.ERROR_REASON_TOKEN_COMPACTED;
-  const why = compacted
-    ? "the server has compacted the deletions since this replica's last exchange"
-    : "the server's history is not the one of this replica's last exchange: it was restored or replaced";
-  const message = `${why}; nothing was changed, pending changes are kept`;
-  return { reason: opened.tokenRefused, message, metadata: { collection: state.collection } };
-}
-
-function unsupportedStandard(standard: ChangeStandard): Fault {
-  const message = `the change standard in force is ${standardName(standard)}, which this client can't judge by`;
-  return { reason: ErrorReason.ERROR_REASON_UNKNOWN_STANDARD, message };
-}
-
-function unverifiedFault(state: ReplicaState, job: Job, total: RangeTotal): Fault {
-  const theirs = job.proof?.count ?? 0;
-  const message =
-    `after the exchange the replica of "${state.collection}" does not hold what the server holds ` +
-    `(${total.count} items here, ${theirs} there)`;
-  return { reason: ErrorReason.ERROR_REASON_UNVERIFIED, message, metadata: { collection: state.collection } };
-}
-
-function outOfOrder(message: string): Fault {
-  return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
 }

@@ -51,6 +51,18 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
     return window.bytes + messageBytes <= windowBytes && window.items + MAX_BATCH_CHANGES <= windowItems;
   }
 
+  /** Changes that were to be sent again have been taken; in which round trip they are sent. */
+  function takenAgain(ids: readonly string[], batch: OutgoingBatch): number {
+    const taken = new Set(batch.changes.map((change) => change.id));
+    let trip = firstTrip;
+    for (const id of ids) {
+      trip = Math.max(trip, resend.get(id) ?? 0);
+      // What was taken is on its way; what was not, and comes no more, is not pending any longer.
+      if (!batch.more || taken.has(id)) resend.delete(id);
+    }
+    return trip;
+  }
+
   function select(selection: OutgoingQuery["select"]): OutgoingQuery {
     return { select: selection, maxBytes: limits().messageBytes, maxChanges: MAX_BATCH_CHANGES, eager: false };
   }
@@ -72,31 +84,26 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       return compared && cursor < through ? select({ after: cursor, through }) : undefined;
     },
     taken(query, batch, known) {
-      let trip = query.eager ? 1 : firstTrip;
-      if ("ids" in query.select) {
-        for (const id of query.select.ids) {
-          trip = Math.max(trip, resend.get(id) ?? 0);
-          // What was taken is on its way; what was not, and comes no more, is not pending any longer.
-          if (!batch.more || batch.changes.some((change) => change.id === id)) resend.delete(id);
-        }
-      } else if (query.eager) {
-        for (const change of batch.changes) eagerSent.add(change.sequence);
-        if (!batch.more && !batch.skipped) cursor = through;
-      } else cursor = batch.more ? (batch.changes.at(-1)?.sequence ?? through) : through;
-
-      const fresh = "ids" in query.select || query.eager;
-      const taken = fresh ? batch.changes : batch.changes.filter((change) => !eagerSent.has(change.sequence));
+      const again = "ids" in query.select;
+      const trip = "ids" in query.select ? takenAgain(query.select.ids, batch) : query.eager ? 1 : firstTrip;
       const { itemBytes } = limits();
-      const tooLarge = taken.filter((change) => (change.upsert?.size ?? 0) > itemBytes);
-      const changes = tooLarge.length === 0 ? taken : taken.filter((change) => !tooLarge.includes(change));
-      if (changes.length === 0) return { push: undefined, tooLarge };
+      const taken =
+        again || query.eager ? batch.changes : batch.changes.filter(({ sequence }) => !eagerSent.has(sequence));
+      const [changes, tooLarge] = partition(taken, ({ upsert }) => (upsert?.size ?? 0) <= itemBytes);
+      if (query.eager) {
+        for (const change of changes) eagerSent.add(change.sequence);
+        if (!batch.more && !batch.skipped && tooLarge.length === 0) cursor = through;
+      } else if (!again) cursor = batch.more ? (batch.changes.at(-1)?.sequence ?? through) : through;
       for (const change of changes) {
         const { id, sequence, upsert } = change;
-        const again = "ids" in query.select;
         window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again });
       }
-      const push = { batch: toPushBatch(changes, query.eager ? undefined : known, known), trip };
-      return { push, tooLarge };
+      const batchToPush = toPushBatch(changes, query.eager ? undefined : known, known);
+      return {
+        push: changes.length === 0 ? undefined : { batch: batchToPush, trip },
+        // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
+        tooLarge: query.eager ? [] : tooLarge,
+      };
     },
     again(id, sequence, trip) {
       const later = sequence > cursor && sequence <= through && !eagerSent.has(sequence);
@@ -116,4 +123,9 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       firstTrip = trip + 1;
     },
   };
+}
+
+function partition<T>(all: readonly T[], belongs: (each: T) => boolean): readonly [readonly T[], readonly T[]] {
+  const others = all.filter((each) => !belongs(each));
+  return others.length === 0 ? [all, others] : [all.filter(belongs), others];
 }

@@ -2,7 +2,8 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { type Change, fromPageChanges } from "../../core/page.js";
 import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
-import type { Action } from "../replica/store.js";
+import type { Action, OutgoingChange } from "../replica/store.js";
+import type { Job } from "./intake.js";
 import type { Outflow } from "./outflow.js";
 import type { ReportBuilder } from "./report.js";
 import type { Sending } from "./send-content.js";
@@ -86,4 +87,15 @@ function toChange(current: ChangeInfo, inlineBytes: number): Change | undefined 
   const comes = current.kind !== ChangeKind.CHANGE_KIND_DELETED && current.content === undefined;
   if (comes && current.size <= inlineBytes) return undefined;
   return fromPageChanges({ changes: [current], fingerprint: undefined }).changes[0];
+}
+
+/** Marks what is too large for the server as rejected, without sending it. */
+export function rejectionJob(changes: readonly OutgoingChange[], itemBytes: number, report: ReportBuilder): Job {
+  const actions = changes.map(({ id, sequence, upsert }): Action => {
+    const reason = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
+    const message = `content: is ${upsert?.size} bytes; the server takes items of up to ${itemBytes}`;
+    report.rejection({ id, reason, message });
+    return { kind: "reject", id, sequence, reason, message };
+  });
+  return { actions, changes: [], doubtful: [], checkpoint: undefined, proof: undefined, end: false, trip: 1 };
 }

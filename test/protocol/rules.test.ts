@@ -379,3 +379,47 @@ describe("first pull", () => {
     expect(contents(replica)).toEqual(items);
   });
 });
+
+describe("limits", () => {
+  test("what is larger than the server takes is marked and not sent, and does not hold up the others", () => {
+    const store = newStore();
+    const replica = newReplica(1);
+    change(replica, { big: "x".repeat(5000), small: "1" });
+    const outcome = exchange({ store, replica, serverLimits: { itemBytes: 1000 } });
+    expect(outcome.report).toMatchObject({ verified: true, sent: 1, rejected: [{ id: "big" }] });
+    expect(outcome.requestBytes).toBeLessThan(1000);
+    expect(replica.listPending(0, 10)).toMatchObject([
+      { id: "big", rejected: { reason: ErrorReason.ERROR_REASON_ITEM_TOO_LARGE } },
+    ]);
+    // Tried again with every exchange: the server may take more by now.
+    expect(exchange({ store, replica }).report).toMatchObject({ sent: 1, rejectedCount: 0 });
+  });
+
+  test("no message is over its size, whatever the data", () => {
+    const { store, replica } = together({});
+    change(replica, Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`i${i}`, "x".repeat(i * 40)])));
+    const limits = { messageBytes: 32 * 1024, windowBytes: 64 * 1024, eagerBytes: 1000 };
+    const up = clean(exchange({ store, replica, serverLimits: limits }));
+    const down = clean(exchange({ store, replica: newReplica(2), serverLimits: limits }));
+    for (const request of up.requests) expect(JSON.stringify(request).length).toBeLessThan(64 * 1024);
+    expect(up.requests.length).toBeGreaterThan(50);
+    expect(down.responses.length).toBeGreaterThan(50);
+    const perMessage = down.responseBytes / down.responses.length;
+    expect(perMessage).toBeLessThan(40 * 1024);
+  });
+
+  test("large contents are fetched within the window", () => {
+    const { store } = together(
+      Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, `${i}`.repeat(2000)])),
+    );
+    const replica = newReplica(2);
+    const windowBytes = 20_000;
+    const outcome = clean(exchange({ store, replica, serverLimits: { inlineBytes: 100, windowBytes } }));
+    const fetches = outcome.requests.flatMap((r) =>
+      r.message?.$case === "fetch" ? [r.message.value.items.length] : [],
+    );
+    expect(fetches.length).toBeGreaterThan(5);
+    expect(Math.max(...fetches)).toBeLessThanOrEqual(windowBytes / 2000);
+    expect(outcome.report).toMatchObject({ received: 60, roundTrips: 2 });
+  });
+});

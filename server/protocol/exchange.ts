@@ -402,7 +402,9 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     tick(time) {
       nowUs = Math.max(nowUs, time);
       if (lastProgressUs === 0) lastProgressUs = nowUs;
-      const idle = awaiting === undefined && nowUs - lastProgressUs > config.stepTimeoutUs;
+      // An operation that is wanted and not asked for yet waits for room to send, that is for the client.
+      const atWork = awaiting !== undefined && following === undefined;
+      const idle = !atWork && nowUs - lastProgressUs > config.stepTimeoutUs;
       if (!idle || phase === "closed") return undefined;
       phase = "closed";
       const seconds = Math.round(config.stepTimeoutUs / 1e6);

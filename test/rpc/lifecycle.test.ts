@@ -119,8 +119,11 @@ describe("a server", () => {
     stream.open({ collection });
     expect(toRefusal(await stream.status())).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "STALLED" });
 
-    const large = Array.from({ length: 4 }, (_, i) => upsert(`${i}`, Buffer.alloc(900_000)));
-    for (const push of large) await strict.api.batchWriteItems({ collection, pushes: [push] });
+    // More messages than both sides queue together.
+    const large = Array.from({ length: 60 }, (_, i) => upsert(`${i}`, Buffer.alloc(120_000)));
+    for (const half of [large.slice(0, 30), large.slice(30)]) {
+      await strict.api.batchWriteItems({ collection, pushes: half });
+    }
     const deaf = strict.exchange();
     const heard = new Promise((resolve) => deaf.call.once("data", () => resolve(deaf.call.pause())));
     const wanted = large.map(({ id }) => ({ id, offset: 0, revision: 0 }));

@@ -16,6 +16,11 @@ export function bytes(value: number): string {
   return value >= 1000 ? `${(value / 1000).toFixed(1)} kB` : `${value} B`;
 }
 
+/** `182 MB` (10^6) */
+export function memory(value: number): string {
+  return `${Math.round(value / 1e6)} MB`;
+}
+
 /** `1.62 s`, `14 ms` */
 export function duration(ms: number): string {
   return ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${Math.round(ms)} ms`;

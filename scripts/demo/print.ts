@@ -1,5 +1,5 @@
 import type { CellFigures, DemoFigures, ExchangeFigures } from "./figures.js";
-import { bytes, colors as c, clip, count, duration, many, percent } from "./format.js";
+import { bytes, colors as c, clip, count, duration, many, memory, percent } from "./format.js";
 import type { DemoTeller } from "./run-demo.js";
 
 type Write = (text: string) => void;
@@ -60,7 +60,7 @@ function exchangeLines(exchange: ExchangeFigures, fullCopyBytes: number, verbose
   const facts = [
     duration(exchange.durationMs),
     ...(isFirst ? [`${count(exchange.itemsPerSecond)} items/s`] : [`${percent(moved, fullCopyBytes)} of a full copy`]),
-    `peak memory: client ${bytes(exchange.clientMemoryPeak)}, server ${bytes(exchange.serverMemoryPeak)}`,
+    `peak memory: client ${memory(exchange.clientMemoryPeak)}, server ${memory(exchange.serverMemoryPeak)}`,
     `${exchange.verified ? "proved" : "NOT PROVED"} ${exchange.fingerprint.slice(0, 12)}`,
   ];
   const proof = verbose ? `${c.dim(`  ${exchange.fingerprint}`)}\n` : "";

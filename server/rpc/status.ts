@@ -14,9 +14,9 @@ export interface RpcStatus {
 export const ERROR_DOMAIN = "tercet.dev";
 
 /** Longest message and longest piece of a detail, in UTF-16 units: trailers have to fit 8 KiB of header at every client. */
-const MAX_MESSAGE = 512;
-const MAX_DETAIL = 256;
-const MAX_VIOLATIONS = 4;
+const MAX_MESSAGE = 300;
+const MAX_DETAIL = 128;
+const MAX_VIOLATIONS = 2;
 
 /** What a storage fault's metadata says under this key decides its code. */
 export const STORAGE_KEY = "storage";

@@ -67,7 +67,10 @@ export const ErrorReason = {
   ERROR_REASON_UNSUPPORTED: 25,
   /** ERROR_REASON_GOING_AWAY - UNAVAILABLE: the server is going away. Call again; what was acknowledged is there. */
   ERROR_REASON_GOING_AWAY: 26,
-  /** ERROR_REASON_STORAGE_FAILED - UNAVAILABLE or RESOURCE_EXHAUSTED (disk full): the storage failed. Nothing of the batch was stored. */
+  /**
+   * ERROR_REASON_STORAGE_FAILED - UNAVAILABLE, RESOURCE_EXHAUSTED (its disk is full) or DATA_LOSS (its file is damaged): the storage failed. Nothing of the
+   * batch was stored. The metadata's `storage` says which: "full", "damaged", "busy" or "failed".
+   */
   ERROR_REASON_STORAGE_FAILED: 27,
   /** ERROR_REASON_INTERNAL - INTERNAL: a fault of the server's own. Nothing of the batch was stored. */
   ERROR_REASON_INTERNAL: 28,

@@ -65,7 +65,7 @@ export interface ListItemsRequest {
   idPrefix: string;
   /** Most items in the page, up to 10,000. 0: 1,000. A page also ends at 1 MiB. */
   pageSize: number;
-  /** `next_page_token` of the page before; empty for the first. With another `id_prefix`: INVALID_FIELD. */
+  /** `next_page_token` of the page before; empty for the first. With another collection or `id_prefix`: INVALID_FIELD. */
   pageToken: string;
   /** Answer with the contents, too. Those over 256 KiB are left out all the same; GetItem has them. */
   contents: boolean;
@@ -159,7 +159,7 @@ export interface ListChangesResponse {
 export interface BatchGetItemsRequest {
   /** Name of the collection. */
   collection: string;
-  /** Ids, 1 to 10,000 (BATCH_TOO_LARGE). */
+  /** Ids, 1 to 10,000 and at most about 2 MiB in all (BATCH_TOO_LARGE), each at most once (DUPLICATE_ID). */
   ids: string[];
 }
 
@@ -177,7 +177,11 @@ export interface BatchGetItemsResponse {
 export interface BatchWriteItemsRequest {
   /** Name of the collection. */
   collection: string;
-  /** The changes, 1 to 10,000 (BATCH_TOO_LARGE), each id at most once (DUPLICATE_ID). `expected` unset means: creation. */
+  /**
+   * The changes, 1 to 10,000 (BATCH_TOO_LARGE), each id at most once (DUPLICATE_ID). `expected` unset means: creation.
+   * A fingerprint may be left out: the server then computes it. Also BATCH_TOO_LARGE where thousands of ids are so long
+   * that the verdicts might not fit 4 MiB.
+   */
   pushes: Push[];
   /** The revision of the checkpoint that they are based on, for those without their own. Unset: expected states only. */
   revisionSeen?:
@@ -1821,7 +1825,8 @@ export const ItemServiceService = {
    * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED; the
    * ErrorInfo metadata has the current revision and fingerprint). An item that already has this content is left as it is
    * and the call succeeds, so that a call can be repeated.
-   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, ITEM_TOO_LARGE.
+   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
+   * REQUEST_ID_REUSED.
    */
   writeItem: {
     path: "/tercet.v1.ItemService/WriteItem" as const,
@@ -1899,7 +1904,8 @@ export interface ItemServiceServer extends UntypedServiceImplementation {
    * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED; the
    * ErrorInfo metadata has the current revision and fingerprint). An item that already has this content is left as it is
    * and the call succeeds, so that a call can be repeated.
-   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, ITEM_TOO_LARGE.
+   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
+   * REQUEST_ID_REUSED.
    */
   writeItem: handleUnaryCall<WriteItemRequest, WriteItemResponse>;
   /**
@@ -1962,7 +1968,8 @@ export interface ItemServiceClient extends Client {
    * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED; the
    * ErrorInfo metadata has the current revision and fingerprint). An item that already has this content is left as it is
    * and the call succeeds, so that a call can be repeated.
-   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, ITEM_TOO_LARGE.
+   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
+   * REQUEST_ID_REUSED.
    */
   writeItem(
     request: WriteItemRequest,

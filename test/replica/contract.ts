@@ -113,6 +113,8 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(ids("b", "a", 100)).toEqual(["b"]);
       expect(ids("\u{d7ff}", "", 100)).toEqual(["\u{d7ff}"]);
       expect(ids("c", "", 100)).toEqual([]);
+      // After it in bytes, before it in UTF-16.
+      expect(ids("\u{e000}", "\u{1f600}", 100)).toEqual([]);
       const paged: string[] = [];
       for (let page = ids("", "", 2); page.length > 0; page = ids("", page.at(-1) ?? "", 2)) paged.push(...page);
       expect(paged).toEqual(sorted);
@@ -200,6 +202,25 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(replica.takeOutgoing({ ...ALL, eager: true }).changes.map((change) => change.id)).toEqual(["a"]);
     });
 
+    it("takes eagerly what a verdict or a comparison settled, among much that waits", () => {
+      replica.write([put("a", "1"), put("b", "1"), put("c", "1"), put("d", "1")], NOW);
+      replica.takeOutgoing(ALL);
+      apply(rebase({ id: "b", sequence: 2, base: { fingerprint: undefined, revision: 3 } }));
+      apply({ kind: "reject", id: "c", sequence: 3, reason: TOO_LARGE, message: "too large" });
+      replica.write([put("d", "2"), put("e", "1")], NOW);
+      replica.takeOutgoing(ALL);
+      // Now b and c were sent again, and d in both its versions.
+      apply(rebase({ id: "b", sequence: 2, base: { fingerprint: undefined, revision: 4 } }));
+      apply({ kind: "reject", id: "d", sequence: 5, reason: TOO_LARGE, message: "too large" });
+      harness.reopen();
+      replica = harness.replica();
+      expect(["a", "b", "c", "d", "e"].map((id) => sendingsOf(id).length)).toEqual([1, 0, 1, 1, 1]);
+      const batch = replica.takeOutgoing({ ...ALL, eager: true });
+      expect(batch.changes.map((change) => change.id)).toEqual(["b"]);
+      expect(batch.skipped).toBe(true);
+      expect(sendingsOf("b")).toHaveLength(1);
+    });
+
     it("ends a batch by its bytes, but takes one change however large", () => {
       replica.write([put("a", "x".repeat(1000)), put("b", "x".repeat(35)), put("c", "")], NOW);
       const ids = (maxBytes: number, eager = false) =>
@@ -249,6 +270,82 @@ export function describeReplica(name: string, open: () => Harness): void {
       const fingerprint = fingerprintOf("a", "1");
       apply({ kind: "settle", id: "a", sequence: first?.sequence ?? 0, fingerprint, revision: 5 });
       expect(sendingsOf("a")).toEqual([hex(fingerprintOf("a", "2"))]);
+    });
+
+    it("knows a version that was sent twice by when it was sent last", () => {
+      const sequences: number[] = [];
+      for (const text of ["1", "2", "1", "3"]) {
+        replica.write([put("a", text)], NOW);
+        const [change] = replica.takeOutgoing(ALL).changes;
+        sequences.push(change?.sequence ?? 0);
+      }
+      const verdict = { kind: "settle" as const, id: "a", fingerprint: fingerprintOf("a", "2"), revision: 5 };
+      apply({ ...verdict, sequence: sequences[1] ?? 0 });
+      const left = ["1", "3"].map((text) => hex(fingerprintOf("a", text)));
+      expect(sendingsOf("a").sort()).toEqual(left.sort());
+    });
+
+    it("settles many verdicts as it does one", () => {
+      const ids = Array.from({ length: 150 }, (_, index) => `item-${index}`);
+      apply(...ids.slice(0, 50).map((id) => takeText(id, "base", { revision: 5 })));
+      replica.write([...ids.slice(0, 140).map((id) => put(id, "1")), ...ids.slice(140).map((id) => put(id, "1"))], NOW);
+      replica.write(
+        ids.slice(10, 20).map((id) => del(id)),
+        NOW,
+      );
+      const first = replica.takeOutgoing(ALL).changes;
+      replica.write(
+        ids.slice(5, 15).map((id) => put(id, "2")),
+        NOW,
+      );
+      replica.takeOutgoing(ALL);
+      apply({ kind: "reject", id: "item-30", sequence: sequenceOf("item-30"), reason: TOO_LARGE, message: "no" });
+      const settles = first.map(({ id, sequence, upsert }, index): Action => {
+        const revision = id === "item-40" ? 4 : 100 + index;
+        return { kind: "settle", id, sequence, fingerprint: upsert?.fingerprint, revision };
+      });
+      expect(apply(...settles).stale).toEqual([]);
+      // Changed since: still pending; a verdict older than the base: nothing; all others clean.
+      expect(replica.listPending(0, 200).map((change) => change.id)).toEqual(["item-40", ...ids.slice(5, 15)]);
+      expect(replica.state()).toMatchObject({ items: 145, pending: 11, rejected: 0 });
+      expect(stateOf("item-20").base?.revision).toBeGreaterThan(99);
+      expect(replica.audit()).toBeUndefined();
+      const second = replica.lookup(ids.slice(5, 15)).map(({ id, sequence }): Action => {
+        return { kind: "settle", id, sequence, fingerprint: fingerprintOf(id, "2"), revision: 1000 };
+      });
+      apply(...second);
+      expect(replica.state()).toMatchObject({ items: 145, pending: 1, total: { count: 145 } });
+      expect(replica.lookup(ids).flatMap((state) => state.sendings)).toHaveLength(1);
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("forgets older sendings with the verdict on a later one, for good", () => {
+      const settles: Action[] = [];
+      for (const id of ["a", "b"]) {
+        replica.write([put(id, "1")], NOW);
+        replica.takeOutgoing(ALL);
+        replica.write([put(id, "2")], NOW);
+        replica.takeOutgoing(ALL);
+        const fingerprint = fingerprintOf(id, "2");
+        settles.push({ kind: "settle", id, sequence: sequenceOf(id), fingerprint, revision: 5 });
+      }
+      apply(...settles);
+      replica.write([put("a", "3")], NOW);
+      replica.takeOutgoing(ALL);
+      replica.write([put("a", "4")], NOW);
+      expect(sendingsOf("a")).toEqual([hex(fingerprintOf("a", "3"))]);
+    });
+
+    it("overrides nothing any more once a version of it was made", () => {
+      replica.write([put("a", "1")], NOW);
+      const base = { fingerprint: fingerprintOf("a", "theirs"), revision: 5 };
+      apply(rebase({ id: "a", sequence: 1, base, overrides: CLIENT }));
+      expect(replica.takeOutgoing(ALL).changes[0]?.overrides).toBe(CLIENT);
+      replica.write([put("a", "2")], NOW);
+      apply({ kind: "settle", id: "a", sequence: 1, fingerprint: fingerprintOf("a", "1"), revision: 6 });
+      expect(replica.takeOutgoing(ALL).changes[0]?.overrides).toBeUndefined();
+      replica.write([put("a", "1")], NOW);
+      expect(sequenceOf("a")).toBeGreaterThan(0);
     });
 
     it("cleans a change that repeats its base, though the server gives it no new revision", () => {

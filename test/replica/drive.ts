@@ -104,6 +104,7 @@ type Step =
       readonly checkpoint: boolean;
       readonly opened: boolean;
     }
+  | { readonly do: "verdicts"; readonly last: number; readonly reject: number; readonly late: boolean }
   | { readonly do: "conflict"; readonly which: number; readonly restore: boolean };
 
 interface ActionSeed {
@@ -151,6 +152,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     actions: fc.array(actionSeed, { maxLength: 8 }),
     checkpoint: fc.boolean(),
     opened: often.map((n) => n === 0),
+  }),
+  fc.record({
+    do: fc.constant("verdicts" as const),
+    last: fc.nat({ max: 12 }),
+    reject: fc.nat({ max: 12 }),
+    late: often.map((n) => n === 0),
   }),
   fc.record({ do: fc.constant("conflict" as const), which: fc.nat({ max: 3 }), restore: fc.boolean() }),
 );
@@ -256,24 +263,45 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       },
       replica(replica) {
         const batch = replica.takeOutgoing(query);
-        const changes = batch.changes.map(({ id, sequence, upsert, resent }) => {
-          return { id, sequence, print: hex(upsert?.fingerprint), content: shown(upsert?.content), resent };
-        });
+        const changes = batch.changes.map(({ id, sequence, upsert, modifyTimeUs, base, overrides, resent }) => ({
+          id,
+          sequence,
+          print: hex(upsert?.fingerprint),
+          content: shown(upsert?.content),
+          time: modifyTimeUs,
+          base: base && { print: hex(base.fingerprint), revision: base.revision },
+          overrides,
+          resent,
+        }));
         return { ...batch, changes };
       },
     };
   }
 
-  function applyCall(step: Extract<Step, { do: "apply" }>): Call {
+  /** Verdicts on the last pushes, as they come in numbers, all applied but one; late ones say what is known already. */
+  function verdictsOf(step: Extract<Step, { do: "verdicts" }>): Action[] {
+    return sent.slice(sent.length - Math.min(step.last, sent.length)).map(({ id, sequence, fingerprint }, index) => {
+      revision += 1;
+      const known = model.baseOf(id)?.revision ?? 0;
+      if (index === step.reject) return { kind: "reject", id, sequence, reason: TOO_LARGE, message: "no" };
+      return { kind: "settle", id, sequence, fingerprint, revision: step.late ? known : revision };
+    });
+  }
+
+  function applyCall(step: Extract<Step, { do: "apply" | "verdicts" }>): Call {
+    if (step.do === "verdicts") return batchCall({ actions: verdictsOf(step), nowUs });
     const actions = actionsOf(step.actions);
     const token = Buffer.from(`token ${revision}`);
     const lineage = [{ id: Buffer.alloc(8, 1), firstRevision: 1 }];
-    const batch: ApplyBatch = {
+    return batchCall({
       actions,
       nowUs,
       ...(step.checkpoint && { checkpoint: { token, revision } }),
       ...(step.opened && { opened: { collectionUid: UID, lineage, limits: Buffer.from([1]) } }),
-    };
+    });
+  }
+
+  function batchCall(batch: ApplyBatch): Call {
     return {
       model: () => model.apply(batch),
       replica(replica) {
@@ -292,6 +320,7 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
         case "take":
           return takeCall(step);
         case "apply":
+        case "verdicts":
           return applyCall(step);
         case "conflict": {
           const number = model.conflictNumbers()[step.which] ?? 999;

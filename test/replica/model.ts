@@ -127,7 +127,8 @@ export function createModel() {
       const row = pending.get(id) as Pending;
       const resent = row.sendings.size > 0;
       row.sendings.set(row.sequence, row.print ?? "");
-      return { id, sequence: row.sequence, print: row.print, content: shown(mine.get(id)?.content), resent };
+      const { sequence, print, time, base, overrides } = row;
+      return { id, sequence, print, content: shown(mine.get(id)?.content), time, base, overrides, resent };
     });
     return { changes, more, skipped: query.eager && !more && fit.length < chosen.length };
   }

@@ -12,19 +12,19 @@ const SCRIPT = fileURLToPath(new URL("sqlite-child.js", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../dist/client/replica/sqlite.js", import.meta.url));
 
 describe("a SQLite replica and other processes", () => {
-  let directory: string;
+  let directory: string | undefined;
   let path: string;
   let children: ChildProcess[];
   beforeEach(() => {
+    children = [];
     expect(existsSync(BUILT), "the client is built (npm run build)").toBe(true);
     directory = mkdtempSync(join(tmpdir(), "tercet-replica-"));
     path = join(directory, "replica.db");
-    children = [];
     createSqliteReplica(path, { collection: "c" }).close();
   });
   afterEach(async () => {
     await Promise.all(children.map(kill));
-    rmSync(directory, { recursive: true });
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   });
 
   /** Starts the script; what it says comes line by line. */

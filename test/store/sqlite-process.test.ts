@@ -18,9 +18,9 @@ describe("a SQLite store and other processes", () => {
   let directory: string;
   let children: ChildProcess[];
   beforeEach(() => {
-    expect(existsSync(BUILT), "the server is built (npm run build)").toBe(true);
-    directory = mkdtempSync(join(tmpdir(), "tercet-store-"));
     children = [];
+    directory = mkdtempSync(join(tmpdir(), "tercet-store-"));
+    expect(existsSync(BUILT), "the server is built (npm run build)").toBe(true);
   });
   afterEach(async () => {
     await Promise.all(children.map(kill));

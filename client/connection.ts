@@ -182,11 +182,11 @@ export function toTercetError(error: ServiceError, address: string): TercetError
 function withoutDetails(error: ServiceError, address: string): string {
   switch (error.code) {
     case status.UNAVAILABLE:
-      return `can't reach a Tercet server at ${address}: ${error.details}`;
+      return `can't reach a Tercet server at ${address}: ${whyUnreachable(error.details)}`;
     case status.CANCELLED:
       return "the call was aborted";
     case status.DEADLINE_EXCEEDED:
-      return `no answer from ${address} before the deadline`;
+      return `not done before the deadline (where ${address} never answers, is it the right port?)`;
     case status.UNKNOWN:
     case status.INTERNAL:
     case status.UNIMPLEMENTED:
@@ -194,6 +194,18 @@ function withoutDetails(error: ServiceError, address: string): string {
     default:
       return error.details;
   }
+}
+
+/** What grpc-js says where no connection came about, in words. */
+function whyUnreachable(details: string): string {
+  if (/ECONNREFUSED/.test(details)) return "nothing listens there";
+  if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(details)) return "no host has that name";
+  if (/Protocol error|Failed to connect/.test(details)) {
+    return "what listens there does not speak gRPC (is it the right port, and TLS on both sides or on neither?)";
+  }
+  return details
+    .replace(/^No connection established\. Last error: (Error: )?/, "")
+    .replace(/\.? *Resolution note: *$/, "");
 }
 
 interface Details {

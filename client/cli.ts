@@ -1,0 +1,184 @@
+import type { Argv } from "yargs";
+import { collectionsFamily } from "./cli/collections.js";
+import type { Command, CommandFamily } from "./cli/command.js";
+import { conflictsFamily } from "./cli/conflicts.js";
+import { exportCommand } from "./cli/export.js";
+import { FAILED, type Failure, toFailure, USAGE, usageError } from "./cli/failure.js";
+import { importCommand } from "./cli/import.js";
+import { initCommand } from "./cli/init.js";
+import { deleteCommand, getCommand, listCommand, putCommand } from "./cli/items.js";
+import { colorsFor } from "./cli/output.js";
+import { pendingCommand } from "./cli/pending.js";
+import { configError, optionNames, readSettings, type Settings, shieldDashes, withSettings } from "./cli/settings.js";
+import { statusCommand } from "./cli/status.js";
+import { syncCommand } from "./cli/sync.js";
+import { verifyCommand } from "./cli/verify.js";
+
+export { type Command, type CommandFamily, defineCommand } from "./cli/command.js";
+
+/** The commands of the client. What is heavy they load when they run. */
+export const clientCommands: readonly (Command | CommandFamily)[] = [
+  initCommand,
+  putCommand,
+  getCommand,
+  listCommand,
+  deleteCommand,
+  importCommand,
+  exportCommand,
+  syncCommand,
+  statusCommand,
+  pendingCommand,
+  conflictsFamily,
+  verifyCommand,
+  collectionsFamily,
+];
+
+/** What the command line is made of. */
+export interface CommandLine {
+  readonly commands: readonly (Command | CommandFamily)[];
+  readonly version: string;
+  /** What was typed behind the program's name. */
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Runs the command that was typed, and sets `process.exitCode`. Never rejects. */
+export async function runCommandLine(line: CommandLine): Promise<void> {
+  // `tercet list | head` is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === "EPIPE" ? (process.exitCode ?? 0) : FAILED);
+  });
+  let asked = asksJson(line.args, line.env["TERCET_JSON"]);
+  try {
+    const settings = readSettings(line.args, line.env);
+    asked = asksJson(line.args, settings.values.get("json"));
+    await checkFileKeys(line, settings);
+    await parse(line, settings);
+  } catch (thrown) {
+    report(thrown, asked, line);
+  }
+}
+
+async function parse({ commands, version, args }: CommandLine, settings: Settings): Promise<void> {
+  const { default: yargs } = await import("yargs");
+  let failed: unknown;
+  const root = withGlobals(yargs(shieldDashes(args)))
+    .usage("$0 <command>\n\nKeeps replicas of collections equal to a server's by gRPC.")
+    .version(version)
+    .example("$0 serve --data ./data", "a server for this machine")
+    .example("$0 import places.ndjson --id id --collection places --replica a.replica", "a replica from a file")
+    .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create", "send it to the server")
+    .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places", "take it elsewhere")
+    .epilogue(
+      "Options also come from TERCET_* variables (TERCET_REPLICA for --replica) and then from the file of --config.\n" +
+        "Exit status: 0 done, 1 failed, 2 usage, 3 done but conflicts or rejections remain.",
+    )
+    .completion("completion", "Print a completion script for bash or zsh (by $SHELL)")
+    .demandCommand(1, "say what to do; `tercet --help` lists the commands")
+    .recommendCommands()
+    .strict()
+    .fail((message, error) => {
+      // A message comes with what yargs refuses, and none with what a command throws.
+      failed ??= typeof message === "string" ? usageError(usageText(message, args), { cause: error }) : error;
+      throw failed;
+    });
+  for (const entry of commands) register(root, entry, settings);
+  try {
+    await root.parseAsync();
+  } catch (error) {
+    throw failed ?? error;
+  }
+}
+
+/** Options of every command, and how arguments are read. */
+function withGlobals(yargs: Argv): Argv {
+  return yargs
+    .scriptName("tercet")
+    .locale("en")
+    .exitProcess(false)
+    .parserConfiguration({ "dot-notation": false })
+    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .option("json", {
+      type: "boolean",
+      default: false,
+      global: true,
+      describe: "Print JSON, of lists an object a line",
+    })
+    .option("config", { type: "string", requiresArg: true, global: true, describe: "Read options from a JSON file" });
+}
+
+function register(yargs: Argv, entry: Command | CommandFamily, settings: Settings): Argv {
+  if (!("family" in entry)) return add(yargs, withSettings(entry, settings));
+  const { family, describe, commands } = entry;
+  return yargs.command(family, describe, (inner) => {
+    for (const command of commands) add(inner, withSettings(command, settings));
+    return inner.demandCommand(1, `say which: \`tercet ${family} --help\` lists the commands`);
+  });
+}
+
+function add(yargs: Argv, { command, describe, builder, handler }: Command): Argv {
+  return yargs.command(command, describe, builder, handler);
+}
+
+/** Refuses keys of the configuration file that are an option of no command. */
+async function checkFileKeys({ commands }: CommandLine, { fileKeys, path }: Settings): Promise<void> {
+  if (fileKeys.length === 0) return;
+  const { default: yargs } = await import("yargs");
+  const known = new Set<string>();
+  for (const command of commands.flatMap((entry) => ("family" in entry ? entry.commands : [entry]))) {
+    const built = await command.builder(withGlobals(yargs([])));
+    for (const name of optionNames(built, command)) known.add(name);
+  }
+  const unknown = fileKeys.filter((key) => !known.has(key));
+  if (unknown.length === 0) return;
+  throw configError(`${path}: ${unknown.map((key) => `"${key}"`).join(", ")} is no option of any command`);
+}
+
+function asksJson(args: readonly string[], setting: unknown): boolean {
+  const end = args.indexOf("--");
+  const flag = (end === -1 ? args : args.slice(0, end)).findLast((arg) => /^--(no-)?json(=|$)/.test(arg));
+  if (flag === undefined) return ["1", "true", "yes", "on"].includes(String(setting).toLowerCase());
+  return flag === "--json" || flag === "--json=true";
+}
+
+/** What yargs says, in one line that says what to do. */
+function usageText(message: string, args: readonly string[]): string {
+  const typed = `tercet ${args.join(" ")}`;
+  if (message.startsWith("Did you mean")) return `unknown command in "${typed}". ${message}`;
+  if (message.startsWith("Not enough non-option")) return `an argument is missing in "${typed}"`;
+  const [first = "", ...rest] = message.split("\n").filter((line) => line.trim() !== "");
+  if (first.startsWith("Missing required argument") && rest.length > 0) return rest.join("; ");
+  const [, option, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message) ?? [];
+  if (option !== undefined) return `--${option} can't be ${given}: choose one of ${choices}`;
+  return [first, ...rest].map((line) => line.trim()).join(" ");
+}
+
+/** How to get help for what was typed. */
+function helpFor({ commands, args }: CommandLine): string {
+  const [first = "", second = ""] = args;
+  const entry = commands.find((known) => ("family" in known ? known.family : nameOf(known)) === first);
+  if (entry === undefined) return "tercet --help";
+  const inner = "family" in entry && entry.commands.some((command) => nameOf(command) === second);
+  return `tercet ${first}${inner ? ` ${second}` : ""} --help`;
+}
+
+function nameOf({ command }: Command): string {
+  return command.split(" ", 1)[0] ?? "";
+}
+
+function report(thrown: unknown, json: boolean, line: CommandLine): void {
+  const failure = toFailure(thrown);
+  process.exitCode = failure.status;
+  process.stderr.write(json ? `${JSON.stringify({ error: failure.error })}\n` : toText(failure, helpFor(line)));
+  if ((line.env["TERCET_DEBUG"] ?? "") !== "" && thrown instanceof Error) {
+    process.stderr.write(
+      `${thrown.stack}\n${thrown.cause instanceof Error ? `caused by ${thrown.cause.stack}\n` : ""}`,
+    );
+  }
+}
+
+function toText({ message, lines, status }: Failure, help: string): string {
+  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}`;
+  const hint = status === USAGE ? [`See: ${help}`] : [];
+  return `${[head, ...lines, ...hint].join("\n")}\n`;
+}

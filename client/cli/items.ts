@@ -1,0 +1,158 @@
+import { readFileSync } from "node:fs";
+import { type Content, contentSize } from "../../core/content.js";
+import type { Item } from "../replica-handle.js";
+import { defineCommand } from "./command.js";
+import { contentFields, decodeText } from "./content.js";
+import { CliError, FAILED, oneLine, usageError } from "./failure.js";
+import { MAKING, REPLICA } from "./options.js";
+import { plural, print, printJson, printLine, printList, remark } from "./output.js";
+import { withReplica } from "./replica.js";
+
+/** `tercet put` */
+export const putCommand = defineCommand({
+  command: "put <id> [content]",
+  describe: "Create or replace an item of the replica",
+  options: (yargs) =>
+    yargs
+      .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
+      .positional("content", { type: "string", describe: "Its content, as text" })
+      .option("file", {
+        type: "string",
+        requiresArg: true,
+        describe: "Read the content from a file, - for standard input",
+      })
+      .option("bytes", {
+        type: "boolean",
+        default: false,
+        describe: "Keep the content as bytes, which need not be text",
+      })
+      .options(REPLICA)
+      .options(MAKING)
+      .example('$0 put zrh \'{"name":"Zürich"}\'', "text")
+      .example("$0 put logo --file logo.png --bytes", "bytes"),
+  async run(argv) {
+    const content = readContent(argv);
+    await withReplica(argv, (replica) => replica.put(argv.id, content));
+    const size = contentSize(content);
+    if (argv["json"] === true) await printJson({ id: argv.id, size });
+    else await printLine(`put ${argv.id} (${plural(size, "byte")})`);
+  },
+});
+
+interface ContentArguments {
+  readonly content: string | undefined;
+  readonly file: string | undefined;
+  readonly bytes: boolean;
+}
+
+function readContent({ content, file, bytes }: ContentArguments): Content {
+  if ((content === undefined) === (file === undefined)) {
+    throw usageError("give the content as an argument or by --file FILE, one of both");
+  }
+  if (content !== undefined) return bytes ? Buffer.from(content) : content;
+  const read = readFileSync(file === "-" ? 0 : String(file));
+  if (bytes) return read;
+  const text = decodeText(read);
+  if (text !== undefined) return text;
+  const message = `${file === "-" ? "standard input" : file} is not UTF-8 text. With --bytes it is kept as bytes`;
+  throw new CliError(message, { code: "INVALID_ARGUMENT", reason: "NOT_TEXT" });
+}
+
+/** `tercet get` */
+export const getCommand = defineCommand({
+  command: "get <id>",
+  describe: "Print the content of an item",
+  options: (yargs) =>
+    yargs
+      .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
+      .option("raw", { type: "boolean", default: false, describe: "Exactly its bytes, without a line end added" })
+      .options(REPLICA)
+      .example("$0 get zrh", "its content")
+      .example("$0 get logo --raw > logo.png", "its bytes"),
+  async run(argv) {
+    const { id } = argv;
+    const item = await withReplica(argv, (replica) => replica.get(id));
+    if (item === undefined) throw noItem([id], argv.replica);
+    if (argv["json"] === true) await printJson({ ...itemView(item), ...contentFields(item.content) });
+    else await printContent(item.content, argv.raw);
+  },
+});
+
+/** A content for people: as it is, with a line end, unless `raw`; bytes that are no text are kept off a terminal. */
+export async function printContent(content: Content, raw: boolean): Promise<void> {
+  if (raw) return await print(content);
+  const text = typeof content === "string" ? content : decodeText(Buffer.from(content));
+  if (text !== undefined) return printLine(text);
+  if (process.stdout.isTTY !== true) return print(content);
+  const message = `${plural(contentSize(content), "byte")} that are not text. With --raw they are printed all the same`;
+  throw new CliError(message, { code: "FAILED_PRECONDITION", reason: "NOT_TEXT" });
+}
+
+/** `tercet list` */
+export const listCommand = defineCommand({
+  command: "list",
+  describe: "List items of the replica in the order of their ids",
+  options: (yargs) =>
+    yargs
+      .option("prefix", { type: "string", requiresArg: true, describe: "Only ids that begin with this" })
+      .option("after", { type: "string", requiresArg: true, describe: "Only ids after this one" })
+      .option("limit", { type: "number", requiresArg: true, describe: "Most items" })
+      .options(REPLICA)
+      .example("$0 list --prefix ch- --limit 20", "the first twenty that begin with ch-"),
+  async run(argv) {
+    const { prefix, after, limit, json } = { json: argv["json"] === true, ...argv };
+    if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
+      throw usageError("--limit must be a whole number that is not negative");
+    }
+    const options = {
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(after === undefined ? {} : { after }),
+      ...(limit === undefined ? {} : { limit }),
+    };
+    await withReplica(argv, (replica) =>
+      printList(replica.list(options), {
+        json,
+        toJson: itemView,
+        columns: ["ID", "BYTES", "MODIFIED", ""],
+        toRow: (item) => [
+          item.id,
+          String(contentSize(item.content)),
+          item.modifyTime.toISOString(),
+          item.pending ? "pending" : "",
+        ],
+        empty: "no items",
+      }),
+    );
+  },
+});
+
+/** An item in the words of `--json`, without its content. */
+function itemView({ id, content, fingerprint, modifyTime, pending }: Item) {
+  return { id, size: contentSize(content), fingerprint, modifyTime: modifyTime.toISOString(), pending };
+}
+
+/** `tercet delete` */
+export const deleteCommand = defineCommand({
+  command: "delete <id..>",
+  describe: "Delete items of the replica",
+  options: (yargs) =>
+    yargs
+      .positional("id", { type: "string", array: true, demandOption: true, describe: "Ids of the items" })
+      .options(REPLICA)
+      .example("$0 delete zrh gva", "two items"),
+  async run(argv) {
+    const ids = [...new Set(argv.id)];
+    const deleted = await withReplica(argv, (replica) => ids.filter((id) => replica.delete(id)));
+    const missing = ids.filter((id) => !deleted.includes(id));
+    if (deleted.length === 0) throw noItem(missing, argv.replica);
+    if (missing.length > 0) process.exitCode = FAILED;
+    if (argv["json"] === true) return printJson({ deleted, missing });
+    await printLine(`deleted ${plural(deleted.length, "item")}`);
+    if (missing.length > 0) remark(oneLine(`tercet: ${noItem(missing, argv.replica).message}`));
+  },
+});
+
+function noItem(ids: readonly string[], replica: string): CliError {
+  const message = `there is no item ${ids.map((id) => JSON.stringify(id)).join(", ")} in ${replica}`;
+  return new CliError(message, { code: "NOT_FOUND", reason: "ITEM_NOT_FOUND", facts: { ids } });
+}

@@ -1,0 +1,43 @@
+import { statSync } from "node:fs";
+import type { Replica } from "../replica-handle.js";
+import { CliError, fileError } from "./failure.js";
+
+/** Which replica a command is about. */
+export interface ReplicaArguments {
+  readonly replica: string;
+  /** Makes the file, if there is none; else must be the replica's. */
+  readonly collection?: string | undefined;
+}
+
+/** Opens the replica for `work`, and closes it whatever happens. */
+export async function withReplica<T>(argv: ReplicaArguments, work: (replica: Replica) => T): Promise<Awaited<T>> {
+  const replica = await open(argv);
+  try {
+    return await work(replica);
+  } finally {
+    replica.close();
+  }
+}
+
+async function open({ replica: path, collection }: ReplicaArguments): Promise<Replica> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) throw fileError(path, "EISDIR");
+  const missing = stats === undefined;
+  if (missing && collection === undefined) {
+    throw new CliError(
+      `there is no replica at ${path}. Make one: tercet init --collection NAME --replica ${JSON.stringify(path)}`,
+      { code: "NOT_FOUND", reason: "REPLICA_NOT_FOUND" },
+    );
+  }
+  const { createReplica, openReplica } = await import("../index.js");
+  if (missing && collection !== undefined) return createReplica(path, { collection });
+  const replica = openReplica(path);
+  if (collection !== undefined && collection !== replica.collection) {
+    replica.close();
+    throw new CliError(`${path} is a replica of ${replica.collection}, not of ${collection}`, {
+      code: "FAILED_PRECONDITION",
+      reason: "OTHER_COLLECTION",
+    });
+  }
+  return replica;
+}

@@ -1,0 +1,137 @@
+import { readFileSync } from "node:fs";
+import type { Argv } from "yargs";
+import type { Command } from "./command.js";
+import { CliError } from "./failure.js";
+
+type Value = string | number | boolean;
+
+/** What the environment and the configuration file say, by names of flags; the environment goes before the file. */
+export interface Settings {
+  readonly values: ReadonlyMap<string, Value>;
+  /** Keys of the file, which must be options of some command. */
+  readonly fileKeys: readonly string[];
+  readonly path: string | undefined;
+}
+
+const PREFIX = "TERCET_";
+
+/**
+ * Reads TERCET_* variables and the file of `--config` or TERCET_CONFIG.
+ *
+ * @throws CliError where the file can't be read or is no flat JSON object.
+ */
+export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): Settings {
+  const path = flagValue(args, "config") ?? nonEmpty(env["TERCET_CONFIG"]);
+  const file = path === undefined ? new Map<string, Value>() : readConfig(path);
+  const values = new Map(file);
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(PREFIX) || nonEmpty(value) === undefined) continue;
+    values.set(name.slice(PREFIX.length).toLowerCase().replaceAll("_", "-"), String(value));
+  }
+  return { values, fileKeys: [...file.keys()], path };
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+/** The value of a flag, read before yargs does. */
+function flagValue(args: readonly string[], name: string): string | undefined {
+  const end = args.indexOf("--");
+  const flags = end === -1 ? args : args.slice(0, end);
+  const joined = flags.findLast((arg) => arg.startsWith(`--${name}=`));
+  if (joined !== undefined) return joined.slice(name.length + 3);
+  const at = flags.lastIndexOf(`--${name}`);
+  return at === -1 ? undefined : flags[at + 1];
+}
+
+function readConfig(path: string): Map<string, Value> {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw configError(`${path} is not valid JSON: ${error.message}`);
+  }
+  if (typeof content !== "object" || content === null || Array.isArray(content)) {
+    throw configError(`${path} must be a JSON object with names of flags, like {"server": "127.0.0.1:7727"}`);
+  }
+  const values = new Map<string, Value>();
+  for (const [key, value] of Object.entries(content)) {
+    if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean") {
+      throw configError(`${path}: "${key}" must be a string, a number, or true or false`);
+    }
+    values.set(key, value);
+  }
+  return values;
+}
+
+/** The configuration file is not one. */
+export function configError(message: string): CliError {
+  return new CliError(message, { code: "INVALID_ARGUMENT", reason: "BAD_CONFIG", status: 2 });
+}
+
+/** Stands before a dash that yargs must not take for a flag's. No id has it, being a control character. */
+const SHIELD = "\u0001";
+
+/** Arguments without `--`: what is behind it is taken as it is, also where it begins with a dash. */
+export function shieldDashes(args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  if (end === -1) return [...args];
+  const behind = args.slice(end + 1).map((arg) => (arg.startsWith("-") ? SHIELD + arg : arg));
+  return [...args.slice(0, end), ...behind];
+}
+
+function unshield(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(unshield);
+  return typeof value === "string" && value.startsWith(`${SHIELD}-`) ? value.slice(1) : value;
+}
+
+interface Declared {
+  readonly array: readonly string[];
+  readonly key: Readonly<Record<string, unknown>>;
+  readonly boolean: readonly string[];
+}
+
+/** Names of the options that were declared so far. yargs has it; its types do not. */
+function declared(yargs: Argv): Declared {
+  return (yargs as unknown as { getOptions(): Declared }).getOptions();
+}
+
+/** Names of the options of a command that may come from elsewhere: not its positional arguments. */
+export function optionNames(yargs: Argv, { command, flagOnly = [] }: Command): string[] {
+  const positional = [...command.matchAll(/[<[]([^\].>]+)/g)].map(([, name]) => name);
+  const left = new Set([...positional, ...flagOnly, "config", "help", "version"]);
+  return Object.keys(declared(yargs).key).filter((name) => !left.has(name));
+}
+
+/** The command, which takes what its flags leave out from the settings. A flag given twice is refused. */
+export function withSettings(command: Command, settings: Settings): Command {
+  return {
+    ...command,
+    async builder(yargs) {
+      const built = await command.builder(yargs);
+      const booleans = new Set(declared(built).boolean);
+      const known: Record<string, Value> = {};
+      for (const name of optionNames(built, command)) {
+        const value = settings.values.get(name);
+        if (value !== undefined) known[name] = booleans.has(name) ? toBoolean(value) : value;
+      }
+      const arrays = new Set([...declared(built).array, "_"]);
+      return built.config(known).check((argv) => {
+        const twice = Object.keys(argv).find((name) => Array.isArray(argv[name]) && !arrays.has(name));
+        if (twice !== undefined) throw new Error(`--${twice} is given more than once`);
+        return true;
+      });
+    },
+    handler: (argv) =>
+      command.handler(
+        Object.fromEntries(Object.entries(argv).map(([key, value]) => [key, unshield(value)])) as typeof argv,
+      ),
+  };
+}
+
+/** yargs knows `true` only; an environment also says 1, yes and on. */
+function toBoolean(value: Value): boolean {
+  return typeof value === "boolean" ? value : ["1", "true", "yes", "on"].includes(String(value).toLowerCase());
+}

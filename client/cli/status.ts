@@ -1,0 +1,51 @@
+import { defineCommand } from "./command.js";
+import { compareSides } from "./compare-sides.js";
+import { REPLICA, SERVER } from "./options.js";
+import { formatCount, plural, print, printJson, shortHex } from "./output.js";
+import { withReplica } from "./replica.js";
+import { getCollection } from "./server.js";
+
+/** `tercet status` */
+export const statusCommand = defineCommand({
+  command: "status",
+  describe: "Show what the replica holds, and with --server how far it is from the server",
+  options: (yargs) => yargs.options(REPLICA).options(SERVER).example("$0 status --server 127.0.0.1:7727", ""),
+  async run(argv) {
+    const status = await withReplica(argv, (replica) => replica.status());
+    const json = argv["json"] === true;
+    if (!json) {
+      const { collection, items, pending, rejected, conflicts, revision, agreed } = status;
+      await print(
+        [
+          `${argv.replica}: replica of ${collection}`,
+          `  items      ${formatCount(items)}`,
+          `  pending    ${formatCount(pending)}${rejected > 0 ? `, ${formatCount(rejected)} of them rejected` : ""}`,
+          `  conflicts  ${formatCount(conflicts)}`,
+          revision === 0
+            ? "  agreed     nothing yet with a server"
+            : `  agreed     ${plural(agreed.count, "item")}, revision ${formatCount(revision)}, fingerprint ${shortHex(agreed.fingerprint)}`,
+          "",
+        ].join("\n"),
+      );
+    }
+    const { server } = argv;
+    if (server === undefined) return json ? printJson({ ...status, server: null }) : undefined;
+    const theirs = await getCollection({ ...argv, server }, status.collection);
+    const standing = compareSides(status, theirs);
+    const behind = Math.max(theirs.revision - status.revision, 0);
+    if (json) return printJson({ ...status, server: { address: server, ...theirs, standing, behind } });
+    const { count, revision, fingerprint } = theirs;
+    const words = {
+      equal: status.pending === 0 ? "equal" : `equal, but for ${plural(status.pending, "pending change")} here`,
+      behind: `behind the server by ${plural(behind, "revision")}`,
+      different: "different: the server has another history",
+    };
+    await print(
+      [
+        `  server     ${plural(count, "item")}, revision ${formatCount(revision)}, fingerprint ${shortHex(fingerprint)}`,
+        `  standing   ${words[standing]}`,
+        "",
+      ].join("\n"),
+    );
+  },
+});

@@ -151,11 +151,9 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       before?.();
       const taken = outflow?.taken(query, result.batch, revision);
       if (taken === undefined) return;
-      const { push, tooLarge } = taken;
-      if (push !== undefined) {
-        send({ $case: "push", value: push.batch }, push.trip);
-        doneDue = Math.max(doneDue ?? 1, push.trip);
-      }
+      const { pushes, trip, tooLarge } = taken;
+      for (const push of pushes) send({ $case: "push", value: push }, trip);
+      if (pushes.length > 0) doneDue = Math.max(doneDue ?? 1, trip);
       if (tooLarge.length > 0) intake.start(rejectionJob(tooLarge, limits.itemBytes, report));
     });
   }

@@ -3,6 +3,7 @@ import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from 
 import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
 
 const MAX_BATCH_CHANGES = 4096;
+const MAX_TAKEN_BYTES = 1024 * 1024;
 /** After so many lost races a change stays pending for another time. */
 const MAX_RACES = 5;
 
@@ -28,8 +29,9 @@ export interface Outflow {
 
 /** What is to be done with pending changes that were taken. */
 export interface Taken {
-  /** To push, in this round trip; undefined: nothing. */
-  readonly push: { readonly batch: PushBatch; readonly trip: number } | undefined;
+  /** To push, in this round trip. */
+  readonly pushes: readonly PushBatch[];
+  readonly trip: number;
   /** What the server would not take: its contents are larger than the item limit that it told. Not sent. */
   readonly tooLarge: readonly OutgoingChange[];
 }
@@ -46,9 +48,9 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
   let firstTrip = 2;
 
   function room(): boolean {
-    const { windowBytes, windowItems, messageBytes } = limits();
+    const { windowBytes, windowItems } = limits();
     if (window.items === 0) return true;
-    return window.bytes + messageBytes <= windowBytes && window.items + MAX_BATCH_CHANGES <= windowItems;
+    return window.bytes + takenBytes() <= windowBytes && window.items + MAX_BATCH_CHANGES <= windowItems;
   }
 
   /** Changes that were to be sent again have been taken; in which round trip they are sent. */
@@ -63,8 +65,14 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
     return trip;
   }
 
+  /** What is taken at a time is several messages: it costs the replica a durable transaction. */
+  function takenBytes(): number {
+    const { windowBytes, messageBytes } = limits();
+    return Math.max(messageBytes, Math.min(MAX_TAKEN_BYTES, windowBytes >> 2));
+  }
+
   function select(selection: OutgoingQuery["select"]): OutgoingQuery {
-    return { select: selection, maxBytes: limits().messageBytes, maxChanges: MAX_BATCH_CHANGES, eager: false };
+    return { select: selection, maxBytes: takenBytes(), maxChanges: MAX_BATCH_CHANGES, eager: false };
   }
 
   return {
@@ -98,9 +106,10 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
         const { id, sequence, upsert } = change;
         window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again });
       }
-      const batchToPush = toPushBatch(changes, query.eager ? undefined : known, known);
+      const seen = query.eager ? undefined : known;
       return {
-        push: changes.length === 0 ? undefined : { batch: batchToPush, trip },
+        pushes: cutByBytes(changes, limits().messageBytes).map((cut) => toPushBatch(cut, seen, known)),
+        trip,
         // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
         tooLarge: query.eager ? [] : tooLarge,
       };
@@ -123,6 +132,22 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       firstTrip = trip + 1;
     },
   };
+}
+
+/** Cuts changes where a message would exceed `bytes`. A larger one is a message of its own. */
+function cutByBytes(changes: readonly OutgoingChange[], bytes: number): readonly (readonly OutgoingChange[])[] {
+  const cuts: OutgoingChange[][] = [];
+  let filled = Number.POSITIVE_INFINITY;
+  for (const change of changes) {
+    const size = changeBytes(change);
+    if (filled + size > bytes) {
+      cuts.push([]);
+      filled = 0;
+    }
+    (cuts.at(-1) as OutgoingChange[]).push(change);
+    filled += size;
+  }
+  return cuts;
 }
 
 function partition<T>(all: readonly T[], belongs: (each: T) => boolean): readonly [readonly T[], readonly T[]] {

@@ -16,11 +16,12 @@ export type ServerOperation =
   | { readonly kind: "open"; readonly open: Open }
   | { readonly kind: "read-changes"; readonly query: ChangesQuery }
   | { readonly kind: "read-items"; readonly query: ItemsQuery }
-  | { readonly kind: "write"; readonly batch: WriteBatch };
+  /** Commit these batches, together where the storage can. */
+  | { readonly kind: "write"; readonly batches: readonly WriteBatch[] };
 
 /** The answer to the operation of the same kind. Undefined: the collection is not there any more. */
 export type ServerResult =
   | { readonly kind: "open"; readonly found: CollectionState | Fault }
   | { readonly kind: "read-changes"; readonly read: ChangesRead | undefined }
   | { readonly kind: "read-items"; readonly read: ItemsRead | undefined }
-  | { readonly kind: "write"; readonly written: BatchWritten | undefined };
+  | { readonly kind: "write"; readonly written: readonly (BatchWritten | undefined)[] };

@@ -26,13 +26,19 @@ export function runOperation(world: OperationWorld, operation: ServerOperation):
     case "read-items":
       return after(world.store.readItems(operation.query), (read) => ({ kind: "read-items", read }));
     case "write":
-      return after(world.write(operation.batch), (written) => ({ kind: "write", written }));
+      return after(all(operation.batches.map(world.write)), (written) => ({ kind: "write", written }));
   }
 }
 
 /** Applies a function to a value now, or to what a promise will give. */
 export function after<T, R>(value: Awaitable<T>, then: (value: T) => Awaitable<R>): Awaitable<R> {
   return value instanceof Promise ? value.then(then) : then(value);
+}
+
+/** Values now where none is a promise, else a promise of them. */
+function all<T>(values: readonly Awaitable<T>[]): Awaitable<readonly T[]> {
+  const isNow = (value: Awaitable<T>): value is T => !(value instanceof Promise);
+  return values.every(isNow) ? values : Promise.all(values);
 }
 
 /** The collection that an exchange is about, or why it can't be had. */

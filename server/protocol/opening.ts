@@ -1,0 +1,60 @@
+import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
+import { checkCollectionName } from "../../core/id.js";
+import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import type { Open, Opened } from "../../gen/tercet/v1/sync.js";
+import type { CollectionState, EpochState } from "../store/store.js";
+import { type Conversation, unsupported } from "./conversation.js";
+import type { TokenCheck } from "./token.js";
+
+/** What is wrong with the first message by itself; undefined: nothing. */
+export function checkOpen(open: Open): Fault | undefined {
+  const fault = checkCollectionName(open.collection, "open.collection");
+  if (fault !== undefined) return fault;
+  if (open.standard < 0 || open.standard > ChangeStandard.CHANGE_STANDARD_MANUAL) {
+    const description = `unknown change standard ${open.standard}`;
+    return fieldFault(ErrorReason.ERROR_REASON_UNKNOWN_STANDARD, "open.standard", description);
+  }
+  if (open.collectionUid.length !== 0 && open.collectionUid.length !== 16) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "open.collection_uid", "must be empty or 16 bytes");
+  }
+  if (open.client.length > 128) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "open.client", "must not be over 128 characters");
+  }
+  if (open.range !== undefined) return unsupported("open.range");
+  if (open.dryRun) return unsupported("open.dry_run");
+  if (open.live) return unsupported("open.live");
+  return undefined;
+}
+
+/** The collection's standard, else the client's, else SERVER. */
+export function standardInForce(bound: ChangeStandard, wished: ChangeStandard): ChangeStandard {
+  if (bound !== ChangeStandard.CHANGE_STANDARD_UNSPECIFIED) return bound;
+  return wished === ChangeStandard.CHANGE_STANDARD_UNSPECIFIED ? ChangeStandard.CHANGE_STANDARD_SERVER : wished;
+}
+
+/** The epochs from the one that `revision` lies in. */
+function lineageFrom(lineage: readonly EpochState[], revision: number): readonly EpochState[] {
+  const at = lineage.findLastIndex((epoch) => epoch.firstRevision <= revision);
+  return lineage.slice(Math.max(at, 0));
+}
+
+/** The server's first message. */
+export function toOpened(
+  conversation: Conversation,
+  open: Open,
+  state: CollectionState,
+  check: Exclude<TokenCheck, { kind: "invalid" }>,
+): Opened {
+  const known = check.kind === "served" && open.token.length > 0 ? check.revision : 0;
+  return {
+    collectionUid: Buffer.from(state.uid),
+    standard: standardInForce(state.standard, open.standard),
+    tokenRefused: check.kind === "served" ? ErrorReason.ERROR_REASON_UNSPECIFIED : check.fault.reason,
+    head: state.revision,
+    count: state.total.count,
+    serverTimeUs: conversation.nowUs,
+    limits: conversation.limits,
+    capabilities: [],
+    lineage: lineageFrom(state.lineage, known).map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),
+  };
+}

@@ -1,0 +1,137 @@
+import { contentSize, fromContentField } from "../../core/content.js";
+import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
+import type { Checkpoint } from "../../gen/tercet/v1/item.js";
+import type { PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { BatchWritten, StoredChange } from "../store/store.js";
+import { type Conversation, deletedFault } from "./conversation.js";
+import type { ChangeFeed } from "./send-change-info.js";
+import { type ValidatedPush, validatePushes } from "./validate-push.js";
+import { cutVerdicts, mergeResults, type PushResult, toVerdicts } from "./verdict.js";
+
+/** Step 3 towards the server: receives pushes and gives verdicts. */
+export interface ContentReceiver {
+  /** Validates and commits batches, in one transaction where the storage can, and gives their verdicts. */
+  push(batches: readonly PushBatch[]): void;
+  /** The token was refused: every push gets the verdict 'compare first'. */
+  refuse(batch: PushBatch): void;
+}
+
+/** Batches that lie unread are committed together up to this many bytes: one fsync for all. */
+export const COMMIT_BYTES = 1024 * 1024;
+
+interface Received {
+  readonly batch: PushBatch;
+  readonly first: number;
+  readonly validated: readonly (ValidatedPush | { readonly compareFirst: true })[];
+  /** Whether there is anything to write. */
+  readonly writes: boolean;
+}
+
+/** The receiver of a conversation; `seenAtOpen` is what pushes have seen that do not say. */
+export function createContentReceiver(
+  conversation: Conversation,
+  feed: ChangeFeed,
+  seenAtOpen: () => number | undefined,
+): ContentReceiver {
+  let ordinal = 0;
+
+  function number(batch: PushBatch): number {
+    const first = ordinal;
+    ordinal += batch.pushes.length;
+    return first;
+  }
+
+  function validate(batch: PushBatch): Received {
+    const { limits, nowUs, skewUs } = conversation;
+    const rules = { itemBytes: limits.itemBytes, seen: batch.revisionSeen ?? seenAtOpen(), nowUs, skewUs };
+    const validated = validatePushes(batch.pushes, batch.fingerprint, rules).map(compareFirst);
+    return { batch, first: number(batch), validated, writes: validated.some((each) => "write" in each) };
+  }
+
+  function push(batches: readonly PushBatch[]): void {
+    const received = batches.map(validate);
+    const { uid, nowUs } = conversation;
+    const written = received.filter(({ writes }) => writes);
+    if (written.length === 0) return answerAll(received, []);
+    const writeBatches = written.map(({ validated }) => ({
+      uid,
+      nowUs,
+      writes: validated.flatMap((each) => ("write" in each ? [each.write] : [])),
+    }));
+    conversation.ask({ kind: "write", batches: writeBatches }, (result) => {
+      if (result.kind === "write") answerAll(received, result.written);
+    });
+  }
+
+  /** Gives the verdicts of each batch in turn. */
+  function answerAll(received: readonly Received[], written: readonly (BatchWritten | undefined)[]): void {
+    const [current, ...rest] = received;
+    if (current === undefined) return;
+    const [outcome, ...others] = current.writes ? written : [undefined, ...written];
+    if (current.writes && outcome === undefined) return conversation.close(deletedFault(conversation.name));
+    const checkpoint = outcome === undefined ? undefined : feed.written(outcome);
+    const results = mergeResults(current.validated, outcome?.outcomes ?? []);
+    completeConflicts(results, (complete) => {
+      verdicts(current.batch, complete, current.first, checkpoint);
+      answerAll(rest, others);
+    });
+  }
+
+  /** Reads the small contents of conflicts that the change feed will not bring any more. */
+  function completeConflicts(results: PushResult[], then: (results: readonly PushResult[]) => void): void {
+    const ids = results.flatMap((result) =>
+      result.kind === "conflict" && isToldNoMore(result.current) ? [result.current.id] : [],
+    );
+    if (ids.length === 0) return then(results);
+    const { uid, limits } = conversation;
+    conversation.ask({ kind: "read-items", query: { uid, ids, maxBytes: limits.messageBytes } }, (result) => {
+      if (result.kind !== "read-items") return;
+      if (result.read === undefined) return conversation.close(deletedFault(conversation.name));
+      const found = result.read.items.flatMap((item) => (item === undefined ? [] : [[item.id, item] as const]));
+      const latest = new Map(found);
+      const complete = results.map((each): PushResult => {
+        const current = each.kind === "conflict" ? latest.get(each.current.id) : undefined;
+        return current === undefined ? each : { kind: "conflict", current };
+      });
+      then(complete);
+    });
+  }
+
+  function isToldNoMore(current: StoredChange): boolean {
+    return current.fingerprint !== undefined && current.size <= conversation.limits.inlineBytes && feed.passed(current);
+  }
+
+  function verdicts(batch: PushBatch, results: readonly PushResult[], first: number, checkpoint?: Checkpoint): void {
+    conversation.unanswered.bytes -= pushBatchBytes(batch);
+    conversation.unanswered.items -= batch.pushes.length;
+    const messages = cutVerdicts(toVerdicts(results, first), conversation.limits.messageBytes);
+    messages.forEach((each, index) => {
+      const isLast = index === messages.length - 1;
+      const value = { verdicts: each, checkpoint: isLast ? checkpoint : undefined };
+      conversation.send({ $case: "verdicts", value });
+    });
+  }
+
+  return {
+    push,
+    refuse(batch) {
+      const results = batch.pushes.map((): PushResult => ({ kind: "compare-first" }));
+      verdicts(batch, results, number(batch));
+    },
+  };
+}
+
+/** A push that does not say what it has seen, on a stream without a token, has nothing to be held against. */
+function compareFirst(push: ValidatedPush): ValidatedPush | { readonly compareFirst: true } {
+  return "write" in push && push.write.seen === undefined ? { compareFirst: true } : push;
+}
+
+/** Bytes that a push batch counts in the window; the client counts the same. */
+export function pushBatchBytes(batch: PushBatch): number {
+  let bytes = 0;
+  for (const push of batch.pushes) {
+    const content = fromContentField(push.content);
+    bytes += ITEM_OVERHEAD_BYTES + push.id.length + (content === undefined ? 0 : contentSize(content));
+  }
+  return bytes;
+}

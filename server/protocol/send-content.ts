@@ -1,0 +1,82 @@
+import { contentBytes, toContentField } from "../../core/content.js";
+import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
+import { toFingerprint } from "../../core/fingerprint.js";
+import { checkId } from "../../core/id.js";
+import { toChangeInfo } from "../../core/page.js";
+import type { ChangeInfo, ItemContent } from "../../gen/tercet/v1/item.js";
+import type { Contents, ContentWanted } from "../../gen/tercet/v1/sync.js";
+import type { ItemsRead, StoredChange } from "../store/store.js";
+import { type Conversation, deletedFault } from "./conversation.js";
+
+/** Most items of one message of contents: with ids as long as can be it stays far under 4 MiB. */
+const MAX_READ_ITEMS = 2048;
+
+/** Step 3 towards the client: sends the contents that it asks for, in as many messages as it takes. */
+export function sendContents(conversation: Conversation, wanted: readonly ContentWanted[]): void {
+  const fault = checkWanted(wanted);
+  if (fault !== undefined) return conversation.close(fault);
+  readOn(conversation, wanted);
+}
+
+function readOn(conversation: Conversation, wanted: readonly ContentWanted[]): void {
+  if (wanted.length === 0) return;
+  const { uid, limits } = conversation;
+  const ids = wanted.slice(0, MAX_READ_ITEMS).map((each) => each.id);
+  conversation.ask({ kind: "read-items", query: { uid, ids, maxBytes: limits.messageBytes } }, (result) => {
+    if (result.kind !== "read-items") return;
+    if (result.read === undefined) return conversation.close(deletedFault(conversation.name));
+    const done = result.read.items.length;
+    conversation.unanswered.items -= done;
+    conversation.send({ $case: "contents", value: toContents(wanted.slice(0, done), result.read) });
+    readOn(conversation, wanted.slice(done));
+  });
+}
+
+function toContents(wanted: readonly ContentWanted[], read: ItemsRead): Contents {
+  const items: ItemContent[] = [];
+  const deleted: ChangeInfo[] = [];
+  wanted.forEach((want, index) => {
+    const item = read.items[index];
+    if (item?.content !== undefined) items.push(toItemContent(item, want));
+    else deleted.push(toChangeInfo(item ?? absent(want.id, read.revision)));
+  });
+  return { items, deleted };
+}
+
+function checkWanted(wanted: readonly ContentWanted[]): Fault | undefined {
+  const ids = new Set<string>();
+  for (const [index, want] of wanted.entries()) {
+    const field = `fetch.items[${index}]`;
+    const fault = checkId(want.id, `${field}.id`) ?? checkOffset(want, `${field}.offset`);
+    if (fault !== undefined) return fault;
+    if (ids.size === ids.add(want.id).size) {
+      const description = `"${want.id}" stands twice in this request`;
+      return fieldFault(ErrorReason.ERROR_REASON_DUPLICATE_ID, `${field}.id`, description);
+    }
+  }
+  return undefined;
+}
+
+function checkOffset(want: ContentWanted, field: string): Fault | undefined {
+  if (want.offset >= 0) return undefined;
+  return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, "must not be negative");
+}
+
+function toItemContent(item: StoredChange, want: ContentWanted): ItemContent {
+  const content = item.content ?? "";
+  const offset = want.revision === item.revision ? Math.min(want.offset, item.size) : 0;
+  return {
+    id: item.id,
+    fingerprint: item.fingerprint === undefined ? undefined : toFingerprint(item.fingerprint),
+    revision: item.revision,
+    modifyTimeUs: item.modifyTimeUs,
+    size: item.size,
+    offset,
+    content: toContentField(offset > 0 ? contentBytes(content).subarray(offset) : content),
+  };
+}
+
+/** The state of an item that the server knows nothing of: deleted, as of now. */
+function absent(id: string, revision: number): StoredChange {
+  return { id, revision, fingerprint: undefined, size: 0, modifyTimeUs: 0, group: 0, content: undefined };
+}

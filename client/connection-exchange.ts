@@ -50,7 +50,7 @@ export function runExchange(
         if (fault === undefined) {
           // Through. The server's status is of no consequence any more.
           stream.end();
-          return settle();
+          return settle(flushed());
         }
         stream.cancel();
         settle(thrown ?? toError(fault));
@@ -61,6 +61,16 @@ export function runExchange(
       },
       yieldThen: (resume) => void setImmediate(resume),
     });
+    /** What is reported as verified is on the disk. */
+    function flushed(): unknown {
+      try {
+        replica.flush();
+        return undefined;
+      } catch (error) {
+        return error;
+      }
+    }
+
     const nowUs = (): number => Date.now() * 1000;
     const timer = setInterval(() => driver.tick(nowUs()), TICK_MS);
     const abort = (): void => {

@@ -74,12 +74,15 @@ export function configError(message: string): CliError {
 /** Stands before a dash that yargs must not take for a flag's. No id has it, being a control character. */
 const SHIELD = "\u0001";
 
-/** Arguments without `--`: what is behind it is taken as it is, also where it begins with a dash. */
+/**
+ * Arguments without `--`: what is behind it is taken as it is, also where it begins with a dash. So is a lone dash, which
+ * yargs would drop.
+ */
 export function shieldDashes(args: readonly string[]): string[] {
-  const end = args.indexOf("--");
-  if (end === -1) return [...args];
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  const before = args.slice(0, end).map((arg) => (arg === "-" ? SHIELD + arg : arg));
   const behind = args.slice(end + 1).map((arg) => (arg.startsWith("-") ? SHIELD + arg : arg));
-  return [...args.slice(0, end), ...behind];
+  return [...before, ...behind];
 }
 
 function unshield(value: unknown): unknown {

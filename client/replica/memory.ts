@@ -162,6 +162,7 @@ function memoryReplica(state: MemoryState): MemoryReplica {
         return { stale, conflicts, total: totalOf(books.sum) };
       });
     },
+    flush() {},
     audit() {
       const total = scan(state.entries.values());
       const { count, sum } = state.ledger.total;

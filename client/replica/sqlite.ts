@@ -29,7 +29,7 @@ export function createSqliteReplica(
 
 /**
  * Opens a replica file, and holds it until `close` or the end of the process: one SQLite file, with its write-ahead log
- * beside it. What a method has answered is on the disk.
+ * beside it.
  *
  * @throws StorageError `failed` where there is none; `foreign` where it is no SQLite file, no replica, or of a schema
  * version that this one does not know; `busy` where another process holds it, or this one; `damaged`. The methods throw
@@ -57,6 +57,17 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
+  const touch = db.prepare("UPDATE progress SET one = 1");
+  /** Something was applied that may not be on the disk yet. */
+  let unflushed = false;
+  let waits = true;
+
+  /** Whether a commit waits for the disk. In WAL mode one that does brings all commits before it to the disk. */
+  function waitForDisk(wait: boolean): void {
+    if (waits === wait) return;
+    db.pragma(`synchronous = ${wait ? "FULL" : "NORMAL"}`);
+    waits = wait;
+  }
 
   function guard<T>(work: () => T): T {
     try {
@@ -66,9 +77,10 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
     }
   }
 
-  /** All or nothing, and on the disk before it returns. What is kept here of the file moves with it. */
-  function transaction<T>(work: (books: Books) => T): T {
+  /** All or nothing, and on the disk before it returns, unless said otherwise. What is kept here of the file moves with it. */
+  function transaction<T>(work: (books: Books) => T, durable = true): T {
     return guard(() => {
+      waitForDisk(durable);
       const books = openBooks(ledger);
       const through = mark.through;
       begin.run();
@@ -108,13 +120,20 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
         return true;
       }),
     takeOutgoing: (query) => transaction(() => takeOutgoing(query)),
-    apply: ({ actions, nowUs, checkpoint, opened }) =>
-      transaction((books) => {
+    apply({ actions, nowUs, checkpoint, opened }) {
+      unflushed = true;
+      return transaction((books) => {
         if (opened !== undefined) bind(books, opened);
         const done = bulk.apply(actions, books, nowUs);
         if (checkpoint !== undefined && done.stale.length === 0) keepCheckpoint(books, checkpoint);
         return { ...done, total: totalOf(books.sum) };
-      }),
+      }, false);
+    },
+    flush() {
+      if (!unflushed) return;
+      transaction(() => touch.run());
+      unflushed = false;
+    },
     audit: () =>
       guard(() => {
         const total = read.scan();

@@ -14,7 +14,9 @@ import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
  *   - *pending*: a mark that mine was changed since, with a sequence number of its own that grows with every local write.
  *
  * Obligations:
- *   - A method is one transaction, durable when it returns. A local write and its pending mark are in one.
+ *   - A method is one transaction, durable when it returns; `apply` alone need not be on the disk before the next other
+ *     method that writes, or `flush`: what it brings can be had from the server again. Transactions are never lost out of
+ *     their order. A local write and its pending mark are in one.
  *   - `total` is the count and sum over the *bases* (R6), kept with every change, never computed by a scan. A local write
  *     does not touch it.
  *   - What `takeOutgoing` returns is remembered as sent before it returns (R5): a version that was sent and then
@@ -50,6 +52,8 @@ export interface ReplicaStore {
   takeOutgoing(query: OutgoingQuery): OutgoingBatch;
   /** Writes what an exchange decided. Every action is conditional on the sequence number that was judged (R8). */
   apply(batch: ApplyBatch): ApplyResult;
+  /** Waits until everything applied is on the disk. */
+  flush(): void;
   /** Recomputes `total` by a scan: undefined where it is right, else what it should be. For `verify` and tests. */
   audit(): RangeTotal | undefined;
   close(): void;

@@ -70,7 +70,7 @@ export function createContentReceiver(
     const [outcome, ...others] = current.writes ? written : [undefined, ...written];
     if (current.writes && outcome === undefined) return conversation.close(deletedFault(conversation.name));
     const checkpoint = outcome === undefined ? undefined : feed.written(outcome);
-    const results = mergeResults(current.validated, outcome?.outcomes ?? []);
+    const results = mergeResults(current.validated, outcome);
     completeConflicts(results, (complete) => {
       verdicts(current.batch, complete, current.first, checkpoint);
       answerAll(rest, others);

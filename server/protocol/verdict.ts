@@ -3,7 +3,7 @@ import type { Fault } from "../../core/fault.js";
 import { toChangeInfo } from "../../core/page.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
-import type { StoredChange, WriteOutcome } from "../store/store.js";
+import type { BatchWritten, StoredChange, WriteOutcome } from "../store/store.js";
 
 /** What became of one push: what the store says, or why it never came to the store. */
 export type PushResult =
@@ -72,17 +72,20 @@ function toVerdict(result: PushResult, ordinal: number): Verdict {
 
 /**
  * The results of all pushes of a batch in their order: those that never came to the store, and between them the outcomes
- * of those that did.
+ * of those that did (`written`; undefined: none did).
  */
 export function mergeResults(
   validated: readonly ({ readonly fault: Fault } | { readonly compareFirst: true } | { readonly write: unknown })[],
-  outcomes: readonly WriteOutcome[],
+  written: Pick<BatchWritten, "outcomes" | "revision"> | undefined,
 ): PushResult[] {
   let next = 0;
   return validated.map((push): PushResult => {
     if ("fault" in push) return { kind: "rejected", fault: push.fault };
     if ("compareFirst" in push) return { kind: "compare-first" };
-    return outcomes[next++] as WriteOutcome;
+    const outcome = written?.outcomes[next++] as WriteOutcome;
+    // An item that there is no trace of is so as of now: whoever asked has a base of an earlier revision.
+    const untraced = outcome.kind === "already" && outcome.revision === 0;
+    return untraced ? { kind: "already", revision: written?.revision ?? 0 } : outcome;
   });
 }
 

@@ -43,7 +43,7 @@ export function batchWriteItems(world: WriteWorld): UnaryHandler<BatchWriteItems
         return stillThere(name, await world.write({ uid, writes, nowUs, ...remember }));
       },
       answer: (written: BatchWritten) => {
-        const verdicts = toVerdicts(mergeResults(validated, written.outcomes), 0);
+        const verdicts = toVerdicts(mergeResults(validated, written), 0);
         return BatchWriteItemsResponse.encode({ verdicts }).finish();
       },
     });

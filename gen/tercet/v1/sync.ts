@@ -381,7 +381,10 @@ export interface Verdict {
   count: number;
   /** What became of them. */
   outcome: PushOutcome;
-  /** APPLIED: revision of the first; each further one has one more, unless `one_revision`. ALREADY_APPLIED: of the item. */
+  /**
+   * APPLIED: revision of the first; each further one has one more, unless `one_revision`. ALREADY_APPLIED: of the item,
+   * or the collection's where there is no trace of one.
+   */
   revision: number;
   /** The pushes are an atomic group and share the revision. */
   oneRevision: boolean;

@@ -3,18 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { type ChangeKind, ChangeStandard, type FingerprintAlgorithm } from "../../gen/tercet/v1/item.js";
-import {
-  Done,
-  ExchangeRequest,
-  Fetch,
-  Limits,
-  type Open,
-  Push,
-  PushBatch,
-  PushOutcome,
-  RangeQuery,
-  Recover,
-} from "../../gen/tercet/v1/sync.js";
+import { Done, ExchangeRequest, Limits, type Push, PushBatch, PushOutcome } from "../../gen/tercet/v1/sync.js";
 import { batch, contentOf, deletion, printOf, sumOf, upsert } from "./build.js";
 import { startTestServer, type TestServer } from "./harness.js";
 import { toRefusal } from "./refusal.js";
@@ -225,104 +214,6 @@ describe("SyncService.Exchange", () => {
     }
     expect(messages).toBeGreaterThan(10);
     stream.call.cancel();
-  });
-
-  const chunk = {
-    uploadId: Buffer.alloc(16),
-    id: "",
-    revision: 0,
-    offset: 0,
-    data: Buffer.alloc(0),
-    size: 0,
-    text: false,
-  };
-  const fetchOf = (...items: { id: string; offset?: number }[]) =>
-    ({ $case: "fetch", value: Fetch.create({ items }) }) as const;
-  type Case = [what: string, act: (stream: TestStream) => void, code: string, reason: string, fields?: string[]];
-  const opened = (act: (stream: TestStream) => void) => (stream: TestStream) => {
-    stream.open({ collection });
-    act(stream);
-  };
-  const openedAs = (open: Partial<Open>) => (stream: TestStream) => stream.open({ collection, ...open });
-  const INVALID = "INVALID_ARGUMENT";
-  const cases: Case[] = [
-    ["a push before open", (s) => s.send(batch([upsert("a", "1")])), INVALID, "OUT_OF_ORDER"],
-    ["done before open", (s) => s.done(), INVALID, "OUT_OF_ORDER"],
-    ["fetch before open", (s) => s.send(fetchOf({ id: "a" })), INVALID, "OUT_OF_ORDER"],
-    ["open twice", opened((s) => s.open({ collection })), INVALID, "OUT_OF_ORDER"],
-    ["nothing at all", (s) => s.end(), INVALID, "OUT_OF_ORDER"],
-    ["a bad name", openedAs({ collection: "-" }), INVALID, "INVALID_COLLECTION_NAME", ["open.collection"]],
-    ["an unknown collection", openedAs({ collection: "none" }), "NOT_FOUND", "COLLECTION_NOT_FOUND"],
-    [
-      "an unknown standard",
-      openedAs({ standard: 9 as ChangeStandard }),
-      INVALID,
-      "UNKNOWN_STANDARD",
-      ["open.standard"],
-    ],
-    [
-      "a uid of 3 bytes",
-      openedAs({ collectionUid: Buffer.alloc(3) }),
-      INVALID,
-      "INVALID_FIELD",
-      ["open.collection_uid"],
-    ],
-    ["the uid of another", openedAs({ collectionUid: Buffer.alloc(16) }), "FAILED_PRECONDITION", "TOKEN_FOREIGN"],
-    ["a token of nobody", openedAs({ token: Buffer.from("token") }), INVALID, "TOKEN_MALFORMED", ["token"]],
-    ["a client of 129 characters", openedAs({ client: "x".repeat(129) }), INVALID, "INVALID_FIELD", ["open.client"]],
-    ["a dry run", openedAs({ dryRun: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
-    ["live", openedAs({ live: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
-    ["a range", openedAs({ range: { from: "a", to: "" } }), "UNIMPLEMENTED", "UNSUPPORTED"],
-    ["recovery", opened((s) => s.send({ $case: "recover", value: Recover.create() })), "UNIMPLEMENTED", "UNSUPPORTED"],
-    ["ranges", opened((s) => s.send({ $case: "ranges", value: RangeQuery.create() })), "UNIMPLEMENTED", "UNSUPPORTED"],
-    [
-      "a chunk",
-      opened((s) => s.send({ $case: "chunk", value: { ...chunk, fingerprint: undefined } })),
-      "UNIMPLEMENTED",
-      "UNSUPPORTED",
-    ],
-    ["a fetch of a bad id", opened((s) => s.send(fetchOf({ id: "" }))), INVALID, "INVALID_ID", ["fetch.items[0].id"]],
-    [
-      "a fetch of the same id twice",
-      opened((s) => s.send(fetchOf({ id: "a" }, { id: "a" }))),
-      INVALID,
-      "DUPLICATE_ID",
-      ["fetch.items[1].id"],
-    ],
-    [
-      "a fetch from before the beginning",
-      opened((s) => s.send(fetchOf({ id: "a", offset: -1 }))),
-      INVALID,
-      "INVALID_FIELD",
-      ["fetch.items[0].offset"],
-    ],
-    ["a malformed message", opened((s) => s.sendRaw(Buffer.from([10, 5, 99]))), INVALID, "MALFORMED_MESSAGE"],
-    ["a malformed first message", (s) => s.sendRaw(Buffer.from([10, 5, 99])), INVALID, "MALFORMED_MESSAGE"],
-    [
-      "a number beyond 2^53",
-      opened((s) => s.sendRaw(Buffer.from([18, 10, 24, 255, 255, 255, 255, 255, 255, 255, 255, 127]))),
-      INVALID,
-      "MALFORMED_MESSAGE",
-    ],
-    ["a message over 4 MiB", opened((s) => s.sendRaw(Buffer.alloc(4 * MIB + 1))), "RESOURCE_EXHAUSTED", ""],
-    [
-      "more than the window without waiting",
-      opened((s) => {
-        const pushes = Array.from({ length: 40_000 }, () => Push.create());
-        for (let i = 0; i < 4; i++) s.send({ $case: "push", value: PushBatch.create({ pushes }) });
-      }),
-      "RESOURCE_EXHAUSTED",
-      "WINDOW_EXCEEDED",
-    ],
-  ];
-
-  it.each(cases)("%s ends the exchange, and nothing else", async (_, act, code, reason, fields = []) => {
-    await test.api.batchWriteItems({ collection, pushes: [upsert("kept", "as it was")] });
-    const before = await state();
-    const stream = test.exchange();
-    act(stream);
-    expect(toRefusal(await stream.status())).toMatchObject({ code, reason, fields });
-    expect(await state()).toEqual(before);
   });
 
   it("tells the replica of a deleted collection so", async () => {

@@ -331,19 +331,9 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         toSend: state?.pending ?? 0,
       };
     },
-    report() {
-      const { sent, sentDeletions, received, deleted, settled } = report.counts;
-      return {
+    report: () =>
+      report.build({
         standard,
-        sent,
-        sentDeletions,
-        received,
-        deleted,
-        settled,
-        conflicts: report.conflicts,
-        conflictCount: report.totals.conflicts,
-        rejected: report.rejected,
-        rejectedCount: report.totals.rejected,
         contended: outflow?.contended ?? [],
         roundTrips: trips,
         verified,
@@ -351,7 +341,6 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         revision,
         count: total.count,
         sum: total.sum,
-      };
-    },
+      }),
   };
 }

@@ -79,9 +79,21 @@ export interface ReportBuilder {
   };
   conflict(conflict: ReportedConflict): void;
   rejection(rejection: ReportedRejection): void;
-  readonly conflicts: readonly ReportedConflict[];
-  readonly rejected: readonly ReportedRejection[];
-  readonly totals: { readonly conflicts: number; readonly rejected: number };
+  /** The report, with what the exchange knows besides. */
+  build(facts: Omit<ExchangeReport, keyof ReturnType<ReportBuilder["counted"]>>): ExchangeReport;
+  /** What was counted so far. */
+  counted(): Pick<
+    ExchangeReport,
+    | "sent"
+    | "sentDeletions"
+    | "received"
+    | "deleted"
+    | "settled"
+    | "conflicts"
+    | "conflictCount"
+    | "rejected"
+    | "rejectedCount"
+  >;
 }
 
 /** Nothing yet. */
@@ -89,11 +101,27 @@ export function createReportBuilder(): ReportBuilder {
   const conflicts: ReportedConflict[] = [];
   const rejected: ReportedRejection[] = [];
   const totals = { conflicts: 0, rejected: 0 };
+  const counts = { sent: 0, sentDeletions: 0, received: 0, deleted: 0, settled: 0, told: 0, judged: 0 };
+
+  function counted(): ReturnType<ReportBuilder["counted"]> {
+    const { sent, sentDeletions, received, deleted, settled } = counts;
+    return {
+      sent,
+      sentDeletions,
+      received,
+      deleted,
+      settled,
+      conflicts,
+      conflictCount: totals.conflicts,
+      rejected,
+      rejectedCount: totals.rejected,
+    };
+  }
+
   return {
-    counts: { sent: 0, sentDeletions: 0, received: 0, deleted: 0, settled: 0, told: 0, judged: 0 },
-    conflicts,
-    rejected,
-    totals,
+    counts,
+    counted,
+    build: (facts) => ({ ...facts, ...counted() }),
     conflict(conflict) {
       totals.conflicts += 1;
       if (conflicts.length < LISTED) conflicts.push(conflict);

@@ -180,5 +180,5 @@ function report(thrown: unknown, json: boolean, line: CommandLine): void {
 function toText({ message, lines, status }: Failure, help: string): string {
   const head = `${colorsFor(process.stderr).red("tercet:")} ${message}`;
   const hint = status === USAGE ? [`See: ${help}`] : [];
-  return `${[head, ...lines, ...hint].join("\n")}\n`;
+  return `${[head, ...lines.map((line) => `  ${line}`), ...hint].join("\n")}\n`;
 }

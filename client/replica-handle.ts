@@ -8,7 +8,7 @@ import { Limits } from "../gen/tercet/v1/sync.js";
 import { TercetError, toError } from "./error.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
 import type { LocalConflict, LocalItem, LocalWrite, PendingChange, ReplicaStore } from "./replica/store.js";
-import { type SyncOptions, type SyncReport, syncReplica } from "./sync.js";
+import type { SyncOptions, SyncReport } from "./sync.js";
 
 /** An item as the application sees it. */
 export interface Item {
@@ -268,6 +268,8 @@ export function replicaOn(store: ReplicaStore): Replica {
       if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
       syncing = true;
       try {
+        // gRPC takes as long to load as all else together, and most uses of a replica need none.
+        const { syncReplica } = await import("./sync.js");
         return await syncReplica(store, options, closing.signal);
       } finally {
         syncing = false;

@@ -66,7 +66,7 @@ export const importCommand = defineCommand({
     if (badCount > 0) process.exitCode = REMAINS;
     if (json) return printJson({ imported, skipped: badCount, records: bad.map((record) => placed(record, format)) });
     await printLine(`imported ${plural(imported, "item")}${badCount > 0 ? `, skipped ${formatCount(badCount)}` : ""}`);
-    for (const line of tellBad(result, format)) remark(line);
+    for (const line of tellBad(result, format)) remark(`  ${line}`);
   },
 });
 
@@ -123,11 +123,8 @@ function placed({ place, reason, message }: BadRecord, format: RecordFormat): ob
 }
 
 function tellBad({ bad, badCount }: Pick<Checked, "bad" | "badCount">, format: RecordFormat): string[] {
-  const lines = bad
-    .slice(0, SHOWN)
-    .map(({ place, message }) => oneLine(`${placeName(format)} ${place} ${message}`))
-    .map((line) => `  ${line}`);
-  return badCount > SHOWN ? [...lines, `  and ${formatCount(badCount - SHOWN)} more`] : lines;
+  const lines = bad.slice(0, SHOWN).map(({ place, message }) => oneLine(`${placeName(format)} ${place} ${message}`));
+  return badCount > SHOWN ? [...lines, `and ${formatCount(badCount - SHOWN)} more`] : lines;
 }
 
 /** The file for `work`, which reads it more than once: what can't be read twice is copied to a temporary file. */

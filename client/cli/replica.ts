@@ -29,7 +29,8 @@ async function open({ replica: path, collection }: ReplicaArguments): Promise<Re
       { code: "NOT_FOUND", reason: "REPLICA_NOT_FOUND" },
     );
   }
-  const { createReplica, openReplica } = await import("../index.js");
+  // Not by the public face, which loads gRPC too.
+  const { createReplica, openReplica } = await import("../replica-handle.js");
   if (missing && collection !== undefined) return createReplica(path, { collection });
   const replica = openReplica(path);
   if (collection !== undefined && collection !== replica.collection) {

@@ -1,0 +1,200 @@
+import { once } from "node:events";
+import { copyFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { describe, test } from "vitest";
+import { createReplica } from "../../client/index.js";
+import { openDatabase } from "../../core/sqlite.js";
+import { atEnd, desk, serve } from "./harness.js";
+
+/** Changes a replica file behind the back of everyone. */
+function tamper(path: string, sql: string): void {
+  const db = openDatabase(path);
+  db.exec(sql);
+  db.close();
+}
+
+/** Listens on a free port until the tests are done. */
+async function listening(server: Server, sockets: Set<Socket> = new Set()): Promise<string> {
+  server.on("connection", (socket: Socket) => sockets.add(socket.on("error", () => undefined)));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  atEnd(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe.concurrent("a replica file that can't be used", () => {
+  test("is missing, a directory, or no replica", async ({ expect }) => {
+    const { error, run, path, directory } = desk();
+    writeFileSync(path("text"), "this is no SQLite file, and long enough to be told from an empty one");
+    tamper(path("other.db"), "CREATE TABLE t (x)");
+    const [missing, folder, text, other, words] = await Promise.all([
+      error(["list", "--replica", "none"]),
+      error(["list", "--replica", directory]),
+      error(["list", "--replica", "text"]),
+      error(["list", "--replica", "other.db"]),
+      run(["list", "--replica", "none"]),
+    ]);
+    expect(missing).toMatchObject({ status: 1, code: "NOT_FOUND", reason: "REPLICA_NOT_FOUND" });
+    expect(folder).toMatchObject({ status: 1, reason: "FILE_UNUSABLE" });
+    expect(text).toMatchObject({ status: 1, code: "FAILED_PRECONDITION", reason: "REPLICA_FOREIGN" });
+    expect(text["message"]).toMatch(/^text is not a SQLite file\. .*tercet init/);
+    expect(other["message"]).toMatch(/^other\.db is a SQLite file, but not a replica of Tercet\./);
+    expect(words.stderr).toBe(
+      'tercet: there is no replica at none. Make one: tercet init --collection NAME --replica "none"\n',
+    );
+    expect(words.stdout).toBe("");
+  });
+
+  test("is of a later version, in use, damaged, or of another collection", async ({ expect }) => {
+    const { error, path } = desk();
+    const replica = createReplica(path("busy"), { collection: "c" });
+    replica.put("a", "1");
+    replica.close();
+    for (const name of ["later", "damaged", "other"]) copyFileSync(path("busy"), path(name));
+    tamper(path("later"), "PRAGMA user_version = 99");
+    tamper(path("damaged"), "UPDATE progress SET base_count = 7");
+    const db = openDatabase(path("busy"));
+    atEnd(() => void db.close());
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE");
+    const [later, busy, damaged, other] = await Promise.all([
+      error(["list", "--replica", "later"]),
+      error(["list", "--replica", "busy"]),
+      error(["verify", "--replica", "damaged"]),
+      error(["put", "a", "2", "--replica", "other", "--collection", "d"]),
+    ]);
+    expect(later).toMatchObject({ status: 1, reason: "REPLICA_FOREIGN" });
+    expect(later["message"]).toMatch(/schema version 99: a newer Tercet wrote it/);
+    expect(busy).toMatchObject({ status: 1, code: "UNAVAILABLE", reason: "REPLICA_IN_USE" });
+    expect(busy["message"]).toMatch(/^busy is in use by another process/);
+    expect(damaged).toMatchObject({ status: 1, code: "DATA_LOSS", reason: "REPLICA_DAMAGED" });
+    expect(other).toMatchObject({
+      status: 1,
+      reason: "OTHER_COLLECTION",
+      message: "other is a replica of c, not of d",
+    });
+  });
+
+  test("can't be made", async ({ expect }) => {
+    const { error, run } = desk();
+    await run(["init", "--collection", "c", "--replica", "there"]);
+    const [there, name, nowhere] = await Promise.all([
+      error(["init", "--collection", "c", "--replica", "there"]),
+      error(["init", "--collection", "not a name", "--replica", "x"]),
+      error(["init", "--collection", "c", "--replica", "no/where"]),
+    ]);
+    expect(there).toMatchObject({ status: 1, code: "ALREADY_EXISTS", reason: "REPLICA_EXISTS" });
+    expect(name).toMatchObject({ status: 1, reason: "INVALID_COLLECTION_NAME" });
+    expect(nowhere).toMatchObject({ status: 1, reason: "STORAGE_FAILED" });
+  });
+});
+
+describe.concurrent("input that is refused", () => {
+  test("ids, contents and items that are not there", async ({ expect }) => {
+    const { error, run, path } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["init", "--collection", "c"]);
+    writeFileSync(path("large"), "x".repeat(1024 * 1024 + 1));
+    // One after the other: a replica file is for one process at a time.
+    const empty = await error(["put", "", "x"]);
+    expect(empty).toMatchObject({
+      status: 1,
+      code: "INVALID_ARGUMENT",
+      reason: "INVALID_ID",
+      fields: [{ field: "id" }],
+    });
+    expect(await error(["put", "x".repeat(513), "x"])).toMatchObject({ status: 1, reason: "INVALID_ID" });
+    expect(await error(["put", "a\tb", "x"])).toMatchObject({ status: 1, reason: "INVALID_ID" });
+    expect(await error(["put", "x", "--file", "large"])).toMatchObject({ status: 1, reason: "ITEM_TOO_LARGE" });
+    expect(await error(["get", "x"])).toMatchObject({ status: 1, code: "NOT_FOUND", reason: "ITEM_NOT_FOUND" });
+    expect(await error(["delete", "x"])).toMatchObject({ status: 1, reason: "ITEM_NOT_FOUND", ids: ["x"] });
+    const text = await run(["put", "", "x"]);
+    expect(text).toEqual({ status: 1, stdout: "", stderr: "tercet: id: must not be empty\n" });
+    expect((await run(["put", "", "x"], { env: { TERCET_DEBUG: "1" } })).stderr).toMatch(/\n {4}at /);
+  });
+
+  test("commands and flags that are not known, or not there", async ({ expect }) => {
+    const { error, run } = desk();
+    const usage = { status: 2, code: "INVALID_ARGUMENT", reason: "USAGE" };
+    const refused = await Promise.all(
+      [
+        [],
+        ["snyc"],
+        ["collections"],
+        ["collections", "gte"],
+        ["list", "--replica", "a", "--wrong"],
+        ["list", "extra", "--replica", "a"],
+        ["list"],
+        ["sync", "--replica", "a"],
+        ["put", "x", "--replica", "a"],
+        ["put", "x", "y", "--file", "z", "--replica", "a"],
+        ["put", "x", "--file", "y", "--file", "z", "--replica", "a"],
+        ["sync", "--standard", "nearest", "--replica", "a", "--server", "b"],
+        ["sync", "--timeout", "soon", "--replica", "a", "--server", "b"],
+        ["import", "x", "--replica", "a"],
+        ["conflicts", "resolve", "1", "--replica", "a"],
+      ].map((args) => error(args)),
+    );
+    for (const each of refused) expect(each).toMatchObject(usage);
+    const messages = refused.map(({ message }) => String(message));
+    expect(messages[1]).toContain("Did you mean sync?");
+    expect(messages[4]).toBe("Unknown argument: wrong");
+    expect(messages[6]).toBe("name the replica file by --replica FILE or TERCET_REPLICA");
+    expect(messages[11]).toBe('--standard can\'t be "NEAREST": choose one of "SERVER", "CLIENT"');
+    const text = await run(["sync", "--replica", "a"]);
+    expect(text.stderr).toBe(
+      "tercet: name the server by --server HOST:PORT or TERCET_SERVER\nSee: tercet sync --help\n",
+    );
+    expect(text.status).toBe(2);
+  });
+});
+
+describe.concurrent("a server that can't be used", () => {
+  test("nothing listens, or not a gRPC server", async ({ expect }) => {
+    const { error } = desk();
+    const http = await listening(createHttpServer((_request, response) => response.end("hello")));
+    const closing = await listening(createServer((socket) => socket.end("220 hello\r\n")));
+    const silent = await listening(createServer(() => undefined));
+    const [refused, web, other, mute, pushed] = await Promise.all([
+      error(["collections", "list", "--server", "127.0.0.1:1"]),
+      error(["collections", "list", "--server", http]),
+      error(["sync", "--server", closing, "--replica", "c.replica", "--collection", "c"]),
+      error(["collections", "list", "--server", silent, "--timeout", "0.5"]),
+      error(["sync", "--server", "127.0.0.1:1", "--replica", "a.replica", "--collection", "c"]),
+    ]);
+    expect(refused).toMatchObject({ status: 1, code: "UNAVAILABLE" });
+    expect(refused["message"]).toBe("can't reach a Tercet server at 127.0.0.1:1: nothing listens there");
+    expect(web["message"]).toContain("does not speak gRPC (is it the right port");
+    expect(other["message"]).toContain("does not speak gRPC (is it the right port");
+    expect(mute).toMatchObject({ status: 1, code: "DEADLINE_EXCEEDED" });
+    expect(mute["message"]).toContain("is it the right port?");
+    expect(pushed["message"]).toBe(refused["message"]);
+  });
+
+  test("another server has a collection of that name", async ({ expect }) => {
+    const { one, error, run, directory } = desk({ TERCET_REPLICA: "a.replica" });
+    const server = await serve(directory);
+    try {
+      await run(["put", "x", "1", "--collection", "c"]);
+      await one(["sync", "--server", server.address, "--create"]);
+      const uid = (await one(["collections", "get", "c", "--server", server.address]))["uid"];
+      await one(["collections", "delete", "c", "--yes", "--server", server.address]);
+      const made = await one(["collections", "create", "c", "--server", server.address]);
+      expect(made["uid"]).not.toBe(uid);
+      expect(await error(["verify", "--server", server.address])).toMatchObject({
+        status: 1,
+        reason: "DIFFERENT",
+        replica: { revision: 1, count: 1 },
+        server: { revision: 0, count: 0 },
+      });
+      expect(await error(["sync", "--server", server.address])).toMatchObject({
+        status: 1,
+        reason: "COLLECTION_DELETED",
+      });
+    } finally {
+      await server.stop();
+    }
+  });
+});

@@ -18,7 +18,7 @@ export function refusedFault(opened: Opened, state: ReplicaState): Fault {
 /** A standard is in force that this client can't judge by. */
 export function unsupportedStandard(standard: ChangeStandard): Fault {
   const message = `the change standard in force is ${standardName(standard)}, which this client can't judge by`;
-  return { reason: ErrorReason.ERROR_REASON_UNKNOWN_STANDARD, message };
+  return { reason: ErrorReason.ERROR_REASON_UNSUPPORTED, message };
 }
 
 /** The final proof failed (R6). */

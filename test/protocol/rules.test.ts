@@ -4,6 +4,7 @@ import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeKind, ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
 import { PushOutcome } from "../../gen/tercet/v1/sync.js";
+import { createMemoryStore } from "../../server/store/memory.js";
 import { exchange, type PairOutcome } from "./pair.js";
 import { change, contents, newReplica, newStore, now, nowUs, serverContents, serverState } from "./world.js";
 
@@ -422,4 +423,34 @@ describe("limits", () => {
     expect(Math.max(...fetches)).toBeLessThanOrEqual(windowBytes / 2000);
     expect(outcome.report).toMatchObject({ received: 60, roundTrips: 2 });
   });
+});
+
+describe("standards", () => {
+  test("one that the collection binds is in force whatever the client asks for", () => {
+    const { store, replica } = boundTo(CLIENT);
+    change(replica, { x: "mine" });
+    const { report } = clean(exchange({ store, replica, standard: SERVER }));
+    expect(report.standard).toBe(CLIENT);
+    expect(serverContents(store)).toEqual({ x: "mine" });
+  });
+
+  test("one that this client can't judge by ends the exchange before anything is stored", () => {
+    for (const standard of [ChangeStandard.CHANGE_STANDARD_NEWEST, ChangeStandard.CHANGE_STANDARD_MANUAL, 9 as 1]) {
+      const { store, replica } = boundTo(standard);
+      change(replica, { x: "mine" });
+      expect(exchange({ store, replica }).fault?.reason).toBe(ErrorReason.ERROR_REASON_UNSUPPORTED);
+      expect(replica.state().revision).toBe(0);
+      expect(contents(replica)).toEqual({ x: "mine" });
+    }
+  });
+
+  function boundTo(standard: ChangeStandard) {
+    const store = createMemoryStore({ epoch: Buffer.alloc(8, 1) });
+    store.createCollection({ name: "things", uid: Buffer.alloc(16, 9), standard, nowUs: nowUs() });
+    const fingerprint = fingerprintOf("x", "theirs");
+    const upsert = { content: "theirs", fingerprint, size: 6 };
+    const write = { id: "x", upsert, modifyTimeUs: 1, expected: undefined, seen: 0, fence: false, group: 0 };
+    now(store.write([{ uid: Buffer.alloc(16, 9), writes: [{ ...write, overrides: undefined }], nowUs: nowUs() }]));
+    return { store, replica: newReplica(1) };
+  }
 });

@@ -67,6 +67,8 @@ export interface ListOptions {
 /** What a replica says of itself. */
 export interface ReplicaStatus {
   readonly collection: string;
+  /** Uid of the server's collection, 32 hex digits; empty before the first exchange. A collection made anew has another. */
+  readonly collectionUid: string;
   readonly replicaId: string;
   /** Items that the application sees. */
   readonly items: number;
@@ -252,9 +254,10 @@ export function replicaOn(store: ReplicaStore): Replica {
       throw toError({ reason, message: `there is no conflict record ${number} in this replica` });
     },
     status() {
-      const { replicaId, items, pending, rejected, conflicts, revision, total } = store.state();
+      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, total } = store.state();
       return {
         collection,
+        collectionUid: hex(collectionUid),
         replicaId: hex(replicaId),
         items,
         pending,

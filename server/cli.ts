@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs";
 import type { ArgumentsCamelCase, Argv, CommandModule } from "yargs";
 import { DEFAULT_LIMITS } from "../core/limits.js";
-import { DEFAULT_GRACE_MS, DEFAULT_PORT, type RunningServer, type ServerOptions, startServer } from "./index.js";
+import { StorageError } from "../core/storage-error.js";
+import {
+  DEFAULT_GRACE_MS,
+  DEFAULT_PORT,
+  type RunningServer,
+  type ServerOptions,
+  StartError,
+  startServer,
+} from "./index.js";
 import { createLog, LOG_LEVELS, type LogLevel } from "./log.js";
 
 interface ServeArguments {
@@ -79,8 +87,9 @@ async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
   try {
     server = await startServer(toOptions(argv));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(argv.json ? `${JSON.stringify({ error: message })}\n` : `tercet serve: ${message}\n`);
+    const failure = toFailure(error);
+    const words = argv.json ? JSON.stringify({ error: failure }) : `tercet serve: ${failure.message}`;
+    process.stderr.write(`${words}\n`);
     process.exitCode = 1;
     return;
   }
@@ -88,6 +97,24 @@ async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
   const line = argv.json ? JSON.stringify({ address, port }) : `Tercet serves ${argv.data} on ${address}`;
   process.stdout.write(`${line}\n`);
   await ended(server);
+}
+
+/** Why the server can't be started, in the shape that all commands give with --json. */
+function toFailure(error: unknown): { readonly code: string; readonly reason: string; readonly message: string } {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof StorageError)) return { code: "UNAVAILABLE", reason: "START_FAILED", message };
+  const codes = { full: "RESOURCE_EXHAUSTED", foreign: "FAILED_PRECONDITION", damaged: "DATA_LOSS" } as const;
+  const code = error.kind === "busy" || error.kind === "failed" ? "UNAVAILABLE" : codes[error.kind];
+  return { code, reason: `STORAGE_${error.kind.toUpperCase()}`, message };
+}
+
+/** A file of PEM. */
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new StartError(`can't read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
@@ -110,9 +137,9 @@ function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
       ? {}
       : {
           tls: {
-            cert: readFileSync(tlsCert),
-            key: readFileSync(tlsKey),
-            ...(tlsCa === undefined ? {} : { ca: readFileSync(tlsCa) }),
+            cert: readPem(tlsCert),
+            key: readPem(tlsKey),
+            ...(tlsCa === undefined ? {} : { ca: readPem(tlsCa) }),
           },
         }),
   };

@@ -3,12 +3,15 @@ import type { CollectionView } from "./server.js";
 
 /**
  * How a replica stands to the server's collection, by count, revision and fingerprint: `equal` but for what is pending
- * here; `behind` where the server went on since; `different` where it has not, or has another history.
+ * here; `behind` where the server went on since; `different` where it has not, has another history, or is another
+ * collection of that name.
  */
 export type Standing = "equal" | "behind" | "different";
 
 /** Compares without an exchange. */
-export function compareSides({ revision, agreed }: ReplicaStatus, server: CollectionView): Standing {
+export function compareSides(replica: ReplicaStatus, server: CollectionView): Standing {
+  const { collectionUid, revision, agreed } = replica;
+  if (collectionUid !== "" && collectionUid !== server.uid) return "different";
   if (server.count === agreed.count && server.fingerprint === agreed.fingerprint) return "equal";
   return server.revision > revision ? "behind" : "different";
 }

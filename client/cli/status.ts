@@ -38,7 +38,7 @@ export const statusCommand = defineCommand({
     const words = {
       equal: status.pending === 0 ? "equal" : `equal, but for ${plural(status.pending, "pending change")} here`,
       behind: `behind the server by ${plural(behind, "revision")}`,
-      different: "different: the server has another history",
+      different: "different: the server has another history, or another collection of this name",
     };
     await print(
       [

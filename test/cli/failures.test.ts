@@ -193,6 +193,13 @@ describe.concurrent("a server that can't be used", () => {
         status: 1,
         reason: "COLLECTION_DELETED",
       });
+      // Also where the new one holds the same and has gone on.
+      await run(["put", "x", "1", "--replica", "b.replica", "--collection", "c"]);
+      await run(["put", "y", "2", "--replica", "b.replica"]);
+      await one(["sync", "--replica", "b.replica", "--server", server.address]);
+      await run(["delete", "y", "--replica", "b.replica"]);
+      await one(["sync", "--replica", "b.replica", "--server", server.address]);
+      expect(await error(["verify", "--server", server.address])).toMatchObject({ status: 1, reason: "DIFFERENT" });
     } finally {
       await server.stop();
     }

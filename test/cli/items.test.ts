@@ -25,6 +25,7 @@ describe.concurrent("items of a replica", () => {
     expect(await one(["init", "--collection", "places"])).toEqual({
       replica: "a.replica",
       collection: "places",
+      collectionUid: "",
       replicaId: expect.stringMatching(/^[0-9a-f]{32}$/),
     });
     expect(await one(["put", "zrh", "Z"])).toEqual({ id: "zrh", size: 1 });
@@ -41,6 +42,7 @@ describe.concurrent("items of a replica", () => {
     expect(await json(["pending"])).toEqual([change]);
     expect(await one(["status"])).toEqual({
       collection: "places",
+      collectionUid: "",
       replicaId: expect.any(String),
       items: 1,
       pending: 1,

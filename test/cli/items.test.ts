@@ -25,7 +25,6 @@ describe.concurrent("items of a replica", () => {
     expect(await one(["init", "--collection", "places"])).toEqual({
       replica: "a.replica",
       collection: "places",
-      collectionUid: "",
       replicaId: expect.stringMatching(/^[0-9a-f]{32}$/),
     });
     expect(await one(["put", "zrh", "Z"])).toEqual({ id: "zrh", size: 1 });

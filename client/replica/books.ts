@@ -10,6 +10,8 @@ export interface Ledger {
   collectionUid: Uint8Array;
   token: Uint8Array;
   revision: number;
+  witness: Uint8Array;
+  witnessRevision: number;
   lineage: ReplicaState["lineage"];
   limits: Uint8Array;
   items: number;
@@ -42,6 +44,8 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
     collectionUid: NOTHING,
     token: NOTHING,
     revision: 0,
+    witness: NOTHING,
+    witnessRevision: 0,
     lineage: [],
     limits: NOTHING,
     items: 0,
@@ -109,8 +113,19 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
   books.limits = opened.limits;
 }
 
-/** Stands at a checkpoint from now on. */
-export function keepCheckpoint(books: Books, checkpoint: NonNullable<ApplyBatch["checkpoint"]>): void {
-  books.token = checkpoint.token;
-  books.revision = checkpoint.revision;
+/** Keeps how far the exchange has come: stands at the checkpoint from now on, unless it must come again (`stale`). */
+export function keepProgress(books: Books, { checkpoint, witness }: ApplyBatch, stale: boolean): void {
+  if (checkpoint !== undefined && !stale) {
+    books.token = checkpoint.token;
+    books.revision = checkpoint.revision;
+  }
+  if (witness !== undefined && witness.revision > books.witnessRevision) {
+    books.witness = witness.token;
+    books.witnessRevision = witness.revision;
+  }
+  // The checkpoint says as much then.
+  if (books.witnessRevision <= books.revision) {
+    books.witness = NOTHING;
+    books.witnessRevision = 0;
+  }
 }

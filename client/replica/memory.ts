@@ -8,7 +8,7 @@ import {
   bind,
   closeBooks,
   emptyLedger,
-  keepCheckpoint,
+  keepProgress,
   type Ledger,
   nextTime,
   openBooks,
@@ -148,7 +148,8 @@ function memoryReplica(state: MemoryState): MemoryReplica {
         return { changes, more, skipped: !more && fit.length < selected.length };
       });
     },
-    apply({ actions, nowUs, checkpoint, opened }): ApplyResult {
+    apply(batch): ApplyResult {
+      const { actions, nowUs, opened } = batch;
       return transaction((rows, books) => {
         if (opened !== undefined) bind(books, opened);
         const stale: string[] = [];
@@ -158,7 +159,7 @@ function memoryReplica(state: MemoryState): MemoryReplica {
           if (outcome.stale) stale.push(action.id);
           if (outcome.conflict !== undefined) conflicts.push(outcome.conflict);
         }
-        if (checkpoint !== undefined && stale.length === 0) keepCheckpoint(books, checkpoint);
+        keepProgress(books, batch, stale.length > 0);
         return { stale, conflicts, total: totalOf(books.sum) };
       });
     },

@@ -240,8 +240,9 @@ function settle(rows: Rows, books: Books, action: Kind<"settle">, pending: Pendi
 function reject(rows: Rows, books: Books, action: Kind<"reject">, pending: PendingRow | undefined): Outcome {
   if (pending === undefined || pending.sequence !== action.sequence) return DONE;
   if (pending.rejected === undefined) books.rejected += 1;
-  const { reason, message } = action;
-  rows.updatePending(pending, { ...pending, rejected: { reason, message }, sent: false });
+  const { reason, message, resent } = action;
+  // What was rejected is this sending; an earlier one of the same version may still arrive.
+  rows.updatePending(pending, { ...pending, rejected: { reason, message }, sent: pending.sent && resent });
   return DONE;
 }
 

@@ -24,12 +24,15 @@ type ProgressTuple = [
   baseCount: number,
   baseSum: Buffer,
   sentThrough: number,
+  witness: Buffer,
+  witnessRevision: number,
 ];
 
 /** The ledger in `db`; `path` is for messages. */
 export function ledgerFile(db: Database, path: string): LedgerFile {
   const saveProgress = db.prepare(`UPDATE progress SET token = ?, revision = ?, items = ?, pending = ?, rejected = ?,
-    conflicts = ?, last_sequence = ?, last_conflict = ?, last_time_us = ?, base_count = ?, base_sum = ?, sent_through = ?`);
+    conflicts = ?, last_sequence = ?, last_conflict = ?, last_time_us = ?, base_count = ?, base_sum = ?, sent_through = ?,
+    witness = ?, witness_revision = ?`);
   const saveOpened = db.prepare("UPDATE replica SET collection_uid = ?, limits = ?");
   const clearLineage = db.prepare("DELETE FROM lineage");
   const addEpoch = db.prepare("INSERT INTO lineage (ordinal, id, first_revision) VALUES (?, ?, ?)");
@@ -45,7 +48,7 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
       const progress = db
         .prepare<[], ProgressTuple>(
           `SELECT token, revision, items, pending, rejected, conflicts, last_sequence, last_conflict, last_time_us,
-          base_count, base_sum, sent_through FROM progress`,
+          base_count, base_sum, sent_through, witness, witness_revision FROM progress`,
         )
         .raw()
         .get();
@@ -86,6 +89,8 @@ function toLedger(
     collectionUid,
     token,
     revision,
+    witness: progress[12],
+    witnessRevision: progress[13],
     lineage,
     limits,
     items,
@@ -103,7 +108,7 @@ function fromLedger(ledger: Ledger, sentThrough: number): (Uint8Array | number)[
   const { token, revision, items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs } = ledger;
   const { count, sum } = ledger.total;
   const counts = [items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs, count];
-  return [token, revision, ...counts, sum, sentThrough];
+  return [token, revision, ...counts, sum, sentThrough, ledger.witness, ledger.witnessRevision];
 }
 
 function same(a: Uint8Array | number | undefined, b: Uint8Array | number | undefined): boolean {

@@ -50,6 +50,8 @@ const MIGRATIONS: readonly string[] = [
     one INTEGER PRIMARY KEY CHECK (one = 1),
     token BLOB NOT NULL DEFAULT X'',
     revision INTEGER NOT NULL DEFAULT 0,
+    witness BLOB NOT NULL DEFAULT X'',
+    witness_revision INTEGER NOT NULL DEFAULT 0,
     items INTEGER NOT NULL DEFAULT 0,
     pending INTEGER NOT NULL DEFAULT 0,
     rejected INTEGER NOT NULL DEFAULT 0,

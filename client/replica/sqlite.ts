@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { asBuffer } from "../../core/content.js";
 import { totalOf } from "../../core/range-sum.js";
 import { type Database, toStorageError } from "../../core/sqlite.js";
-import { type Books, bind, closeBooks, keepCheckpoint, nextTime, openBooks, stateOf } from "./books.js";
+import { type Books, bind, closeBooks, keepProgress, nextTime, openBooks, stateOf } from "./books.js";
 import { restoring } from "./rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
 import { ledgerFile } from "./sqlite-ledger.js";
@@ -120,12 +120,13 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
         return true;
       }),
     takeOutgoing: (query) => transaction(() => takeOutgoing(query)),
-    apply({ actions, nowUs, checkpoint, opened }) {
+    apply(batch) {
+      const { actions, nowUs, opened } = batch;
       unflushed = true;
       return transaction((books) => {
         if (opened !== undefined) bind(books, opened);
         const done = bulk.apply(actions, books, nowUs);
-        if (checkpoint !== undefined && done.stale.length === 0) keepCheckpoint(books, checkpoint);
+        keepProgress(books, batch, done.stale.length > 0);
         return { ...done, total: totalOf(books.sum) };
       }, false);
     },

@@ -70,6 +70,13 @@ export interface ReplicaState {
   /** Token and revision of the last checkpoint; empty and 0 before the first. */
   readonly token: Uint8Array;
   readonly revision: number;
+  /**
+   * Token and revision of the latest revision of the server that the replica has heard of, beyond the checkpoint: verdicts
+   * and fetched contents speak of such. A server that doesn't know it was restored to before it. Empty and 0 where the
+   * checkpoint says as much.
+   */
+  readonly witness: Uint8Array;
+  readonly witnessRevision: number;
   /** The server's epochs as last heard. */
   readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
   /** Limits as last heard from the server, encoded; empty before the first exchange. */
@@ -247,13 +254,18 @@ export type Action =
       readonly fingerprint: Uint8Array | undefined;
       readonly revision: number;
     }
-  /** Verdict on a sending: not acceptable. Marks the pending change, if it still is the one that was sent: no sending then. */
+  /**
+   * Verdict on a sending: not acceptable. Marks the pending change, if it still is the one that was sent. That sending is
+   * over; but with `resent` the version stays among the sendings (R5), as an earlier one of it may still arrive.
+   */
   | {
       readonly kind: "reject";
       readonly id: string;
       readonly sequence: number;
       readonly reason: ErrorReason;
       readonly message: string;
+      /** The change had unsettled sendings before the one with the verdict: `OutgoingChange.resent`. */
+      readonly resent: boolean;
     };
 
 /** What an exchange decided, in one transaction. */
@@ -265,6 +277,11 @@ export interface ApplyBatch {
    * and is refused (throws) where it is bound to another.
    */
   readonly checkpoint?: { readonly token: Uint8Array; readonly revision: number };
+  /**
+   * A revision that the server spoke of. Kept where it is beyond the checkpoint and the witness kept so far, also if some
+   * actions are stale: it was heard of all the same. A checkpoint that reaches the witness drops it.
+   */
+  readonly witness?: { readonly token: Uint8Array; readonly revision: number };
   /** Kept from the server's first message. */
   readonly opened?: {
     readonly collectionUid: Uint8Array;

@@ -18,6 +18,8 @@ const ALL: OutgoingQuery = {
   eager: false,
 };
 
+const isEmpty = (bytes: Uint8Array) => bytes.length === 0;
+
 type Part<K extends Action["kind"]> = Partial<Extract<Action, { kind: K }>> & { id: string };
 
 function take(part: Part<"take">): Action {
@@ -206,12 +208,12 @@ export function describeReplica(name: string, open: () => Harness): void {
       replica.write([put("a", "1"), put("b", "1"), put("c", "1"), put("d", "1")], NOW);
       replica.takeOutgoing(ALL);
       apply(rebase({ id: "b", sequence: 2, base: { fingerprint: undefined, revision: 3 } }));
-      apply({ kind: "reject", id: "c", sequence: 3, reason: TOO_LARGE, message: "too large" });
+      apply({ kind: "reject", id: "c", sequence: 3, reason: TOO_LARGE, message: "too large", resent: false });
       replica.write([put("d", "2"), put("e", "1")], NOW);
       replica.takeOutgoing(ALL);
       // Now b and c were sent again, and d in both its versions.
       apply(rebase({ id: "b", sequence: 2, base: { fingerprint: undefined, revision: 4 } }));
-      apply({ kind: "reject", id: "d", sequence: 5, reason: TOO_LARGE, message: "too large" });
+      apply({ kind: "reject", id: "d", sequence: 5, reason: TOO_LARGE, message: "too large", resent: false });
       harness.reopen();
       replica = harness.replica();
       expect(["a", "b", "c", "d", "e"].map((id) => sendingsOf(id).length)).toEqual([1, 0, 1, 1, 1]);
@@ -299,7 +301,14 @@ export function describeReplica(name: string, open: () => Harness): void {
         NOW,
       );
       replica.takeOutgoing(ALL);
-      apply({ kind: "reject", id: "item-30", sequence: sequenceOf("item-30"), reason: TOO_LARGE, message: "no" });
+      apply({
+        kind: "reject",
+        id: "item-30",
+        sequence: sequenceOf("item-30"),
+        reason: TOO_LARGE,
+        message: "no",
+        resent: false,
+      });
       const settles = first.map(({ id, sequence, upsert }, index): Action => {
         const revision = id === "item-40" ? 4 : 100 + index;
         return { kind: "settle", id, sequence, fingerprint: upsert?.fingerprint, revision };
@@ -363,8 +372,8 @@ export function describeReplica(name: string, open: () => Harness): void {
     it("marks what was rejected, out of the others' way, until it is written again", () => {
       replica.write([put("a", "1"), put("b", "1")], NOW);
       replica.takeOutgoing(ALL);
-      apply({ kind: "reject", id: "a", sequence: 1, reason: TOO_LARGE, message: "too large" });
-      apply({ kind: "reject", id: "b", sequence: 1, reason: TOO_LARGE, message: "another change" });
+      apply({ kind: "reject", id: "a", sequence: 1, reason: TOO_LARGE, message: "too large", resent: false });
+      apply({ kind: "reject", id: "b", sequence: 1, reason: TOO_LARGE, message: "another change", resent: false });
       expect(replica.state().rejected).toBe(1);
       const [a, b] = replica.listPending(0, 10);
       expect([a?.rejected, b?.rejected]).toEqual([{ reason: TOO_LARGE, message: "too large" }, undefined]);
@@ -375,6 +384,42 @@ export function describeReplica(name: string, open: () => Harness): void {
         ["b", 2],
         ["a", 3],
       ]);
+    });
+
+    it("does not take a rejection for the end of an earlier sending of the same version", () => {
+      apply(takeText("a", "base", { revision: 4 }), takeText("b", "base", { revision: 4 }));
+      replica.write([put("a", "1"), put("b", "1")], NOW);
+      // Of a nothing comes back, the connection is cut; so it is sent once more.
+      const all = (ids: string[]) => replica.takeOutgoing({ ...ALL, select: { ids } }).changes;
+      expect(all(["a"]).map((change) => change.resent)).toEqual([false]);
+      const rejections = all(["a", "b"]).map(({ id, sequence, resent }): Action => {
+        return { kind: "reject", id, sequence, reason: TOO_LARGE, message: "no", resent };
+      });
+      expect(rejections).toMatchObject([{ resent: true }, { resent: false }]);
+      apply(...rejections);
+      expect(replica.state()).toMatchObject({ pending: 2, rejected: 2 });
+      expect([sendingsOf("a"), sendingsOf("b")]).toEqual([[hex(fingerprintOf("a", "1"))], []]);
+      harness.reopen();
+      replica = harness.replica();
+      const eager = replica.takeOutgoing({ ...ALL, eager: true, select: { ids: ["a"] } });
+      expect(eager).toEqual({ changes: [], more: false, skipped: true });
+      // Back to the base: where the first sending may still arrive, that has to be pushed (as a fence).
+      replica.write([put("a", "base"), put("b", "base")], NOW);
+      expect(replica.state()).toMatchObject({ pending: 1, rejected: 0 });
+      expect(sequenceOf("a")).toBeGreaterThan(0);
+      expect(sendingsOf("a")).toEqual([hex(fingerprintOf("a", "1"))]);
+      expect(stateOf("b")).toMatchObject({ sequence: 0, base: { revision: 4 }, sendings: [] });
+      expect(all(["a"]).map((change) => change.resent)).toEqual([true]);
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("does not bring back by a rejection a sending that was settled meanwhile", () => {
+      replica.write([put("a", "1")], NOW);
+      replica.takeOutgoing(ALL);
+      replica.takeOutgoing(ALL);
+      apply(rebase({ id: "a", sequence: 1, base: { fingerprint: undefined, revision: 3 } }));
+      apply({ kind: "reject", id: "a", sequence: 1, reason: TOO_LARGE, message: "no", resent: true });
+      expect(sendingsOf("a")).toEqual([]);
     });
 
     it("keeps what gives way in a record, and brings it back", () => {
@@ -416,6 +461,55 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(replica.state().revision).toBe(0);
       replica.apply({ actions: [takeText("a", "theirs", { sequence: 1 })], nowUs: NOW, checkpoint });
       expect(replica.state()).toMatchObject({ revision: 9, pending: 0 });
+    });
+
+    it("remembers the latest revision that it heard of, only forward, until a checkpoint reaches it", () => {
+      const at = (revision: number, name = "heard") => ({ token: Buffer.from(`${name} ${revision}`), revision });
+      const hear = (part: { witness?: ReturnType<typeof at>; checkpoint?: ReturnType<typeof at> }) => {
+        expect(replica.apply({ actions: [], nowUs: NOW, ...part }).stale).toEqual([]);
+        const { witness, witnessRevision, revision } = replica.state();
+        return [Buffer.from(witness).toString(), witnessRevision, revision];
+      };
+      expect(replica.state()).toMatchObject({ witness: expect.toSatisfy(isEmpty), witnessRevision: 0 });
+      expect(hear({ witness: at(5) })).toEqual(["heard 5", 5, 0]);
+      expect(hear({ witness: at(4) })).toEqual(["heard 5", 5, 0]);
+      expect(hear({ witness: at(5, "again") })).toEqual(["heard 5", 5, 0]);
+      expect(hear({ witness: at(8) })).toEqual(["heard 8", 8, 0]);
+      expect(hear({ checkpoint: at(7) })).toEqual(["heard 8", 8, 7]);
+      replica.flush();
+      harness.reopen();
+      replica = harness.replica();
+      expect(hear({})).toEqual(["heard 8", 8, 7]);
+      expect(hear({ checkpoint: at(8) })).toEqual(["", 0, 8]);
+      expect(hear({ witness: at(8) })).toEqual(["", 0, 8]);
+      expect(hear({ witness: at(3) })).toEqual(["", 0, 8]);
+      // Both at once.
+      expect(hear({ witness: at(12), checkpoint: at(10) })).toEqual(["heard 12", 12, 10]);
+      expect(hear({ witness: at(13), checkpoint: at(14) })).toEqual(["", 0, 14]);
+      harness.reopen();
+      replica = harness.replica();
+      expect(hear({})).toEqual(["", 0, 14]);
+    });
+
+    it("keeps what it heard of with a batch whose checkpoint must come again", () => {
+      replica.write([put("a", "1")], NOW);
+      const witness = { token: Buffer.from("heard"), revision: 7 };
+      const checkpoint = { token: Buffer.from("t"), revision: 9 };
+      const actions = [takeText("a", "theirs")];
+      expect(replica.apply({ actions, nowUs: NOW, checkpoint, witness }).stale).toEqual(["a"]);
+      harness.reopen();
+      replica = harness.replica();
+      expect(replica.state()).toMatchObject({ revision: 0, witnessRevision: 7 });
+      expect(hex(replica.state().witness)).toBe(hex(witness.token));
+      replica.apply({ actions: [takeText("a", "theirs", { sequence: 1 })], nowUs: NOW, checkpoint });
+      expect(replica.state()).toMatchObject({ revision: 9, witnessRevision: 0 });
+    });
+
+    it("keeps nothing of what it heard of with a batch that fails", () => {
+      const wrong = rebase({ id: "a", base: { fingerprint: fingerprintOf("a", "2"), revision: 8 } });
+      const witness = { token: Buffer.from("heard"), revision: 7 };
+      expect(() => replica.apply({ actions: [wrong], nowUs: NOW, witness })).toThrow("rebase of the clean item");
+      expect(replica.state().witnessRevision).toBe(0);
     });
 
     it("moves a clean item to a new revision, and knows of nothing where there is no item", () => {

@@ -41,7 +41,7 @@ export function del(id: string): LocalWrite {
 
 /** All that can be seen of a replica, in the model's words. */
 export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
-  const { items, pending, rejected, conflicts, lastSequence, token, revision, collectionUid, total } = replica.state();
+  const { items, pending, rejected, conflicts, lastSequence, total, ...rest } = replica.state();
   const conflictRecords = replica.listConflicts(Number.MAX_SAFE_INTEGER, 1000);
   return {
     state: {
@@ -50,9 +50,11 @@ export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
       rejected,
       conflicts,
       lastSequence,
-      token: hex(token) as string,
-      revision,
-      uid: hex(collectionUid) as string,
+      token: hex(rest.token) as string,
+      revision: rest.revision,
+      witness: hex(rest.witness) as string,
+      witnessRevision: rest.witnessRevision,
+      uid: hex(rest.collectionUid) as string,
       count: total.count,
       sum: hex(total.sum) as string,
     },
@@ -102,9 +104,17 @@ type Step =
       readonly do: "apply";
       readonly actions: readonly ActionSeed[];
       readonly checkpoint: boolean;
+      /** How far from the revision of the batch the one is that it heard of; undefined for none. */
+      readonly witness: number | undefined;
       readonly opened: boolean;
     }
-  | { readonly do: "verdicts"; readonly last: number; readonly reject: number; readonly late: boolean }
+  | {
+      readonly do: "verdicts";
+      readonly last: number;
+      readonly reject: number;
+      readonly late: boolean;
+      readonly resent: boolean;
+    }
   | { readonly do: "conflict"; readonly which: number; readonly restore: boolean };
 
 interface ActionSeed {
@@ -151,6 +161,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     do: fc.constant("apply" as const),
     actions: fc.array(actionSeed, { maxLength: 8 }),
     checkpoint: fc.boolean(),
+    witness: fc.option(fc.integer({ min: -3, max: 12 }), { nil: undefined }),
     opened: often.map((n) => n === 0),
   }),
   fc.record({
@@ -158,6 +169,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     last: fc.nat({ max: 12 }),
     reject: fc.nat({ max: 12 }),
     late: often.map((n) => n === 0),
+    resent: fc.boolean(),
   }),
   fc.record({ do: fc.constant("conflict" as const), which: fc.nat({ max: 3 }), restore: fc.boolean() }),
 );
@@ -220,7 +232,7 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     }
     if (seed.kind === "reject") {
       const { fingerprint: _, ...which } = verdict ?? { id, sequence, fingerprint: undefined };
-      return [{ kind: "reject", ...which, reason: TOO_LARGE, message: `no ${revision}` }];
+      return [{ kind: "reject", ...which, reason: TOO_LARGE, message: `no ${revision}`, resent: seed.flag }];
     }
     if (seed.kind === "agree") return [{ kind: "agree", id, sequence, revision }];
     if (seed.kind === "take") {
@@ -283,7 +295,8 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     return sent.slice(sent.length - Math.min(step.last, sent.length)).map(({ id, sequence, fingerprint }, index) => {
       revision += 1;
       const known = model.baseOf(id)?.revision ?? 0;
-      if (index === step.reject) return { kind: "reject", id, sequence, reason: TOO_LARGE, message: "no" };
+      if (index === step.reject)
+        return { kind: "reject", id, sequence, reason: TOO_LARGE, message: "no", resent: step.resent };
       return { kind: "settle", id, sequence, fingerprint, revision: step.late ? known : revision };
     });
   }
@@ -292,11 +305,14 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     if (step.do === "verdicts") return batchCall({ actions: verdictsOf(step), nowUs });
     const actions = actionsOf(step.actions);
     const token = Buffer.from(`token ${revision}`);
+    const heard = step.witness === undefined ? 0 : Math.max(1, revision + step.witness);
+    const witness = { token: Buffer.from(`heard of ${heard} at ${revision}`), revision: heard };
     const lineage = [{ id: Buffer.alloc(8, 1), firstRevision: 1 }];
     return batchCall({
       actions,
       nowUs,
       ...(step.checkpoint && { checkpoint: { token, revision } }),
+      ...(step.witness !== undefined && { witness }),
       ...(step.opened && { opened: { collectionUid: UID, lineage, limits: Buffer.from([1]) } }),
     });
   }

@@ -62,6 +62,8 @@ export function createModel() {
   let lastTime = 0;
   let token = "";
   let revision = 0;
+  /** Every revision that was heard of, with its token. */
+  const heard = new Map<number, string>();
   let uid = "";
 
   function versionOf(upsert: NonNullable<LocalWrite["upsert"]>, time: number): Version {
@@ -165,7 +167,7 @@ export function createModel() {
     if (action.kind === "reject") {
       if (row?.sequence !== action.sequence) return {};
       row.rejected = { reason: action.reason, message: action.message };
-      row.sendings.delete(row.sequence);
+      if (!action.resent) row.sendings.delete(row.sequence);
       return {};
     }
     if ((row?.sequence ?? 0) !== action.sequence) return { stale: true };
@@ -208,6 +210,11 @@ export function createModel() {
     return result;
   }
 
+  function latest(): { witness: string; witnessRevision: number } {
+    const witnessRevision = Math.max(0, ...heard.keys());
+    return { witness: heard.get(witnessRevision) ?? "", witnessRevision };
+  }
+
   return {
     write,
     take,
@@ -224,6 +231,10 @@ export function createModel() {
         token = hex(batch.checkpoint.token) as string;
         revision = batch.checkpoint.revision;
       }
+      const { witness } = batch;
+      if (witness !== undefined && !heard.has(witness.revision))
+        heard.set(witness.revision, hex(witness.token) as string);
+      for (const at of heard.keys()) if (at <= revision) heard.delete(at);
       return { stale, conflicts: made };
     },
     settleConflict(number: number, restore: boolean, now: number): boolean {
@@ -254,6 +265,7 @@ export function createModel() {
           lastSequence,
           token,
           revision,
+          ...latest(),
           uid,
           count: prints.length,
           sum: sumOf(prints),

@@ -24,9 +24,10 @@ export interface ClientFace {
  *   - `theirs`: changed only there; the client takes it;
  *   - `agreed`: changed on both sides, into the same; nothing moves;
  *   - `arrived`: what is there is what this client sent earlier (R5), changed here again since; the client sends its own;
+ *   - `new`: created here, and all that is there is the deletion of an item that this client never had;
  *   - `conflict`: changed on both sides, into different things; the change standard decides.
  */
-export type Comparison = "known" | "same" | "theirs" | "agreed" | "arrived" | "conflict";
+export type Comparison = "known" | "same" | "theirs" | "agreed" | "arrived" | "new" | "conflict";
 
 /** The comparison table of the protocol, for an item that the server told of. One that it did not tell of is unchanged there. */
 export function compare(client: ClientFace, server: KnownState): Comparison {
@@ -37,5 +38,8 @@ export function compare(client: ClientFace, server: KnownState): Comparison {
   }
   if (sameFingerprint(client.pending.fingerprint, server.fingerprint)) return "agreed";
   if (client.sendings.some((sent) => sameFingerprint(sent, server.fingerprint))) return "arrived";
-  return "conflict";
+  // A deletion of an item that this side never had is nothing to tell. But a creation that may have arrived may be what
+  // was deleted.
+  const neverHad = client.base === undefined && client.sendings.length === 0;
+  return neverHad && server.fingerprint === undefined ? "new" : "conflict";
 }

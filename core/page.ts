@@ -1,7 +1,7 @@
 import { type ChangeInfo, ChangeKind } from "../gen/tercet/v1/item.js";
 import type { ChangePage } from "../gen/tercet/v1/sync.js";
 import { type Content, fromContentField, toContentField } from "./content.js";
-import { checkFingerprint, fingerprintOf, toFingerprint } from "./fingerprint.js";
+import { checkFingerprint, fingerprintOf, sameFingerprint, toFingerprint } from "./fingerprint.js";
 import { createRangeSum, sameTotal, toRangeFingerprint, totalOf } from "./range-sum.js";
 
 /** A change as both sides think of it, without the fields that a page leaves out. */
@@ -55,17 +55,20 @@ export function toPageChanges(changes: readonly Change[]): Pick<ChangePage, "cha
 
 /** What a reader makes of the changes of a page. */
 export interface PageRead {
+  /** Changes that agree with what proves them. */
   readonly changes: readonly Change[];
-  /** The contents without fingerprints are what the page's range fingerprint says. */
-  readonly verified: boolean;
-  /** Why a change can't be read at all (an unknown kind or algorithm); the others are in `changes`. */
+  /** Changes whose content does not agree with its own or the page's fingerprint: to be fetched once more (R4). */
+  readonly doubtful: readonly Change[];
+  /** Why a change can't be read at all (an unknown kind or algorithm). */
   readonly unknown: readonly { readonly id: string; readonly problem: string }[];
 }
 
-/** Fills in what a page leaves out, computing the fingerprints of inline contents. */
+/** Fills in what a page leaves out, and checks every inline content against its own fingerprint, or the page's. */
 export function fromPageChanges(page: Pick<ChangePage, "changes" | "fingerprint">): PageRead {
   const sum = createRangeSum();
   const changes: Change[] = [];
+  const covered: Change[] = [];
+  const doubtful: Change[] = [];
   const unknown: { id: string; problem: string }[] = [];
   let revision = 0;
   let modifyTimeUs = 0;
@@ -73,22 +76,37 @@ export function fromPageChanges(page: Pick<ChangePage, "changes" | "fingerprint"
     revision = info.revision === 0 ? revision + 1 : info.revision;
     modifyTimeUs = info.modifyTimeUs === 0 ? modifyTimeUs : info.modifyTimeUs;
     const content = fromContentField(info.content);
-    const change = { id: info.id, revision, modifyTimeUs, group: info.group, content };
-    if (info.kind === ChangeKind.CHANGE_KIND_DELETED) {
+    const change = { id: info.id, revision, modifyTimeUs, group: info.group, size: info.size, content };
+    const problem = problemOf(info);
+    if (problem !== undefined) unknown.push({ id: info.id, problem });
+    else if (info.kind === ChangeKind.CHANGE_KIND_DELETED) {
       changes.push({ ...change, fingerprint: undefined, size: 0, content: undefined });
-    } else if (info.kind !== ChangeKind.CHANGE_KIND_UPSERTED) {
-      unknown.push({ id: info.id, problem: `change of unknown kind ${info.kind}` });
-    } else if (info.fingerprint !== undefined && checkFingerprint(info.fingerprint, "fingerprint") !== undefined) {
-      unknown.push({ id: info.id, problem: `fingerprint of unknown algorithm ${info.fingerprint.algorithm}` });
-    } else if (info.fingerprint !== undefined) {
-      changes.push({ ...change, fingerprint: info.fingerprint.value, size: info.size });
-    } else if (content === undefined) {
-      unknown.push({ id: info.id, problem: "change without fingerprint and content" });
-    } else {
+    } else if (content === undefined) changes.push({ ...change, fingerprint: info.fingerprint?.value });
+    else {
       const fingerprint = fingerprintOf(info.id, content);
-      sum.add(fingerprint);
-      changes.push({ ...change, fingerprint, size: info.size });
+      if (info.fingerprint === undefined) {
+        sum.add(fingerprint);
+        covered.push({ ...change, fingerprint });
+      }
+      const proved = info.fingerprint === undefined || sameFingerprint(fingerprint, info.fingerprint.value);
+      (proved ? changes : doubtful).push({ ...change, fingerprint });
     }
   }
-  return { changes, verified: sameTotal(page.fingerprint, totalOf(sum)), unknown };
+  if (sameTotal(page.fingerprint, totalOf(sum))) return { changes, doubtful, unknown };
+  const suspects = new Set(covered.map((change) => change.id));
+  return {
+    changes: changes.filter((change) => !suspects.has(change.id)),
+    doubtful: [...doubtful, ...covered],
+    unknown,
+  };
+}
+
+function problemOf(info: ChangeInfo): string | undefined {
+  if (info.kind === ChangeKind.CHANGE_KIND_DELETED) return undefined;
+  if (info.kind !== ChangeKind.CHANGE_KIND_UPSERTED) return `change of unknown kind ${info.kind}`;
+  if (checkFingerprint(info.fingerprint, "fingerprint") !== undefined) {
+    return `fingerprint of unknown algorithm ${info.fingerprint?.algorithm}`;
+  }
+  const told = info.fingerprint !== undefined || info.content !== undefined;
+  return told ? undefined : "change without fingerprint and content";
 }

@@ -17,9 +17,17 @@ export interface Decision {
   readonly needsContent: boolean;
 }
 
-/** Step 2 and the change standard for one change; undefined where there is nothing to do. */
-export function decide(local: LocalState, change: Change, standard: ChangeStandard): Decision | undefined {
-  const comparison = compare(local, change);
+/**
+ * Step 2 and the change standard for one change; undefined where there is nothing to do. `unmade`: what was sent of the
+ * item is known not to have been made.
+ */
+export function decide(
+  local: LocalState,
+  change: Change,
+  standard: ChangeStandard,
+  unmade: boolean,
+): Decision | undefined {
+  const comparison = compare(unmade ? { ...local, sendings: [] } : local, change);
   if (comparison === "known") return undefined;
   const prevailed = comparison === "conflict" ? judge(standard) : undefined;
   const takes = comparison === "theirs" || prevailed === "theirs";
@@ -39,6 +47,7 @@ export function toAction(decision: Decision, fetched: Fetched | undefined, stand
       return { kind: "agree", ...base, revision: change.revision };
     case "same":
     case "arrived":
+    case "new":
       return rebase(decision, undefined);
     case "conflict":
       return decision.prevailed === "mine" ? rebase(decision, standard) : take(decision, fetched, standard);

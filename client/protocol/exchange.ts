@@ -6,6 +6,7 @@ import { type RangeTotal, sameTotal } from "../../core/range-sum.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type {
   ChangePage,
+  Contents,
   ExchangeRequest,
   ExchangeResponse,
   Limits,
@@ -14,7 +15,7 @@ import type {
 } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
 import { outOfOrder, unverifiedFault } from "./faults.js";
-import { type Carried, createIntake, type Job } from "./intake.js";
+import { type Carried, createIntake, type Job, NO_JOB } from "./intake.js";
 import { lastHeard, NO_WISHES, readOpened, toOpen } from "./opening.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { createOutflow, type Outflow } from "./outflow.js";
@@ -57,6 +58,10 @@ const MAX_PASSES = 8;
 export function createClientExchange(config: ClientExchangeConfig): ClientExchange {
   const outbox: ExchangeRequest[] = [];
   const inbox: NonNullable<ExchangeResponse["message"]>[] = [];
+  /** Contents answer what the job under way waits for; everything else waits for the job. */
+  const arrived: Contents[] = [];
+  /** Jobs of this side's own. */
+  const jobs: Job[] = [];
   const report = createReportBuilder();
   const wishes: Limits = { ...NO_WISHES, ...config.limits };
 
@@ -74,12 +79,18 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   let token: Uint8Array = Buffer.alloc(0);
   let revision = 0;
   let total: RangeTotal = { count: 0, sum: Buffer.alloc(32) };
+  /** All changes up to this revision were compared: what pushes have seen. */
+  let seen = 0;
 
   let compared = false;
   /** A Done is due, in this round trip at the earliest. */
   let doneDue: number | undefined = 1;
   let verified = false;
   let trips = 0;
+  /** The latest round trip whose answer has been waited for, that of the job under way, and that of its Fetch. */
+  let waited = 0;
+  let jobTrip = 0;
+  let fetchTrip = 0;
   /** The round trips of the proofs that are under way. */
   const proofTrips: number[] = [];
   let passes = 0;
@@ -90,6 +101,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if (closing !== undefined) return;
     closing = fault === undefined ? {} : { fault };
     inbox.length = 0;
+    arrived.length = 0;
     following = undefined;
   }
 
@@ -106,12 +118,17 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   const intake = createIntake({
     ask,
-    fetch(ids, trip) {
-      send({ $case: "fetch", value: { items: ids.map((id) => ({ id, offset: 0, revision: 0 })) } }, trip);
+    fetch(ids) {
+      fetchTrip = Math.max(waited, jobTrip) + 1;
+      send({ $case: "fetch", value: { items: ids.map((id) => ({ id, offset: 0, revision: 0 })) } }, fetchTrip);
+    },
+    fetched() {
+      waited = Math.max(waited, fetchTrip);
     },
     fail: close,
     standard: () => standard,
-    windowBytes: () => limits.windowBytes,
+    window: () => ({ bytes: limits.windowBytes, items: limits.windowItems }),
+    isFirst: (sequence) => outflow?.window.isFirst(sequence) === true,
     takeOpened() {
       const taken = unsaved;
       unsaved = undefined;
@@ -123,8 +140,19 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       total = result.total;
       for (const carried of done) note(carried, job);
     },
+    compared(job) {
+      seen = Math.max(seen, job.checkpoint?.revision ?? 0);
+      if (!job.end || compared) return;
+      compared = true;
+      outflow?.compared(Math.max(waited, job.trip));
+    },
     finished,
   });
+
+  function start(job: Job): void {
+    jobTrip = job.trip;
+    intake.start(job);
+  }
 
   // ---- opening
 
@@ -133,6 +161,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       if (result.kind !== "begin") return;
       state = result.state;
       ({ token, revision, total } = state);
+      seen = revision;
       limits = lastHeard(state, wishes);
       outflow = createOutflow(state, () => limits);
       const query = outflow.eagerQuery();
@@ -149,12 +178,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     ask({ kind: "outgoing", query }, (result) => {
       if (result.kind !== "outgoing") return;
       before?.();
-      const taken = outflow?.taken(query, result.batch, revision);
+      const taken = outflow?.taken(query, result.batch, seen, intake.givesWay);
       if (taken === undefined) return;
       const { pushes, trip, tooLarge } = taken;
       for (const push of pushes) send({ $case: "push", value: push }, trip);
       if (pushes.length > 0) doneDue = Math.max(doneDue ?? 1, trip);
-      if (tooLarge.length > 0) intake.start(rejectionJob(tooLarge, limits.itemBytes, report));
+      if (tooLarge.length > 0) jobs.push(rejectionJob(tooLarge, limits.itemBytes, report));
     });
   }
 
@@ -174,28 +203,23 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       const message = `the server told of "${unknown.id}" what this client does not know: ${unknown.problem}`;
       return { reason: ErrorReason.ERROR_REASON_UNSUPPORTED, message, metadata: { id: unknown.id } };
     }
-    report.counts.told += read.changes.length;
-    const doubted = (index: number): boolean => !read.verified && page.changes[index]?.fingerprint === undefined;
+    const { changes, doubtful } = read;
+    report.counts.told += changes.length + doubtful.length;
     return {
-      actions: [],
-      changes: read.changes.filter((change, index) => change.fingerprint === undefined || !doubted(index)),
-      doubtful: read.changes.filter((change, index) => change.fingerprint !== undefined && doubted(index)),
+      ...NO_JOB,
+      changes,
+      doubtful,
       checkpoint: page.checkpoint,
       proof: page.proof,
       end: page.end,
+      fetches: changes.some((change) => change.fingerprint !== undefined && change.content === undefined),
       trip: compared ? (proofTrips[0] ?? 1) : 1,
     };
   }
 
-  function verdictsJob(message: Verdicts): Job | Fault {
-    const settled = settleVerdicts(message.verdicts, {
-      outflow: outflow as Outflow,
-      report,
-      inlineBytes: limits.inlineBytes,
-    });
-    if ("reason" in settled) return settled;
-    const { checkpoint } = message;
-    return { ...settled, doubtful: [], checkpoint, proof: undefined, end: false };
+  function verdictsJob({ verdicts, checkpoint, witness }: Verdicts): Job | Fault {
+    const settled = settleVerdicts(verdicts, { outflow: outflow as Outflow, report, revision });
+    return "reason" in settled ? settled : { ...NO_JOB, ...settled, checkpoint, witness };
   }
 
   function note({ decision, action }: Carried, job: Job): void {
@@ -208,21 +232,20 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       outflow?.window.agree(sequence);
     }
     if (prevailed !== undefined) report.conflict({ id: change.id, standard, prevailed });
-    if (comparison === "arrived" || prevailed === "mine") outflow?.again(change.id, sequence, job.trip + 1);
+    const goesThere = comparison === "arrived" || comparison === "new" || prevailed === "mine";
+    if (goesThere) outflow?.again(change.id, sequence, Math.max(waited, job.trip) + 1);
   }
 
   function finished(job: Job): void {
     if (job.checkpoint !== undefined) ({ token, revision } = job.checkpoint);
-    if (job.end && !compared) {
-      compared = true;
-      outflow?.compared(job.trip);
-    }
+    if (job.fetches) send({ $case: "taken", value: { revision } }, 0);
+    waited = Math.max(waited, jobTrip);
     if (job.proof === undefined) return;
     proofTrips.shift();
     const more = doneDue !== undefined || proofTrips.length > 0 || outflow?.idle !== true || outflow.window.items > 0;
     if (more) return;
     // A content that was fetched may be later than the snapshot of the proof: then it takes another one.
-    if (intake.fetchedRevision > revision) doneDue = job.trip + 1;
+    if (intake.fetchedRevision > revision) doneDue = waited + 1;
     else if (sameTotal(job.proof, total)) {
       verified = true;
       close();
@@ -241,7 +264,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       return close(outOfOrder(`"${message.$case}" was not asked for`));
     const job = message.$case === "page" ? pageJob(message.value) : verdictsJob(message.value);
     if ("reason" in job) close(job);
-    else intake.start(job);
+    else start(job);
   }
 
   /** What to do next of its own accord, once no message is under way. */
@@ -252,7 +275,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       takeOutgoing(query);
       return true;
     }
-    if (doneDue === undefined || !outflow.idle) return false;
+    if (!outflow.idle) return false;
+    if (doneDue === undefined) {
+      // Whatever came to nothing: where nothing is under way any more, only a proof can end the exchange.
+      if (!compared || intake.busy || proofTrips.length > 0 || outflow.window.items > 0) return false;
+      doneDue = waited + 1;
+    }
     if (passes === MAX_PASSES) {
       close();
       return true;
@@ -266,10 +294,13 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function step(): boolean {
-    if (intake.busy) return false;
-    const message = inbox.shift();
-    if (message === undefined) return goOn();
-    handle(message);
+    const contents = arrived.shift();
+    const job = intake.busy ? undefined : jobs.shift();
+    const message = intake.busy || job !== undefined || contents !== undefined ? undefined : inbox.shift();
+    if (contents !== undefined) intake.receive(contents);
+    else if (job !== undefined) start(job);
+    else if (message !== undefined) handle(message);
+    else return intake.busy && !intake.waiting ? false : goOn();
     return true;
   }
 
@@ -297,8 +328,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       nowUs = Math.max(nowUs, time);
       waitingSinceUs = nowUs;
       if (closing !== undefined || message.message === undefined) return;
-      // Contents answer what the job under way is waiting for; everything else waits for it.
-      if (message.message.$case === "contents") intake.receive(message.message.value);
+      if (message.message.$case === "contents") arrived.push(message.message.value);
       else inbox.push(message.message);
     },
     ended() {
@@ -331,16 +361,19 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         toSend: state?.pending ?? 0,
       };
     },
-    report: () =>
-      report.build({
+    report() {
+      const contended = outflow?.contended ?? [];
+      for (const id of contended) report.contended(id);
+      return report.build({
         standard,
-        contended: outflow?.contended ?? [],
+        contended,
         roundTrips: trips,
         verified,
         unverified: verified ? undefined : "outrun",
         revision,
         count: total.count,
         sum: total.sum,
-      }),
+      });
+    },
   };
 }

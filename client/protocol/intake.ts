@@ -2,7 +2,7 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { ChangeStandard, Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
-import type { Contents } from "../../gen/tercet/v1/sync.js";
+import type { ContentRefused, Contents } from "../../gen/tercet/v1/sync.js";
 import type { Action, ApplyBatch, ApplyResult } from "../replica/store.js";
 import { type Decision, decide, toAction } from "./compare-changes.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
@@ -22,20 +22,44 @@ export interface Job {
   readonly proof: RangeFingerprint | undefined;
   /** The feed's end mark. */
   readonly end: boolean;
+  /** Items whose change of this side is known not to have been made. */
+  readonly unmade: ReadonlySet<string>;
+  /** The latest revision that it speaks of, where that is beyond its checkpoint. */
+  readonly witness: Checkpoint | undefined;
+  /** The server told of contents that did not come inline: it waits to hear that the page was taken. */
+  readonly fetches: boolean;
   /** In which round trip the server was asked for it. */
   readonly trip: number;
 }
+
+/** A job with nothing to do. */
+export const NO_JOB: Job = {
+  actions: [],
+  changes: [],
+  doubtful: [],
+  checkpoint: undefined,
+  proof: undefined,
+  end: false,
+  unmade: new Set(),
+  witness: undefined,
+  fetches: false,
+  trip: 1,
+};
 
 /** What the intake needs of the machine around it. */
 export interface IntakeWorld {
   /** Asks for an operation on the replica. */
   ask(operation: ClientOperation, then: (result: ClientResult) => void): void;
-  /** Sends a Fetch in this round trip. */
-  fetch(ids: readonly string[], trip: number): void;
+  /** Sends a Fetch. */
+  fetch(ids: readonly string[]): void;
+  /** What was fetched has come. */
+  fetched(): void;
   fail(fault: Fault): void;
   standard(): ChangeStandard;
-  /** Bytes of contents that may be asked for at a time. */
-  windowBytes(): number;
+  /** Contents that may be asked for at a time. */
+  window(): { readonly bytes: number; readonly items: number };
+  /** A push of this pending change is on its way, the first one ever. */
+  isFirst(sequence: number): boolean;
   /** What goes with the next transaction that has something to store: what the server said when it opened. */
   takeOpened(): ApplyBatch["opened"];
   nowUs(): number;
@@ -43,6 +67,8 @@ export interface IntakeWorld {
   isNew(checkpoint: Checkpoint): boolean;
   /** A transaction was made: these decisions with these actions. */
   applied(done: readonly Carried[], result: ApplyResult, job: Job): void;
+  /** All changes of a job were compared, and what needs no content was stored. */
+  compared(job: Job): void;
   /** A job is through. */
   finished(job: Job): void;
 }
@@ -57,6 +83,10 @@ export interface Carried {
 export interface Intake {
   /** A job is under way. */
   readonly busy: boolean;
+  /** It waits for contents, and all its changes were compared: what does not depend on them can go on. */
+  readonly waiting: boolean;
+  /** The item's pending change is about to give way to a content that is being fetched. */
+  givesWay(id: string): boolean;
   start(job: Job): void;
   /** Contents that were fetched. */
   receive(contents: Contents): void;
@@ -67,46 +97,59 @@ export interface Intake {
 /** An intake with nothing to do. */
 export function createIntake(world: IntakeWorld): Intake {
   let job: Job | undefined;
+  let comparedAll = false;
   let fetchedRevision = 0;
+  let witness: Checkpoint | undefined;
   let waiting = new Set<string>();
   let fetched = new Map<string, Change>();
   let retried = new Set<string>();
+  let givingWay = new Set<string>();
   let whenFetched: (() => void) | undefined;
 
   function start(next: Job): void {
     job = next;
-    retried = new Set();
+    comparedAll = false;
+    witness = next.witness;
+    retried = new Set(next.doubtful.map((change) => change.id));
     if (next.doubtful.length === 0) return compareChanges(next.changes, next.actions);
-    for (const change of next.doubtful) retried.add(change.id);
-    fetchContents(
-      next.doubtful.map((change) => change.id),
-      () => {
-        const again = next.doubtful.flatMap((change) => fetched.get(change.id) ?? []);
-        compareChanges([...next.changes, ...again], next.actions);
-      },
-    );
+    fetchContents([...retried], () => {
+      const again = next.doubtful.flatMap((change) => fetched.get(change.id) ?? []);
+      compareChanges([...next.changes, ...again], next.actions);
+    });
   }
 
   /** Compares, judges and stores; then goes on with `next`, or where there is none, stores the checkpoint and finishes. */
   function compareChanges(changes: readonly Change[], actions: readonly Action[], next?: () => void): void {
     if (changes.length === 0) return store([], actions, next);
+    const { unmade } = job as Job;
     world.ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
       if (result.kind !== "lookup") return;
       const decisions = result.states.flatMap((local, index) => {
-        const decision = decide(local, changes[index] as Change, world.standard());
+        const proved = unmade.has(local.id) || world.isFirst(local.sequence);
+        const decision = decide(local, changes[index] as Change, world.standard(), proved);
         return decision === undefined ? [] : [decision];
       });
-      storeSlices(sliceByContent(decisions, world.windowBytes()), actions, next);
+      const needing = decisions.filter((decision) => decision.needsContent);
+      for (const { change, sequence } of needing) if (sequence > 0) givingWay.add(change.id);
+      const slices = sliceByContent(needing, world.window());
+      const atOnce = needing.length === 0 ? decisions : decisions.filter((decision) => !decision.needsContent);
+      // What needs no content does not wait for what does; what comes at once is one transaction.
+      store(atOnce, actions, slices.length === 0 ? next : () => storeSlices(slices, next));
     });
   }
 
   /** Fetches and stores slice by slice, so that the contents in memory are bounded. */
-  function storeSlices(slices: readonly (readonly Decision[])[], actions: readonly Action[], next?: () => void): void {
+  function storeSlices(slices: readonly (readonly Decision[])[], next?: () => void): void {
+    if (!comparedAll) {
+      comparedAll = true;
+      world.compared(job as Job);
+    }
     const [slice = [], ...rest] = slices;
-    const then = rest.length === 0 ? next : () => storeSlices(rest, [], next);
-    const wanted = slice.flatMap((decision) => (decision.needsContent ? [decision.change.id] : []));
-    if (wanted.length === 0) return store(slice, actions, then);
-    fetchContents(wanted, () => store(slice, actions, then));
+    const then = rest.length === 0 ? next : () => storeSlices(rest, next);
+    fetchContents(
+      slice.map((decision) => decision.change.id),
+      () => store(slice, [], then),
+    );
   }
 
   /** One transaction. The last one of a job, which has no `next`, brings the checkpoint. */
@@ -126,6 +169,7 @@ export function createIntake(world: IntakeWorld): Intake {
       nowUs: world.nowUs(),
       ...(checkpoint === undefined ? {} : { checkpoint }),
       ...(opened === undefined ? {} : { opened }),
+      ...(witness === undefined ? {} : { witness }),
     };
     world.ask({ kind: "apply", batch }, (result) => {
       if (result.kind !== "apply") return;
@@ -142,7 +186,7 @@ export function createIntake(world: IntakeWorld): Intake {
   function fetchContents(ids: readonly string[], then: () => void): void {
     waiting = new Set(ids);
     whenFetched = then;
-    world.fetch(ids, (job as Job).trip + 1);
+    world.fetch(ids);
   }
 
   function receive(contents: Contents): void {
@@ -159,8 +203,11 @@ export function createIntake(world: IntakeWorld): Intake {
       fetched.set(change.id, change);
       fetchedRevision = Math.max(fetchedRevision, change.revision);
     }
-    if (again.length > 0) world.fetch(again, (job as Job).trip + 1);
+    for (const refusal of contents.refused) return world.fail(refused(refusal));
+    if ((contents.witness?.revision ?? 0) > (witness?.revision ?? 0)) witness = contents.witness;
+    if (again.length > 0) world.fetch(again);
     if (waiting.size > 0) return;
+    world.fetched();
     const then = whenFetched;
     whenFetched = undefined;
     then?.();
@@ -168,7 +215,9 @@ export function createIntake(world: IntakeWorld): Intake {
 
   function finish(): void {
     const done = job as Job;
+    if (!comparedAll) world.compared(done);
     job = undefined;
+    givingWay = new Set();
     world.finished(done);
   }
 
@@ -176,6 +225,10 @@ export function createIntake(world: IntakeWorld): Intake {
     get busy() {
       return job !== undefined;
     },
+    get waiting() {
+      return whenFetched !== undefined && comparedAll;
+    },
+    givesWay: (id) => givingWay.has(id),
     get fetchedRevision() {
       return fetchedRevision;
     },
@@ -184,13 +237,16 @@ export function createIntake(world: IntakeWorld): Intake {
   };
 }
 
-/** Cuts decisions where the contents to fetch come to `bytes`. There is at least one slice, which may be empty. */
-function sliceByContent(decisions: readonly Decision[], bytes: number): readonly (readonly Decision[])[] {
-  const slices: Decision[][] = [[]];
-  let filled = 0;
+/** Cuts decisions where the contents to fetch would go beyond the window. A larger one is a slice of its own. */
+function sliceByContent(
+  decisions: readonly Decision[],
+  window: { readonly bytes: number; readonly items: number },
+): readonly (readonly Decision[])[] {
+  const slices: Decision[][] = [];
+  let filled = Number.POSITIVE_INFINITY;
   for (const decision of decisions) {
-    const size = decision.needsContent ? decision.change.size + ITEM_OVERHEAD_BYTES : 0;
-    if (filled > 0 && filled + size > bytes) {
+    const size = decision.change.size + ITEM_OVERHEAD_BYTES;
+    if (filled + size > window.bytes || (slices.at(-1)?.length ?? 0) >= window.items) {
       slices.push([]);
       filled = 0;
     }
@@ -198,6 +254,10 @@ function sliceByContent(decisions: readonly Decision[], bytes: number): readonly
     filled += size;
   }
   return slices;
+}
+
+function refused({ id, reason, message }: ContentRefused): Fault {
+  return { reason, message: `the server can't send the content of "${id}": ${message}`, metadata: { id } };
 }
 
 function unasked(id: string): Fault {

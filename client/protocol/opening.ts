@@ -40,6 +40,7 @@ export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limit
     live: false,
     create: wishes.create,
     client: wishes.client,
+    witness: Buffer.from(state.witness),
   };
 }
 

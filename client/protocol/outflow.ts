@@ -16,8 +16,8 @@ export interface Outflow {
   nextQuery(compared: boolean): OutgoingQuery | undefined;
   /** The eager query, before anything else: all that is small and was never sent. Undefined: nothing is. */
   eagerQuery(): OutgoingQuery | undefined;
-  /** What was taken, as what is to be done with it. */
-  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number): Taken;
+  /** What was taken, as what is to be done with it. `except`: what is about to give way, and is not sent. */
+  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number, except: (id: string) => boolean): Taken;
   /** A pending change has a new base, from an answer of round trip `trip`: it is to be sent, unless its turn is still to come. */
   again(id: string, sequence: number, trip: number): void;
   /** A push that was sent again lost its race. */
@@ -50,7 +50,7 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
   function room(): boolean {
     const { windowBytes, windowItems } = limits();
     if (window.items === 0) return true;
-    return window.bytes + takenBytes() <= windowBytes && window.items + MAX_BATCH_CHANGES <= windowItems;
+    return window.bytes + takenBytes() <= windowBytes && window.items + maxChanges() <= windowItems;
   }
 
   /** Changes that were to be sent again have been taken; in which round trip they are sent. */
@@ -65,6 +65,10 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
     return trip;
   }
 
+  function maxChanges(): number {
+    return Math.max(1, Math.min(MAX_BATCH_CHANGES, limits().windowItems >> 2));
+  }
+
   /** What is taken at a time is several messages: it costs the replica a durable transaction. */
   function takenBytes(): number {
     const { windowBytes, messageBytes } = limits();
@@ -72,7 +76,7 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
   }
 
   function select(selection: OutgoingQuery["select"]): OutgoingQuery {
-    return { select: selection, maxBytes: takenBytes(), maxChanges: MAX_BATCH_CHANGES, eager: false };
+    return { select: selection, maxBytes: takenBytes(), maxChanges: maxChanges(), eager: false };
   }
 
   return {
@@ -84,27 +88,28 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       // Without a token there is nothing that the server could hold an eager change against.
       if (cursor >= through || state.token.length === 0) return undefined;
       const { eagerBytes } = limits();
-      return { select: { after: 0, through }, maxBytes: eagerBytes, maxChanges: MAX_BATCH_CHANGES, eager: true };
+      return { select: { after: 0, through }, maxBytes: eagerBytes, maxChanges: maxChanges(), eager: true };
     },
     nextQuery(compared) {
       if (!room()) return undefined;
-      if (resend.size > 0) return select({ ids: [...resend.keys()].slice(0, MAX_BATCH_CHANGES) });
+      if (resend.size > 0) return select({ ids: [...resend.keys()].slice(0, maxChanges()) });
       return compared && cursor < through ? select({ after: cursor, through }) : undefined;
     },
-    taken(query, batch, known) {
+    taken(query, batch, known, except) {
       const again = "ids" in query.select;
       const trip = "ids" in query.select ? takenAgain(query.select.ids, batch) : query.eager ? 1 : firstTrip;
       const { itemBytes } = limits();
-      const taken =
-        again || query.eager ? batch.changes : batch.changes.filter(({ sequence }) => !eagerSent.has(sequence));
+      const taken = batch.changes.filter(({ id, sequence }) => {
+        return !except(id) && (again || query.eager || !eagerSent.has(sequence));
+      });
       const [changes, tooLarge] = partition(taken, ({ upsert }) => (upsert?.size ?? 0) <= itemBytes);
       if (query.eager) {
         for (const change of changes) eagerSent.add(change.sequence);
         if (!batch.more && !batch.skipped && tooLarge.length === 0) cursor = through;
       } else if (!again) cursor = batch.more ? (batch.changes.at(-1)?.sequence ?? through) : through;
       for (const change of changes) {
-        const { id, sequence, upsert } = change;
-        window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again });
+        const { id, sequence, upsert, resent } = change;
+        window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again, resent });
       }
       const seen = query.eager ? undefined : known;
       return {

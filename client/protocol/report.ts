@@ -78,6 +78,8 @@ export interface ReportBuilder {
     judged: number;
   };
   conflict(conflict: ReportedConflict): void;
+  /** The conflict has not ended: the change lost its races, and stays pending. */
+  contended(id: string): void;
   rejection(rejection: ReportedRejection): void;
   /** The report, with what the exchange knows besides. */
   build(facts: Omit<ExchangeReport, keyof ReturnType<ReportBuilder["counted"]>>): ExchangeReport;
@@ -98,9 +100,11 @@ export interface ReportBuilder {
 
 /** Nothing yet. */
 export function createReportBuilder(): ReportBuilder {
-  const conflicts: ReportedConflict[] = [];
+  /** By id: a conflict that is run again counts once, as it ended. */
+  const conflicts = new Map<string, ReportedConflict>();
   const rejected: ReportedRejection[] = [];
-  const totals = { conflicts: 0, rejected: 0 };
+  let unlisted = 0;
+  let rejectedCount = 0;
   const counts = { sent: 0, sentDeletions: 0, received: 0, deleted: 0, settled: 0, told: 0, judged: 0 };
 
   function counted(): ReturnType<ReportBuilder["counted"]> {
@@ -111,10 +115,10 @@ export function createReportBuilder(): ReportBuilder {
       received,
       deleted,
       settled,
-      conflicts,
-      conflictCount: totals.conflicts,
+      conflicts: [...conflicts.values()],
+      conflictCount: conflicts.size + unlisted,
       rejected,
-      rejectedCount: totals.rejected,
+      rejectedCount,
     };
   }
 
@@ -123,11 +127,14 @@ export function createReportBuilder(): ReportBuilder {
     counted,
     build: (facts) => ({ ...facts, ...counted() }),
     conflict(conflict) {
-      totals.conflicts += 1;
-      if (conflicts.length < LISTED) conflicts.push(conflict);
+      if (conflicts.size < LISTED || conflicts.has(conflict.id)) conflicts.set(conflict.id, conflict);
+      else unlisted += 1;
+    },
+    contended(id) {
+      conflicts.delete(id);
     },
     rejection(rejection) {
-      totals.rejected += 1;
+      rejectedCount += 1;
       if (rejected.length < LISTED) rejected.push(rejection);
     },
   };

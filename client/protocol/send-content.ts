@@ -52,6 +52,8 @@ export interface Sending {
   readonly trip: number;
   /** It was sent before in this exchange, and is sent again on a new base. */
   readonly again: boolean;
+  /** It had unsettled sendings of earlier streams. */
+  readonly resent: boolean;
 }
 
 /** Pushes without a verdict, by ordinal. */
@@ -63,13 +65,16 @@ export interface SendingWindow {
   take(ordinal: number, count: number): readonly Sending[] | undefined;
   /** A comparison has settled this pending change; if its push is on its way, the verdict on it has nothing to add. */
   agree(sequence: number): void;
+  /** On its way, for the first time ever: what is told of its item now was there before it. */
+  isFirst(sequence: number): boolean;
   /** Whether a comparison had settled the change of a push whose verdict has come. Answers once. */
   agreed(sequence: number): boolean;
 }
 
 /** Nothing on its way. */
 export function createSendingWindow(): SendingWindow {
-  const onTheirWay = new Set<number>();
+  /** Sequence numbers, and whether it is the first sending. */
+  const onTheirWay = new Map<number, boolean>();
   const agreed = new Set<number>();
   let sendings: Sending[] = [];
   let head = 0;
@@ -84,7 +89,7 @@ export function createSendingWindow(): SendingWindow {
     },
     add(sending) {
       sendings.push(sending);
-      onTheirWay.add(sending.sequence);
+      onTheirWay.set(sending.sequence, !sending.resent);
       bytes += sending.bytes;
     },
     take(ordinal, count) {
@@ -105,6 +110,7 @@ export function createSendingWindow(): SendingWindow {
     agree(sequence) {
       if (onTheirWay.has(sequence)) agreed.add(sequence);
     },
+    isFirst: (sequence) => onTheirWay.get(sequence) === true,
     agreed: (sequence) => agreed.delete(sequence),
   };
 }

@@ -3,7 +3,7 @@ import { type Change, fromPageChanges } from "../../core/page.js";
 import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
 import type { Action, OutgoingChange } from "../replica/store.js";
-import type { Job } from "./intake.js";
+import { type Job, NO_JOB } from "./intake.js";
 import type { Outflow } from "./outflow.js";
 import type { ReportBuilder } from "./report.js";
 import type { Sending } from "./send-content.js";
@@ -13,6 +13,10 @@ export interface Settlement {
   readonly actions: readonly Action[];
   /** The server's state of items that are in conflict: to be compared. */
   readonly changes: readonly Change[];
+  /** Items whose change is known not to have been made, on this stream nor before. */
+  readonly unmade: ReadonlySet<string>;
+  /** Conflicts whose inline content does not agree with its fingerprint: to be fetched. */
+  readonly doubtful: readonly Change[];
   /** The round trip in which the pushes were sent. */
   readonly trip: number;
 }
@@ -21,14 +25,16 @@ export interface Settlement {
 export interface VerdictWorld {
   readonly outflow: Outflow;
   readonly report: ReportBuilder;
-  /** Contents up to this many bytes come inline in the change feed. */
-  readonly inlineBytes: number;
+  /** The change feed has been taken up to this revision; later changes it is still to bring. */
+  readonly revision: number;
 }
 
 /** Takes the pushes that verdicts speak of out of the window, and says what is to be done with each. */
 export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld): Settlement | Fault {
   const actions: Action[] = [];
   const changes: Change[] = [];
+  const doubtful: Change[] = [];
+  const unmade = new Set<string>();
   let trip = 1;
   for (const verdict of verdicts) {
     const sendings = world.outflow.window.take(verdict.ordinal, verdict.count);
@@ -38,21 +44,21 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
     }
     sendings.forEach((sending, index) => {
       trip = Math.max(trip, sending.trip);
-      const settled = settleOne(verdict, sending, index, world);
-      if (settled === undefined) return;
-      if ("kind" in settled) actions.push(settled);
-      else changes.push(settled);
+      const action = settleOne(verdict, sending, index, world);
+      if (action !== undefined) actions.push(action);
+      if (verdict.outcome !== PushOutcome.PUSH_OUTCOME_CONFLICT) return;
+      if (sending.again) world.outflow.lostRace(sending.id);
+      if (!sending.resent) unmade.add(sending.id);
+      if (verdict.current === undefined || isStillTold(verdict.current, world.revision)) return;
+      const read = fromPageChanges({ changes: [verdict.current], fingerprint: undefined });
+      changes.push(...read.changes);
+      doubtful.push(...read.doubtful);
     });
   }
-  return { actions, changes, trip };
+  return { actions, changes, doubtful, unmade, trip };
 }
 
-function settleOne(
-  verdict: Verdict,
-  sending: Sending,
-  index: number,
-  world: VerdictWorld,
-): Action | Change | undefined {
+function settleOne(verdict: Verdict, sending: Sending, index: number, world: VerdictWorld): Action | undefined {
   const { id, sequence, fingerprint } = sending;
   const { counts } = world.report;
   const agreed = world.outflow.window.agreed(sequence);
@@ -68,34 +74,30 @@ function settleOne(
       // The change feed may have been faster than the verdict: then the comparison has counted it.
       if (!agreed) counts.settled += 1;
       return { kind: "settle", id, sequence, fingerprint, revision: verdict.revision };
-    case PushOutcome.PUSH_OUTCOME_CONFLICT:
-      if (sending.again) world.outflow.lostRace(id);
-      return verdict.current === undefined ? undefined : toChange(verdict.current, world.inlineBytes);
     case PushOutcome.PUSH_OUTCOME_REJECTED: {
       const { reason, message } = verdict;
       world.report.rejection({ id, reason, message });
-      return { kind: "reject", id, sequence, reason, message };
+      return { kind: "reject", id, sequence, reason, message, resent: sending.resent };
     }
     default:
-      // COMPARE_FIRST, or an outcome that this client does not know: the change stays pending.
+      // A conflict is compared. COMPARE_FIRST, or an outcome that this client does not know: the change stays pending.
       return undefined;
   }
 }
 
-/** The server's state of a conflict, where the change feed is not still to bring it with its content. */
-function toChange(current: ChangeInfo, inlineBytes: number): Change | undefined {
-  const comes = current.kind !== ChangeKind.CHANGE_KIND_DELETED && current.content === undefined;
-  if (comes && current.size <= inlineBytes) return undefined;
-  return fromPageChanges({ changes: [current], fingerprint: undefined }).changes[0];
+/** A change without its content that the feed is still to bring, with its content if that is small. */
+function isStillTold(current: ChangeInfo, revision: number): boolean {
+  const lacksContent = current.kind !== ChangeKind.CHANGE_KIND_DELETED && current.content === undefined;
+  return lacksContent && current.revision > revision;
 }
 
 /** Marks what is too large for the server as rejected, without sending it. */
 export function rejectionJob(changes: readonly OutgoingChange[], itemBytes: number, report: ReportBuilder): Job {
-  const actions = changes.map(({ id, sequence, upsert }): Action => {
+  const actions = changes.map(({ id, sequence, upsert, resent }): Action => {
     const reason = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
     const message = `content: is ${upsert?.size} bytes; the server takes items of up to ${itemBytes}`;
     report.rejection({ id, reason, message });
-    return { kind: "reject", id, sequence, reason, message };
+    return { kind: "reject", id, sequence, reason, message, resent };
   });
-  return { actions, changes: [], doubtful: [], checkpoint: undefined, proof: undefined, end: false, trip: 1 };
+  return { ...NO_JOB, actions };
 }

@@ -9,7 +9,7 @@ import type { ServerOperation, ServerResult } from "./operation.js";
 import { COMMIT_BYTES, createContentReceiver, pushBatchBytes } from "./receive-content.js";
 import { createChangeFeed } from "./send-change-info.js";
 import { sendContents } from "./send-content.js";
-import { checkToken } from "./token.js";
+import { checkToken, checkWitness } from "./token.js";
 
 /** What the server's side of an exchange is given. */
 export interface ServerExchangeConfig {
@@ -91,7 +91,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   }
 
   function opened(message: Open, state: CollectionState): void {
-    const check = checkToken(message.token, state);
+    const served = checkToken(message.token, state);
+    const check = served.kind === "served" ? (checkWitness(message.witness, state) ?? served) : served;
     if (check.kind === "invalid") return close(check.fault);
     conversation.uid = state.uid;
     conversation.lineage = state.lineage;
@@ -116,10 +117,12 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "push":
         return phase === "refused" ? receiver.refuse(message.value) : receiver.push(withNextPushes(message.value));
       case "fetch":
-        return sendContents(conversation, message.value.items);
+        return sendContents(conversation, message.value.items, feed.witness);
       case "done":
         // A client that did not know yet that its token is refused gets no proof for it.
         return phase === "open" ? feed.proofDue() : undefined;
+      case "taken":
+        return feed.taken(message.value.revision);
       default:
         return close(unsupported(message.$case));
     }

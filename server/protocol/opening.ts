@@ -53,6 +53,7 @@ export function toOpened(
     head: state.revision,
     count: state.total.count,
     serverTimeUs: conversation.nowUs,
+    skewUs: conversation.skewUs,
     limits: conversation.limits,
     capabilities: [],
     lineage: lineageFrom(state.lineage, known).map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),

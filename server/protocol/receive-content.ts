@@ -72,7 +72,7 @@ export function createContentReceiver(
     const checkpoint = outcome === undefined ? undefined : feed.written(outcome);
     const results = mergeResults(current.validated, outcome);
     completeConflicts(results, (complete) => {
-      verdicts(current.batch, complete, current.first, checkpoint);
+      verdicts(current, complete, outcome?.revision ?? 0, checkpoint);
       answerAll(rest, others);
     });
   }
@@ -101,13 +101,20 @@ export function createContentReceiver(
     return current.fingerprint !== undefined && current.size <= conversation.limits.inlineBytes && feed.passed(current);
   }
 
-  function verdicts(batch: PushBatch, results: readonly PushResult[], first: number, checkpoint?: Checkpoint): void {
+  /** Gives the verdicts of a batch; `latest` is the latest revision that they may speak of. */
+  function verdicts(
+    { batch, first }: Pick<Received, "batch" | "first">,
+    results: readonly PushResult[],
+    latest: number,
+    checkpoint?: Checkpoint,
+  ): void {
     conversation.unanswered.bytes -= pushBatchBytes(batch);
     conversation.unanswered.items -= batch.pushes.length;
     const messages = cutVerdicts(toVerdicts(results, first), conversation.limits.messageBytes);
     messages.forEach((each, index) => {
       const isLast = index === messages.length - 1;
-      const value = { verdicts: each, checkpoint: isLast ? checkpoint : undefined };
+      const witness = isLast && checkpoint === undefined && latest > 0 ? feed.witness(latest) : undefined;
+      const value = { verdicts: each, checkpoint: isLast ? checkpoint : undefined, witness };
       conversation.send({ $case: "verdicts", value });
     });
   }
@@ -116,7 +123,7 @@ export function createContentReceiver(
     push,
     refuse(batch) {
       const results = batch.pushes.map((): PushResult => ({ kind: "compare-first" }));
-      verdicts(batch, results, number(batch));
+      verdicts({ batch, first: number(batch) }, results, 0);
     },
   };
 }

@@ -1,3 +1,4 @@
+import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import { toPageChanges } from "../../core/page.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
@@ -14,12 +15,16 @@ export interface ChangeFeed {
   begin(revision: number, pullHead: number): void;
   /** A Done came: a proof is due. */
   proofDue(): void;
-  /** There is something to send. */
+  /** The client has stored the contents of the pages up to this revision. */
+  taken(revision: number): void;
+  /** There is something to send, and the client has taken enough of what it has to fetch. */
   readonly wanted: boolean;
   /** Reads the next page and sends it. */
   readPage(): void;
   /** Takes note of own pushes; a checkpoint if the feed has thereby been passed to the head. */
   written(batch: BatchWritten): Checkpoint | undefined;
+  /** A token for this revision, which may be beyond what the feed has sent. */
+  witness(revision: number): Checkpoint;
   /** The feed of this stream has passed the change, and does not bring it any more. */
   passed(change: StoredChange): boolean;
 }
@@ -33,6 +38,9 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
   let endSent = false;
   /** Dones whose proofs are due. */
   let proofsDue = 0;
+  /** Others have written since the end was sent, and own pushes after them: without a page there is no checkpoint. */
+  let behind = false;
+  const untaken = createUntaken();
 
   function checkpointAt(revision: number): Checkpoint {
     const { uid, lineage } = conversation;
@@ -48,8 +56,10 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     const proof = end && proofsDue > 0 ? toRangeFingerprint(read.total) : undefined;
     if (end) {
       endSent = true;
+      behind = false;
       proofsDue = Math.max(proofsDue - 1, 0);
     }
+    untaken.sent(cursor, foreign);
     const page = { ...toPageChanges(foreign), checkpoint: checkpointAt(cursor), end, proof };
     conversation.send({ $case: "page", value: page });
   }
@@ -62,8 +72,9 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     proofDue() {
       proofsDue += 1;
     },
+    taken: untaken.taken,
     get wanted() {
-      return !endSent || proofsDue > 0;
+      return (!endSent || proofsDue > 0 || behind) && untaken.bytes <= conversation.limits.windowBytes;
     },
     readPage() {
       cursor = own.advance(cursor);
@@ -92,8 +103,42 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       }
       const atHead = endSent && cursor === batch.revisionBefore;
       cursor = own.advance(cursor);
+      if (made && cursor < batch.revision) behind = true;
       return made && atHead && cursor === batch.revision ? checkpointAt(cursor) : undefined;
     },
+    witness: checkpointAt,
     passed: (change) => change.revision <= cursor,
+  };
+}
+
+/** Pages that the client has to fetch contents for, and those behind them: what it must hold until it has. */
+interface Untaken {
+  /** Bytes of those pages and of the contents to be fetched. */
+  readonly bytes: number;
+  sent(revision: number, changes: readonly StoredChange[]): void;
+  taken(revision: number): void;
+}
+
+function createUntaken(): Untaken {
+  let pages: { readonly revision: number; readonly bytes: number; readonly fetches: boolean }[] = [];
+  let bytes = 0;
+  return {
+    get bytes() {
+      return bytes;
+    },
+    sent(revision, changes) {
+      const fetches = changes.some((change) => change.content === undefined && change.fingerprint !== undefined);
+      if (!fetches && pages.length === 0) return;
+      let size = 0;
+      for (const change of changes) size += ITEM_OVERHEAD_BYTES + change.id.length + change.size;
+      pages.push({ revision, bytes: size, fetches });
+      bytes += size;
+    },
+    taken(revision) {
+      // Pages behind the one that was taken, up to the next that has to be fetched for, are taken as they come.
+      const left = pages.findIndex((page) => page.revision > revision && page.fetches);
+      pages = left < 0 ? [] : pages.slice(left);
+      bytes = pages.reduce((sum, page) => sum + page.bytes, 0);
+    },
   };
 }

@@ -7,18 +7,23 @@ import type { ChangeInfo, ItemContent } from "../../gen/tercet/v1/item.js";
 import type { Contents, ContentWanted } from "../../gen/tercet/v1/sync.js";
 import type { ItemsRead, StoredChange } from "../store/store.js";
 import { type Conversation, deletedFault } from "./conversation.js";
+import type { ChangeFeed } from "./send-change-info.js";
 
 /** Most items of one message of contents: with ids as long as can be it stays far under 4 MiB. */
 const MAX_READ_ITEMS = 2048;
 
 /** Step 3 towards the client: sends the contents that it asks for, in as many messages as it takes. */
-export function sendContents(conversation: Conversation, wanted: readonly ContentWanted[]): void {
+export function sendContents(
+  conversation: Conversation,
+  wanted: readonly ContentWanted[],
+  witness: ChangeFeed["witness"],
+): void {
   const fault = checkWanted(wanted);
   if (fault !== undefined) return conversation.close(fault);
-  readOn(conversation, wanted);
+  readOn(conversation, wanted, witness);
 }
 
-function readOn(conversation: Conversation, wanted: readonly ContentWanted[]): void {
+function readOn(conversation: Conversation, wanted: readonly ContentWanted[], witness: ChangeFeed["witness"]): void {
   if (wanted.length === 0) return;
   const { uid, limits } = conversation;
   const ids = wanted.slice(0, MAX_READ_ITEMS).map((each) => each.id);
@@ -27,12 +32,14 @@ function readOn(conversation: Conversation, wanted: readonly ContentWanted[]): v
     if (result.read === undefined) return conversation.close(deletedFault(conversation.name));
     const done = result.read.items.length;
     conversation.unanswered.items -= done;
-    conversation.send({ $case: "contents", value: toContents(wanted.slice(0, done), result.read) });
-    readOn(conversation, wanted.slice(done));
+    conversation.lineage = result.read.lineage;
+    const contents = toContents(wanted.slice(0, done), result.read);
+    conversation.send({ $case: "contents", value: { ...contents, witness: witness(result.read.revision) } });
+    readOn(conversation, wanted.slice(done), witness);
   });
 }
 
-function toContents(wanted: readonly ContentWanted[], read: ItemsRead): Contents {
+function toContents(wanted: readonly ContentWanted[], read: ItemsRead): Omit<Contents, "witness"> {
   const items: ItemContent[] = [];
   const deleted: ChangeInfo[] = [];
   wanted.forEach((want, index) => {
@@ -40,7 +47,7 @@ function toContents(wanted: readonly ContentWanted[], read: ItemsRead): Contents
     if (item?.content !== undefined) items.push(toItemContent(item, want));
     else deleted.push(toChangeInfo(item ?? absent(want.id, read.revision)));
   });
-  return { items, deleted };
+  return { items, deleted, refused: [] };
 }
 
 function checkWanted(wanted: readonly ContentWanted[]): Fault | undefined {

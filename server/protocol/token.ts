@@ -73,30 +73,54 @@ export type TokenCheck =
  */
 export function checkToken(bytes: Uint8Array, state: CollectionState): TokenCheck {
   if (bytes.length === 0) return { kind: "served", revision: 0, pullHead: state.revision };
-  const token = decodeToken(bytes);
-  if (token === undefined) {
-    const description = "is not a token that a server made, or was damaged; send it as it came";
-    return { kind: "invalid", fault: fieldFault(ErrorReason.ERROR_REASON_TOKEN_MALFORMED, "token", description) };
-  }
-  if (!asBuffer(token.uid).equals(state.uid)) {
-    const description = `was made for another collection than "${state.name}"`;
-    return { kind: "invalid", fault: fieldFault(ErrorReason.ERROR_REASON_TOKEN_FOREIGN, "token", description) };
-  }
-  const at = state.lineage.findIndex((epoch) => asBuffer(epoch.id).equals(token.epoch));
-  const end = at < 0 ? -1 : (state.lineage[at + 1]?.firstRevision ?? state.revision + 1) - 1;
-  if (token.revision > end) {
-    const what =
-      at < 0 ? "an epoch that this server does not know" : `revision ${token.revision}, its history has ${end}`;
-    return refused(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, `the checkpoint speaks of ${what}`);
-  }
-  if (Math.max(token.revision, token.pullHead) < state.compactedRevision) {
+  const placed = placeToken(bytes, state, "token");
+  if ("kind" in placed) return placed;
+  const { token, end } = placed;
+  // A first pull that began at a head which this history does not have: deletions after the fork do concern the reader.
+  const pullHead = Math.min(token.pullHead, end);
+  if (Math.max(token.revision, pullHead) < state.compactedRevision) {
     const what = `the checkpoint is at revision ${token.revision}, compacted up to ${state.compactedRevision}`;
     return refused(ErrorReason.ERROR_REASON_TOKEN_COMPACTED, what);
   }
-  // A first pull that began at a head which this history does not have: deletions after the fork do concern the reader.
-  return { kind: "served", revision: token.revision, pullHead: Math.min(token.pullHead, end) };
+  return { kind: "served", revision: token.revision, pullHead };
 }
 
-function refused(reason: ErrorReason, message: string): TokenCheck {
+/**
+ * Whether what a replica has heard of beyond its checkpoint is in this server's history: else the server was restored to a
+ * time between the two. Undefined where it is; empty bytes say that there is nothing beyond.
+ */
+export function checkWitness(
+  bytes: Uint8Array,
+  state: CollectionState,
+): Exclude<TokenCheck, { kind: "served" }> | undefined {
+  if (bytes.length === 0) return undefined;
+  const placed = placeToken(bytes, state, "witness");
+  return "kind" in placed ? placed : undefined;
+}
+
+/** A token of this collection's history, and the last revision of its epoch; else what is wrong with it. */
+function placeToken(
+  bytes: Uint8Array,
+  state: CollectionState,
+  field: string,
+): { readonly token: Token; readonly end: number } | Exclude<TokenCheck, { kind: "served" }> {
+  const token = decodeToken(bytes);
+  if (token === undefined) {
+    const description = "is not a token that a server made, or was damaged; send it as it came";
+    return { kind: "invalid", fault: fieldFault(ErrorReason.ERROR_REASON_TOKEN_MALFORMED, field, description) };
+  }
+  if (!asBuffer(token.uid).equals(state.uid)) {
+    const description = `was made for another collection than "${state.name}"`;
+    return { kind: "invalid", fault: fieldFault(ErrorReason.ERROR_REASON_TOKEN_FOREIGN, field, description) };
+  }
+  const at = state.lineage.findIndex((epoch) => asBuffer(epoch.id).equals(token.epoch));
+  const end = at < 0 ? -1 : (state.lineage[at + 1]?.firstRevision ?? state.revision + 1) - 1;
+  if (token.revision <= end) return { token, end };
+  const what =
+    at < 0 ? "an epoch that this server does not know" : `revision ${token.revision}, its history has ${end}`;
+  return refused(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, `the checkpoint speaks of ${what}`);
+}
+
+function refused(reason: ErrorReason, message: string): Exclude<TokenCheck, { kind: "served" }> {
   return { kind: "refused", fault: { reason, message } };
 }

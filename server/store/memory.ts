@@ -138,7 +138,8 @@ function readItems(collection: MemoryCollection, query: ItemsQuery): ItemsRead {
     if (bytes > query.maxBytes && items.length > 0) break;
     items.push(item);
   }
-  return { items, revision: collection.state.revision };
+  const { revision, lineage } = collection.state;
+  return { items, revision, lineage };
 }
 
 function listItems(collection: MemoryCollection, query: ListQuery): readonly StoredChange[] {

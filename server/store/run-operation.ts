@@ -49,7 +49,8 @@ function openCollection(world: OperationWorld, open: Open): Awaitable<Collection
       return after(world.store.wasDeleted(uid), (deleted) => otherCollection(name, deleted, state !== undefined));
     }
     if (state !== undefined) return state;
-    if (!open.create) return collectionNotFound(name);
+    // A replica that has a token has met the collection: what was there is gone, and is not made anew unasked.
+    if (!open.create || open.token.length > 0) return collectionNotFound(name);
     const creation = { name, uid: world.newUid(), standard: ChangeStandard.CHANGE_STANDARD_UNSPECIFIED };
     return after(world.store.createCollection({ ...creation, nowUs: world.nowUs() }), (created) => created.state);
   });

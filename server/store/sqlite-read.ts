@@ -24,7 +24,7 @@ export function prepareReads(database: Database, collections: CollectionTables):
   const changeOf = prepareRowReader(database);
   return {
     changes: prepareChanges(database, collections, changeOf),
-    items: prepareItems(database, changeOf),
+    items: prepareItems(database, collections, changeOf),
     list: prepareList(database, changeOf),
   };
 }
@@ -71,7 +71,7 @@ function prepareChanges(database: Database, collections: CollectionTables, chang
   };
 }
 
-function prepareItems(database: Database, changeOf: RowReader): ItemReads["items"] {
+function prepareItems(database: Database, collections: CollectionTables, changeOf: RowReader): ItemReads["items"] {
   // A content of the largest size is not read before it is known that it fits.
   const select = database
     .prepare<[number, string], ItemRow>(
@@ -88,7 +88,7 @@ function prepareItems(database: Database, changeOf: RowReader): ItemReads["items
       if (bytes > query.maxBytes && items.length > 0) break;
       items.push(row === undefined ? undefined : changeOf(row, Number.POSITIVE_INFINITY));
     }
-    return { items, revision: collection.revision };
+    return { items, revision: collection.revision, lineage: collections.lineage(collection.key) };
   };
 }
 

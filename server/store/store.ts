@@ -156,8 +156,9 @@ export interface ItemsQuery {
 export interface ItemsRead {
   /** One for each id up to where it stopped: the item or its tombstone, or undefined where there is neither. */
   readonly items: readonly (StoredChange | undefined)[];
-  /** Revision of the collection in this snapshot. */
+  /** The collection in this snapshot. */
   readonly revision: number;
+  readonly lineage: readonly EpochState[];
 }
 
 /** Which items to list. */

@@ -21,6 +21,8 @@ export interface PairOptions {
   readonly create?: boolean;
   /** Cut the stream once this many messages have been delivered in all. */
   readonly cutAfter?: number;
+  /** Deliver all that is under way in one direction, then all in the other, as if the way between them were long. */
+  readonly lockstep?: boolean;
   /** Which queue delivers next, where both have something: a number in [0, 1). Default: in turn. */
   readonly random?: () => number;
   /** Called before each delivery: the place for somebody else's changes. */
@@ -41,6 +43,8 @@ export interface PairOutcome {
   readonly delivered: number;
   readonly requests: readonly ExchangeRequest[];
   readonly responses: readonly ExchangeResponse[];
+  /** In lockstep: how often something went to the server, but for the end and for notes that nothing waits for. */
+  readonly trips: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
 }
@@ -65,6 +69,7 @@ export function exchange(options: PairOptions): PairOutcome {
   let clientClosed: { fault: Fault | undefined } | undefined;
   let serverFault: Fault | undefined;
   let nowUs = NOW_US;
+  const room = options.lockstep === true ? Number.POSITIVE_INFINITY : ROOM;
 
   const config: ClientExchangeConfig = {
     standard: options.standard ?? ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
@@ -92,7 +97,7 @@ export function exchange(options: PairOptions): PairOutcome {
       const bytes = ExchangeRequest.encode(message).finish();
       requestBytes += bytes.length;
       toServer.push(bytes);
-      return toServer.length < ROOM;
+      return toServer.length < room;
     },
     store(operation) {
       options.beforeClientOperation?.(operation.kind);
@@ -111,7 +116,7 @@ export function exchange(options: PairOptions): PairOutcome {
       const bytes = ExchangeResponse.encode(message).finish();
       responseBytes += bytes.length;
       toClient.push(bytes);
-      return toClient.length < ROOM;
+      return toClient.length < room;
     },
     store: (operation) =>
       runServerOperation(
@@ -133,6 +138,8 @@ export function exchange(options: PairOptions): PairOutcome {
 
   let delivered = 0;
   let turn = false;
+  let trips = 0;
+  let left = 0;
   clientDriver.resume();
   for (;;) {
     for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) task();
@@ -141,7 +148,13 @@ export function exchange(options: PairOptions): PairOutcome {
     options.meanwhile?.(delivered);
     delivered += 1;
     nowUs += 10;
-    turn = options.random === undefined ? !turn : options.random() < 0.5;
+    if (options.lockstep !== true) turn = options.random === undefined ? !turn : options.random() < 0.5;
+    else if (left === 0) {
+      turn = toServer.length > 0;
+      left = turn ? toServer.length : toClient.length;
+      if (turn && toServer.some(isTrip)) trips += 1;
+    }
+    left -= 1;
     if (toServer.length > 0 && (turn || toClient.length === 0)) {
       const bytes = toServer.shift() as Uint8Array | "end";
       clientDriver.resume();
@@ -163,11 +176,16 @@ export function exchange(options: PairOptions): PairOutcome {
     fault: clientClosed?.fault ?? (cut ? undefined : serverFault),
     cut,
     delivered,
+    trips,
     requests,
     responses,
     requestBytes,
     responseBytes,
   };
+}
+
+function isTrip(bytes: Uint8Array | "end"): boolean {
+  return bytes !== "end" && ExchangeRequest.decode(bytes).message?.$case !== "taken";
 }
 
 function same<T>(value: T): T {

@@ -82,6 +82,7 @@ describe("R2 compare-and-set", () => {
     expect(outcome.fault).toBeUndefined();
     expect(races).toBe(6);
     expect(outcome.report.contended).toEqual(["x"]);
+    expect(outcome.report.conflictCount).toBe(0);
     expect(replica.state().pending).toBe(1);
     expect(contents(replica)).toEqual({ x: "mine" });
     clean(exchange({ store, replica, standard: CLIENT }));
@@ -152,6 +153,52 @@ describe("R4 verified content", () => {
     expect(contents(replica)).toEqual({ x: "1" });
     clean(exchange({ store, replica }));
     expect(contents(replica)).toEqual({ x: "1", bad: "two" });
+  });
+});
+
+describe("R4 for contents that come with a fingerprint", () => {
+  test("the content of a conflict's verdict is checked, and fetched once more", () => {
+    const { store, replica } = together();
+    change(replica, { x: "mine" });
+    let wrote = false;
+    const outcome = exchange({
+      store,
+      replica,
+      standard: SERVER,
+      clientLimits: { eagerBytes: 1 },
+      // Another client is faster than the push, and the feed passes it before the push comes.
+      tamperRequest(message) {
+        if (message.message?.$case === "push" && !wrote) {
+          wrote = true;
+          elsewhere(store, { x: "theirs" });
+        }
+        return message;
+      },
+      tamperResponse(message) {
+        const verdicts = message.message?.$case === "verdicts" ? message.message.value.verdicts : [];
+        for (const { current } of verdicts)
+          if (current !== undefined) current.content = { $case: "text", value: "damaged" };
+        return message;
+      },
+    });
+    clean(outcome);
+    expect(contents(replica)).toEqual({ x: "theirs" });
+  });
+
+  test("a page's content with a fingerprint of its own likewise", () => {
+    const { store } = together({ x: "1", y: "2" });
+    const replica = newReplica(2);
+    const tamperResponse = (message: ExchangeResponse): ExchangeResponse => {
+      if (message.message?.$case !== "page") return message;
+      for (const info of message.message.value.changes) {
+        info.fingerprint = { algorithm: 1, value: fingerprintOf(info.id, info.content?.value ?? "") };
+        if (info.id === "x") info.content = { $case: "text", value: "damaged" };
+      }
+      message.message.value.fingerprint = undefined;
+      return message;
+    };
+    clean(exchange({ store, replica, tamperResponse }));
+    expect(contents(replica)).toEqual({ x: "1", y: "2" });
   });
 });
 
@@ -311,6 +358,43 @@ describe("tokens and collections", () => {
     expect(contents(replica)).toEqual({ x: "after the backup" });
   });
 
+  test("so is one that was set back to between the checkpoint and what was acknowledged since", () => {
+    const { store, replica } = together({ x: "0", y: "0" });
+    change(replica, { x: "acknowledged" });
+    const backup = store.clone(Buffer.alloc(8, 2));
+    // Somebody else's change keeps the verdict from bringing a checkpoint; the stream is cut behind the verdict.
+    let verdicts = 0;
+    exchange({
+      store,
+      replica,
+      clientLimits: { eagerBytes: 1 },
+      tamperRequest(message) {
+        if (message.message?.$case === "push") elsewhere(store, { y: "1" });
+        return message;
+      },
+      tamperResponse(message) {
+        if (verdicts > 0) return { message: undefined };
+        if (message.message?.$case === "verdicts") verdicts += 1;
+        return message;
+      },
+    });
+    expect(verdicts).toBe(1);
+    expect(replica.state()).toMatchObject({ pending: 0, revision: 2, witnessRevision: 4 });
+    elsewhere(backup, { x: "since" });
+    const outcome = exchange({ store: backup, replica });
+    expect(outcome.fault?.reason).toBe(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY);
+    expect(contents(replica)).toEqual({ x: "acknowledged", y: "0" });
+    clean(exchange({ store, replica }));
+    expect(replica.state().witness.length).toBe(0);
+  });
+
+  test("a collection is not made for a replica that has a token", () => {
+    const { replica } = together();
+    const empty = createMemoryStore({ epoch: Buffer.alloc(8, 1) });
+    expect(exchange({ store: empty, replica }).fault?.reason).toBe(ErrorReason.ERROR_REASON_COLLECTION_NOT_FOUND);
+    expect(now(empty.listCollections("", 10))).toEqual([]);
+  });
+
   test("a restart is not a set-back", () => {
     const { store, replica } = together();
     const restarted = store.clone(Buffer.alloc(8, 2));
@@ -409,19 +493,73 @@ describe("limits", () => {
     expect(perMessage).toBeLessThan(40 * 1024);
   });
 
-  test("large contents are fetched within the window", () => {
+  test("large contents are fetched within the window, a wait for each", () => {
     const { store } = together(
       Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`i${i}`, `${i}`.repeat(2000)])),
     );
     const replica = newReplica(2);
-    const windowBytes = 20_000;
-    const outcome = clean(exchange({ store, replica, serverLimits: { inlineBytes: 100, windowBytes } }));
+    const serverLimits = { inlineBytes: 100, windowBytes: 20_000, messageBytes: 16 * 1024 };
+    const outcome = clean(exchange({ store, replica, serverLimits, lockstep: true }));
     const fetches = outcome.requests.flatMap((r) =>
       r.message?.$case === "fetch" ? [r.message.value.items.length] : [],
     );
     expect(fetches.length).toBeGreaterThan(5);
-    expect(Math.max(...fetches)).toBeLessThanOrEqual(windowBytes / 2000);
-    expect(outcome.report).toMatchObject({ received: 60, roundTrips: 2 });
+    expect(Math.max(...fetches)).toBeLessThanOrEqual(serverLimits.windowBytes / 2000);
+    expect(outcome.report).toMatchObject({ received: 60, roundTrips: outcome.trips });
+  });
+
+  test("pages wait where contents have to be fetched, so that the client need not hold them", () => {
+    const items = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`i${i}`, "x".repeat(100 + (i % 50))]));
+    const { store } = together(items);
+    const replica = newReplica(2);
+    let ahead = 0;
+    let most = 0;
+    const outcome = clean(
+      exchange({
+        store,
+        replica,
+        serverLimits: { inlineBytes: 1, messageBytes: 16 * 1024, windowBytes: 64 * 1024 },
+        lockstep: true,
+        tamperResponse(message) {
+          if (message.message?.$case === "page") ahead += message.message.value.changes.length;
+          most = Math.max(most, ahead);
+          return message;
+        },
+        tamperRequest(message) {
+          if (message.message?.$case === "taken") ahead = 0;
+          return message;
+        },
+      }),
+    );
+    expect(outcome.report.received).toBe(3000);
+    // A window of ids and contents, and the page that goes beyond it.
+    expect(most).toBeLessThan((64 * 1024) / 164 + 300);
+    expect(contents(replica)).toEqual(items);
+  });
+
+  test("what may be without a verdict is bounded by items, too", () => {
+    const { store, replica } = together({});
+    change(replica, Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`i${i}`, "1"])));
+    let under = 0;
+    let most = 0;
+    const outcome = exchange({
+      store,
+      replica,
+      serverLimits: { windowItems: 40 },
+      clientLimits: { eagerBytes: 1 },
+      tamperRequest(message) {
+        if (message.message?.$case === "push") under += message.message.value.pushes.length;
+        most = Math.max(most, under);
+        return message;
+      },
+      tamperResponse(message) {
+        const verdicts = message.message?.$case === "verdicts" ? message.message.value.verdicts : [];
+        for (const verdict of verdicts) under -= verdict.count;
+        return message;
+      },
+    });
+    expect(clean(outcome).report.sent).toBe(500);
+    expect(most).toBeLessThanOrEqual(40);
   });
 });
 
@@ -453,4 +591,76 @@ describe("standards", () => {
     now(store.write([{ uid: Buffer.alloc(16, 9), writes: [{ ...write, overrides: undefined }], nowUs: nowUs() }]));
     return { store, replica: newReplica(1) };
   }
+});
+
+describe("creations", () => {
+  test("of an item that others made and deleted meanwhile are new, in an incremental exchange as in a first pull", () => {
+    for (const limits of [{}, { eagerBytes: 1 }]) {
+      const { store, replica } = together({});
+      elsewhere(store, { x: "theirs" });
+      elsewhere(store, { x: null });
+      change(replica, { x: "mine" });
+      const { report } = clean(exchange({ store, replica, standard: SERVER, clientLimits: limits }));
+      expect(report.conflictCount).toBe(0);
+      expect(contents(replica)).toEqual({ x: "mine" });
+      expect(serverContents(store)).toEqual({ x: "mine" });
+    }
+  });
+
+  test("that may have arrived, and may be what was deleted, are conflicts", () => {
+    const { store, replica } = together({});
+    change(replica, { x: "mine" });
+    exchange({ store, replica, ...ARRIVED });
+    elsewhere(store, { x: null });
+    const { report } = clean(exchange({ store, replica, standard: SERVER }));
+    expect(report.conflictCount).toBe(1);
+    expect(contents(replica)).toEqual({});
+    expect(replica.getConflict(1)?.content).toBe("mine");
+  });
+});
+
+describe("progress", () => {
+  test("a long push among other writers still gets checkpoints, and is not echoed after a cut", () => {
+    const { store, replica } = together({});
+    change(replica, Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`i${i}`, "x".repeat(400)])));
+    let pushes = 0;
+    const limits = { serverLimits: { windowBytes: 64 * 1024, messageBytes: 16 * 1024 } };
+    exchange({
+      store,
+      replica,
+      ...limits,
+      tamperRequest(message) {
+        if (message.message?.$case === "push" && ++pushes === 2) elsewhere(store, { other: "1" });
+        return message;
+      },
+      cutAfter: 120,
+    });
+    const { pending, revision } = replica.state();
+    expect(pending).toBeLessThan(1500);
+    expect(revision).toBeGreaterThan(300);
+    const again = clean(exchange({ store, replica, ...limits }));
+    const told = again.responses.flatMap((r) => (r.message?.$case === "page" ? r.message.value.changes : []));
+    expect(told.length).toBeLessThan(200);
+  });
+
+  test("an exchange whose last change turns out to be too large for the server ends all the same", () => {
+    const { store, replica } = together();
+    let wrote = false;
+    const outcome = exchange({
+      store,
+      replica,
+      standard: CLIENT,
+      serverLimits: { itemBytes: 1000 },
+      beforeClientOperation(kind) {
+        if (kind !== "lookup" || wrote) return;
+        wrote = true;
+        change(replica, { x: "x".repeat(2000) });
+      },
+      meanwhile(delivered) {
+        if (delivered === 0) elsewhere(store, { x: "theirs" });
+      },
+    });
+    expect(outcome.cut).toBe(false);
+    expect(outcome.report).toMatchObject({ verified: true, rejected: [{ id: "x" }] });
+  });
 });

@@ -12,13 +12,21 @@ const SEQUENCE = 7;
 function settledCount(agreedBefore: boolean): number {
   const outflow = createOutflow(newReplica(1).state(), () => DEFAULT_LIMITS);
   const report = createReportBuilder();
-  outflow.window.add({ id: "x", sequence: SEQUENCE, fingerprint: undefined, bytes: 1, trip: 1, again: false });
+  outflow.window.add({
+    id: "x",
+    sequence: SEQUENCE,
+    fingerprint: undefined,
+    bytes: 1,
+    trip: 1,
+    again: false,
+    resent: false,
+  });
   if (agreedBefore) {
     report.counts.settled += 1;
     outflow.window.agree(SEQUENCE);
   }
   const verdict = { ...Verdict.create(), count: 1, outcome: PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED, revision: 3 };
-  const settlement = settleVerdicts([verdict], { outflow, report, inlineBytes: DEFAULT_LIMITS.inlineBytes });
+  const settlement = settleVerdicts([verdict], { outflow, report, revision: DEFAULT_LIMITS.inlineBytes });
   expect(settlement).toMatchObject({ actions: [{ kind: "settle", id: "x", revision: 3 }] });
   return report.counts.settled;
 }
@@ -31,6 +39,6 @@ test("what both sides changed into the same is counted once, whether feed or ver
 test("a change that is not on its way leaves nothing behind", () => {
   const { window } = createOutflow(newReplica(1).state(), () => DEFAULT_LIMITS);
   window.agree(SEQUENCE);
-  window.add({ id: "x", sequence: SEQUENCE, fingerprint: undefined, bytes: 1, trip: 1, again: false });
+  window.add({ id: "x", sequence: SEQUENCE, fingerprint: undefined, bytes: 1, trip: 1, again: false, resent: false });
   expect(window.agreed(SEQUENCE)).toBe(false);
 });

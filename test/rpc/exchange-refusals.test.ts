@@ -30,6 +30,7 @@ describe("bad input to an exchange", () => {
     uploadId: Buffer.alloc(16),
     id: "",
     revision: 0,
+    modifyTimeUs: 0,
     offset: 0,
     data: Buffer.alloc(0),
     size: 0,

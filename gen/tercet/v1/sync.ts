@@ -228,7 +228,10 @@ export interface Open {
    * refused (COLLECTION_DELETED where the old one was deleted here, else TOKEN_FOREIGN), so that it is not filled by mistake.
    */
   collectionUid: Buffer;
-  /** Token of the replica's checkpoint; empty for a first pull. */
+  /**
+   * Token of the replica's checkpoint; empty for a first pull. A token that was given with a `range` is good for that
+   * range only.
+   */
   token: Buffer;
   /** The change standard that the client would like. One that the collection binds is in force all the same. */
   standard: ChangeStandard;
@@ -250,6 +253,11 @@ export interface Open {
   create: boolean;
   /** Who is calling, for the server's log; at most 128 characters. Correctness does not depend on it. */
   client: string;
+  /**
+   * Token of the latest revision that the replica has heard of (Verdicts.witness, Contents.witness), where that is beyond
+   * its checkpoint. A server that was restored to before it is found out by it: TOKEN_OTHER_HISTORY.
+   */
+  witness: Buffer;
 }
 
 /** The first message of the server. */
@@ -259,8 +267,9 @@ export interface Opened {
   /** The standard in force: the collection's, else the client's, else SERVER. */
   standard: ChangeStandard;
   /**
-   * Why the token can't be served: TOKEN_OTHER_HISTORY or TOKEN_COMPACTED. UNSPECIFIED where it can. Eager pushes then get
-   * the verdict COMPARE_FIRST and no change pages come until the client has recovered (Recover), or opens without a token.
+   * Why the token can't be served: TOKEN_OTHER_HISTORY or TOKEN_COMPACTED. UNSPECIFIED where it can. Otherwise eager pushes
+   * get the verdict COMPARE_FIRST, a Done that came before Recover is not answered, and no change pages come until the
+   * client has recovered (Recover), or opens another stream without a token.
    */
   tokenRefused: ErrorReason;
   /** Revision of the last commit when the stream was opened. */
@@ -277,6 +286,11 @@ export interface Opened {
   capabilities: Capability[];
   /** The collection's epochs from the token's on (all of them where there is no token). The replica keeps the lineage. */
   lineage: Epoch[];
+  /**
+   * How far ahead of the server's clock a modify time may be, in microseconds; it is clamped to that. A client that judges
+   * by NEWEST clamps its own times likewise.
+   */
+  skewUs: number;
 }
 
 /**
@@ -389,7 +403,7 @@ export interface Verdict {
   /** The pushes are an atomic group and share the revision. */
   oneRevision: boolean;
   /**
-   * CONFLICT: the item as it is. Its content is inline where it is small and the change feed of this stream has
+   * CONFLICT: the item as it is (of an atomic group: unset for members that were as expected). Its content is inline where it is small and the change feed of this stream has
    * already passed it; where it has not, the feed brings it before the next proof.
    */
   current:
@@ -409,7 +423,14 @@ export interface Verdicts {
    * Where the client stands once it has taken these verdicts and everything before them. Set where nothing but its own
    * pushes has happened since the last page, so that a long push that is cut resumes where it was.
    */
-  checkpoint: Checkpoint | undefined;
+  checkpoint:
+    | Checkpoint
+    | undefined;
+  /**
+   * Token of the latest revision that these verdicts speak of, where `checkpoint` is unset: the replica keeps it beside
+   * its checkpoint until that has reached it (Open.witness).
+   */
+  witness: Checkpoint | undefined;
 }
 
 /** Which content is wanted. */
@@ -437,13 +458,37 @@ export interface Contents {
   items: ItemContent[];
   /** Items that were deleted meanwhile, or are not there. */
   deleted: ChangeInfo[];
+  /** Contents that can't be sent: over a message, to a client without CAPABILITY_CHUNKS (ITEM_TOO_LARGE). */
+  refused: ContentRefused[];
+  /** Token of the latest revision that these contents speak of (Open.witness). */
+  witness: Checkpoint | undefined;
+}
+
+/** Why a content can't be sent. */
+export interface ContentRefused {
+  /** Id of the item. */
+  id: string;
+  /** Why. */
+  reason: ErrorReason;
+  /** In words, for people. */
+  message: string;
+}
+
+/**
+ * The client has taken every page up to here. Due after each page with an upsert whose content did not come inline, once
+ * its contents are stored. The server sends at most `window_bytes` of pages and of contents to be fetched beyond the
+ * first such page that was not taken.
+ */
+export interface Taken {
+  /** Revision of the page's checkpoint. */
+  revision: number;
 }
 
 /** A piece of a content that is larger than a message, in order and without gaps. */
 export interface ContentChunk {
   /** To the server: random, 16 bytes, the same for all chunks of one upload; Push.upload_id then names it. */
   uploadId: Buffer;
-  /** To the client: id of the item. */
+  /** Id of the item; with the first piece, since the fingerprint begins with it. */
   id: string;
   /** To the client: revision of the content. */
   revision: number;
@@ -456,7 +501,22 @@ export interface ContentChunk {
   /** The content was stored as text, or is to be. */
   text: boolean;
   /** Fingerprint of the whole; with the last piece. */
-  fingerprint: Fingerprint | undefined;
+  fingerprint:
+    | Fingerprint
+    | undefined;
+  /** To the client: modify time of the content, with the first piece. */
+  modifyTimeUs: number;
+}
+
+/**
+ * How much of an upload the server holds: the answer to a chunk without data, which asks for it, and to each chunk that
+ * fills half the window. Chunks count in the window like pushes, until this has covered them.
+ */
+export interface UploadState {
+  /** The upload. */
+  uploadId: Buffer;
+  /** Bytes that the server holds; the client goes on from there. 0 for an upload that it does not know. */
+  offset: number;
 }
 
 /**
@@ -488,7 +548,11 @@ export interface RangeState {
   fingerprint: RangeFingerprint | undefined;
 }
 
-/** Begins recovery after a refused token: the client's epochs, so that the server finds the fork. */
+/**
+ * Begins recovery, after a refused token or a proof that failed: the client's epochs, so that the server finds the fork.
+ * RangeQueries follow, which may be several under way. Once they are answered the client sends Done; the change feed then
+ * begins at `head` of the first answer, and the exchange goes on as ever. At most one recovery in an exchange.
+ */
 export interface Recover {
   /** The lineage that the replica kept, in order. Empty where it has none. */
   lineage: Epoch[];
@@ -530,7 +594,7 @@ export interface RangeAnswer {
     | undefined;
 }
 
-/** The answer to a RangeQuery, in the order of its ranges. */
+/** The answer to a RangeQuery, in the order of its ranges, in as many messages as it takes. */
 export interface RangeAnswers {
   /** The answers. */
   answers: RangeAnswer[];
@@ -538,8 +602,8 @@ export interface RangeAnswers {
   head:
     | Checkpoint
     | undefined;
-  /** With the first answer: the last revision that both lineages share; -1 where they share none. */
-  forkRevision: number;
+  /** With the first answer only: the last revision that both lineages share; -1 where they share none. */
+  forkRevision?: number | undefined;
 }
 
 /** The server is going to stop: end the exchange here, and open another one elsewhere or later. */
@@ -573,6 +637,9 @@ export interface ExchangeRequest {
     | //
     /** A step of recovery. */
     { $case: "ranges"; value: RangeQuery }
+    | //
+    /** The client has stored what had to be fetched. */
+    { $case: "taken"; value: Taken }
     | undefined;
 }
 
@@ -601,6 +668,9 @@ export interface ExchangeResponse {
     | //
     /** The server is going to stop. */
     { $case: "goingAway"; value: GoingAway }
+    | //
+    /** How much of an upload has come. */
+    { $case: "upload"; value: UploadState }
     | undefined;
 }
 
@@ -924,6 +994,7 @@ function createBaseOpen(): Open {
     live: false,
     create: false,
     client: "",
+    witness: Buffer.alloc(0),
   };
 }
 
@@ -965,6 +1036,9 @@ export const Open: MessageFns<Open> = {
     }
     if (message.client !== "") {
       writer.uint32(90).string(message.client);
+    }
+    if (message.witness.length !== 0) {
+      writer.uint32(98).bytes(message.witness);
     }
     return writer;
   },
@@ -1080,6 +1154,14 @@ export const Open: MessageFns<Open> = {
             message.client = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.witness = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1115,6 +1197,7 @@ export const Open: MessageFns<Open> = {
       live: isSet(object.live) ? globalThis.Boolean(object.live) : false,
       create: isSet(object.create) ? globalThis.Boolean(object.create) : false,
       client: isSet(object.client) ? globalThis.String(object.client) : "",
+      witness: isSet(object.witness) ? Buffer.from(bytesFromBase64(object.witness)) : Buffer.alloc(0),
     };
   },
 
@@ -1153,6 +1236,9 @@ export const Open: MessageFns<Open> = {
     if (message.client !== "") {
       obj.client = message.client;
     }
+    if (message.witness.length !== 0) {
+      obj.witness = base64FromBytes(message.witness);
+    }
     return obj;
   },
 
@@ -1176,6 +1262,7 @@ export const Open: MessageFns<Open> = {
     message.live = object.live ?? false;
     message.create = object.create ?? false;
     message.client = object.client ?? "";
+    message.witness = object.witness ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1191,6 +1278,7 @@ function createBaseOpened(): Opened {
     limits: undefined,
     capabilities: [],
     lineage: [],
+    skewUs: 0,
   };
 }
 
@@ -1226,6 +1314,9 @@ export const Opened: MessageFns<Opened> = {
     }
     for (const v of message.lineage) {
       Epoch.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.skewUs !== 0) {
+      writer.uint32(80).int64(message.skewUs);
     }
     return writer;
   },
@@ -1325,6 +1416,14 @@ export const Opened: MessageFns<Opened> = {
             message.lineage.push(Epoch.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.skewUs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1362,6 +1461,11 @@ export const Opened: MessageFns<Opened> = {
         ? object.capabilities.map((e: any) => capabilityFromJSON(e))
         : [],
       lineage: globalThis.Array.isArray(object?.lineage) ? object.lineage.map((e: any) => Epoch.fromJSON(e)) : [],
+      skewUs: isSet(object.skewUs)
+        ? globalThis.Number(object.skewUs)
+        : isSet(object.skew_us)
+        ? globalThis.Number(object.skew_us)
+        : 0,
     };
   },
 
@@ -1394,6 +1498,9 @@ export const Opened: MessageFns<Opened> = {
     if (message.lineage?.length) {
       obj.lineage = message.lineage.map((e) => Epoch.toJSON(e));
     }
+    if (message.skewUs !== 0) {
+      obj.skewUs = Math.round(message.skewUs);
+    }
     return obj;
   },
 
@@ -1413,6 +1520,7 @@ export const Opened: MessageFns<Opened> = {
       : undefined;
     message.capabilities = object.capabilities?.map((e) => e) || [];
     message.lineage = object.lineage?.map((e) => Epoch.fromPartial(e)) || [];
+    message.skewUs = object.skewUs ?? 0;
     return message;
   },
 };
@@ -2149,7 +2257,7 @@ export const Verdict: MessageFns<Verdict> = {
 };
 
 function createBaseVerdicts(): Verdicts {
-  return { verdicts: [], checkpoint: undefined };
+  return { verdicts: [], checkpoint: undefined, witness: undefined };
 }
 
 export const Verdicts: MessageFns<Verdicts> = {
@@ -2159,6 +2267,9 @@ export const Verdicts: MessageFns<Verdicts> = {
     }
     if (message.checkpoint !== undefined) {
       Checkpoint.encode(message.checkpoint, writer.uint32(18).fork()).join();
+    }
+    if (message.witness !== undefined) {
+      Checkpoint.encode(message.witness, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2192,6 +2303,14 @@ export const Verdicts: MessageFns<Verdicts> = {
             message.checkpoint = Checkpoint.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.witness = Checkpoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2208,6 +2327,7 @@ export const Verdicts: MessageFns<Verdicts> = {
     return {
       verdicts: globalThis.Array.isArray(object?.verdicts) ? object.verdicts.map((e: any) => Verdict.fromJSON(e)) : [],
       checkpoint: isSet(object.checkpoint) ? Checkpoint.fromJSON(object.checkpoint) : undefined,
+      witness: isSet(object.witness) ? Checkpoint.fromJSON(object.witness) : undefined,
     };
   },
 
@@ -2218,6 +2338,9 @@ export const Verdicts: MessageFns<Verdicts> = {
     }
     if (message.checkpoint !== undefined) {
       obj.checkpoint = Checkpoint.toJSON(message.checkpoint);
+    }
+    if (message.witness !== undefined) {
+      obj.witness = Checkpoint.toJSON(message.witness);
     }
     return obj;
   },
@@ -2230,6 +2353,9 @@ export const Verdicts: MessageFns<Verdicts> = {
     message.verdicts = object.verdicts?.map((e) => Verdict.fromPartial(e)) || [];
     message.checkpoint = (object.checkpoint !== undefined && object.checkpoint !== null)
       ? Checkpoint.fromPartial(object.checkpoint)
+      : undefined;
+    message.witness = (object.witness !== undefined && object.witness !== null)
+      ? Checkpoint.fromPartial(object.witness)
       : undefined;
     return message;
   },
@@ -2406,7 +2532,7 @@ export const Fetch: MessageFns<Fetch> = {
 };
 
 function createBaseContents(): Contents {
-  return { items: [], deleted: [] };
+  return { items: [], deleted: [], refused: [], witness: undefined };
 }
 
 export const Contents: MessageFns<Contents> = {
@@ -2416,6 +2542,12 @@ export const Contents: MessageFns<Contents> = {
     }
     for (const v of message.deleted) {
       ChangeInfo.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.refused) {
+      ContentRefused.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.witness !== undefined) {
+      Checkpoint.encode(message.witness, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2449,6 +2581,22 @@ export const Contents: MessageFns<Contents> = {
             message.deleted.push(ChangeInfo.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refused.push(ContentRefused.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.witness = Checkpoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2465,6 +2613,10 @@ export const Contents: MessageFns<Contents> = {
     return {
       items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => ItemContent.fromJSON(e)) : [],
       deleted: globalThis.Array.isArray(object?.deleted) ? object.deleted.map((e: any) => ChangeInfo.fromJSON(e)) : [],
+      refused: globalThis.Array.isArray(object?.refused)
+        ? object.refused.map((e: any) => ContentRefused.fromJSON(e))
+        : [],
+      witness: isSet(object.witness) ? Checkpoint.fromJSON(object.witness) : undefined,
     };
   },
 
@@ -2476,6 +2628,12 @@ export const Contents: MessageFns<Contents> = {
     if (message.deleted?.length) {
       obj.deleted = message.deleted.map((e) => ChangeInfo.toJSON(e));
     }
+    if (message.refused?.length) {
+      obj.refused = message.refused.map((e) => ContentRefused.toJSON(e));
+    }
+    if (message.witness !== undefined) {
+      obj.witness = Checkpoint.toJSON(message.witness);
+    }
     return obj;
   },
 
@@ -2486,6 +2644,178 @@ export const Contents: MessageFns<Contents> = {
     const message = createBaseContents();
     message.items = object.items?.map((e) => ItemContent.fromPartial(e)) || [];
     message.deleted = object.deleted?.map((e) => ChangeInfo.fromPartial(e)) || [];
+    message.refused = object.refused?.map((e) => ContentRefused.fromPartial(e)) || [];
+    message.witness = (object.witness !== undefined && object.witness !== null)
+      ? Checkpoint.fromPartial(object.witness)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseContentRefused(): ContentRefused {
+  return { id: "", reason: 0, message: "" };
+}
+
+export const ContentRefused: MessageFns<ContentRefused> = {
+  encode(message: ContentRefused, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(16).int32(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ContentRefused {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContentRefused();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ContentRefused {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      reason: isSet(object.reason) ? errorReasonFromJSON(object.reason) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: ContentRefused): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.reason !== 0) {
+      obj.reason = errorReasonToJSON(message.reason);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ContentRefused>): ContentRefused {
+    return ContentRefused.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ContentRefused>): ContentRefused {
+    const message = createBaseContentRefused();
+    message.id = object.id ?? "";
+    message.reason = object.reason ?? 0;
+    message.message = object.message ?? "";
+    return message;
+  },
+};
+
+function createBaseTaken(): Taken {
+  return { revision: 0 };
+}
+
+export const Taken: MessageFns<Taken> = {
+  encode(message: Taken, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).int64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Taken {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaken();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Taken {
+    return { revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0 };
+  },
+
+  toJSON(message: Taken): unknown {
+    const obj: any = {};
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Taken>): Taken {
+    return Taken.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Taken>): Taken {
+    const message = createBaseTaken();
+    message.revision = object.revision ?? 0;
     return message;
   },
 };
@@ -2500,6 +2830,7 @@ function createBaseContentChunk(): ContentChunk {
     size: 0,
     text: false,
     fingerprint: undefined,
+    modifyTimeUs: 0,
   };
 }
 
@@ -2528,6 +2859,9 @@ export const ContentChunk: MessageFns<ContentChunk> = {
     }
     if (message.fingerprint !== undefined) {
       Fingerprint.encode(message.fingerprint, writer.uint32(66).fork()).join();
+    }
+    if (message.modifyTimeUs !== 0) {
+      writer.uint32(72).int64(message.modifyTimeUs);
     }
     return writer;
   },
@@ -2609,6 +2943,14 @@ export const ContentChunk: MessageFns<ContentChunk> = {
             message.fingerprint = Fingerprint.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.modifyTimeUs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2635,6 +2977,11 @@ export const ContentChunk: MessageFns<ContentChunk> = {
       size: isSet(object.size) ? globalThis.Number(object.size) : 0,
       text: isSet(object.text) ? globalThis.Boolean(object.text) : false,
       fingerprint: isSet(object.fingerprint) ? Fingerprint.fromJSON(object.fingerprint) : undefined,
+      modifyTimeUs: isSet(object.modifyTimeUs)
+        ? globalThis.Number(object.modifyTimeUs)
+        : isSet(object.modify_time_us)
+        ? globalThis.Number(object.modify_time_us)
+        : 0,
     };
   },
 
@@ -2664,6 +3011,9 @@ export const ContentChunk: MessageFns<ContentChunk> = {
     if (message.fingerprint !== undefined) {
       obj.fingerprint = Fingerprint.toJSON(message.fingerprint);
     }
+    if (message.modifyTimeUs !== 0) {
+      obj.modifyTimeUs = Math.round(message.modifyTimeUs);
+    }
     return obj;
   },
 
@@ -2682,6 +3032,96 @@ export const ContentChunk: MessageFns<ContentChunk> = {
     message.fingerprint = (object.fingerprint !== undefined && object.fingerprint !== null)
       ? Fingerprint.fromPartial(object.fingerprint)
       : undefined;
+    message.modifyTimeUs = object.modifyTimeUs ?? 0;
+    return message;
+  },
+};
+
+function createBaseUploadState(): UploadState {
+  return { uploadId: Buffer.alloc(0), offset: 0 };
+}
+
+export const UploadState: MessageFns<UploadState> = {
+  encode(message: UploadState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uploadId.length !== 0) {
+      writer.uint32(10).bytes(message.uploadId);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(16).int64(message.offset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uploadId = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UploadState {
+    return {
+      uploadId: isSet(object.uploadId)
+        ? Buffer.from(bytesFromBase64(object.uploadId))
+        : isSet(object.upload_id)
+        ? Buffer.from(bytesFromBase64(object.upload_id))
+        : Buffer.alloc(0),
+      offset: isSet(object.offset) ? globalThis.Number(object.offset) : 0,
+    };
+  },
+
+  toJSON(message: UploadState): unknown {
+    const obj: any = {};
+    if (message.uploadId.length !== 0) {
+      obj.uploadId = base64FromBytes(message.uploadId);
+    }
+    if (message.offset !== 0) {
+      obj.offset = Math.round(message.offset);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UploadState>): UploadState {
+    return UploadState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UploadState>): UploadState {
+    const message = createBaseUploadState();
+    message.uploadId = object.uploadId ?? Buffer.alloc(0);
+    message.offset = object.offset ?? 0;
     return message;
   },
 };
@@ -3341,7 +3781,7 @@ export const RangeAnswer: MessageFns<RangeAnswer> = {
 };
 
 function createBaseRangeAnswers(): RangeAnswers {
-  return { answers: [], head: undefined, forkRevision: 0 };
+  return { answers: [], head: undefined, forkRevision: undefined };
 }
 
 export const RangeAnswers: MessageFns<RangeAnswers> = {
@@ -3352,7 +3792,7 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
     if (message.head !== undefined) {
       Checkpoint.encode(message.head, writer.uint32(18).fork()).join();
     }
-    if (message.forkRevision !== 0) {
+    if (message.forkRevision !== undefined) {
       writer.uint32(24).int64(message.forkRevision);
     }
     return writer;
@@ -3415,7 +3855,7 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
         ? globalThis.Number(object.forkRevision)
         : isSet(object.fork_revision)
         ? globalThis.Number(object.fork_revision)
-        : 0,
+        : undefined,
     };
   },
 
@@ -3427,7 +3867,7 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
     if (message.head !== undefined) {
       obj.head = Checkpoint.toJSON(message.head);
     }
-    if (message.forkRevision !== 0) {
+    if (message.forkRevision !== undefined) {
       obj.forkRevision = Math.round(message.forkRevision);
     }
     return obj;
@@ -3442,7 +3882,7 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
     message.head = (object.head !== undefined && object.head !== null)
       ? Checkpoint.fromPartial(object.head)
       : undefined;
-    message.forkRevision = object.forkRevision ?? 0;
+    message.forkRevision = object.forkRevision ?? undefined;
     return message;
   },
 };
@@ -3548,6 +3988,9 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
       case "ranges":
         RangeQuery.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
+      case "taken":
+        Taken.encode(message.message.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -3621,6 +4064,14 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
             message.message = { $case: "ranges", value: RangeQuery.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "taken", value: Taken.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3649,6 +4100,8 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
         ? { $case: "recover", value: Recover.fromJSON(object.recover) }
         : isSet(object.ranges)
         ? { $case: "ranges", value: RangeQuery.fromJSON(object.ranges) }
+        : isSet(object.taken)
+        ? { $case: "taken", value: Taken.fromJSON(object.taken) }
         : undefined,
     };
   },
@@ -3669,6 +4122,8 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
       obj.recover = Recover.toJSON(message.message.value);
     } else if (message.message?.$case === "ranges") {
       obj.ranges = RangeQuery.toJSON(message.message.value);
+    } else if (message.message?.$case === "taken") {
+      obj.taken = Taken.toJSON(message.message.value);
     }
     return obj;
   },
@@ -3721,6 +4176,12 @@ export const ExchangeRequest: MessageFns<ExchangeRequest> = {
         }
         break;
       }
+      case "taken": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "taken", value: Taken.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -3753,6 +4214,9 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
         break;
       case "goingAway":
         GoingAway.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
+      case "upload":
+        UploadState.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
     }
     return writer;
@@ -3827,6 +4291,14 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
             message.message = { $case: "goingAway", value: GoingAway.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.message = { $case: "upload", value: UploadState.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3857,6 +4329,8 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
         ? { $case: "goingAway", value: GoingAway.fromJSON(object.goingAway) }
         : isSet(object.going_away)
         ? { $case: "goingAway", value: GoingAway.fromJSON(object.going_away) }
+        : isSet(object.upload)
+        ? { $case: "upload", value: UploadState.fromJSON(object.upload) }
         : undefined,
     };
   },
@@ -3877,6 +4351,8 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
       obj.ranges = RangeAnswers.toJSON(message.message.value);
     } else if (message.message?.$case === "goingAway") {
       obj.goingAway = GoingAway.toJSON(message.message.value);
+    } else if (message.message?.$case === "upload") {
+      obj.upload = UploadState.toJSON(message.message.value);
     }
     return obj;
   },
@@ -3926,6 +4402,12 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
       case "goingAway": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "goingAway", value: GoingAway.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "upload": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "upload", value: UploadState.fromPartial(object.message.value) };
         }
         break;
       }

@@ -20,6 +20,7 @@ import { lastHeard, NO_WISHES, readOpened, toOpen } from "./opening.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { createOutflow, type Outflow } from "./outflow.js";
 import { createReportBuilder, type ExchangeProgress, type ExchangeReport } from "./report.js";
+import { createRoundTrips } from "./round-trips.js";
 import { rejectionJob, settleVerdicts } from "./settle-verdicts.js";
 
 /** What the client's side of an exchange is given. */
@@ -86,13 +87,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   /** A Done is due, in this round trip at the earliest. */
   let doneDue: number | undefined = 1;
   let verified = false;
-  let trips = 0;
-  /** The latest round trip whose answer has been waited for, that of the job under way, and that of its Fetch. */
-  let waited = 0;
-  let jobTrip = 0;
-  let fetchTrip = 0;
-  /** The round trips of the proofs that are under way. */
-  const proofTrips: number[] = [];
+  const trips = createRoundTrips();
   let passes = 0;
   let nowUs = 0;
   let waitingSinceUs = 0;
@@ -112,19 +107,16 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   function send(message: NonNullable<ExchangeRequest["message"]>, trip: number): void {
     if (closing !== undefined) return;
-    trips = Math.max(trips, trip);
+    trips.sent(trip);
     outbox.push({ message });
   }
 
   const intake = createIntake({
     ask,
     fetch(ids) {
-      fetchTrip = Math.max(waited, jobTrip) + 1;
-      send({ $case: "fetch", value: { items: ids.map((id) => ({ id, offset: 0, revision: 0 })) } }, fetchTrip);
+      send({ $case: "fetch", value: { items: ids.map((id) => ({ id, offset: 0, revision: 0 })) } }, trips.fetch());
     },
-    fetched() {
-      waited = Math.max(waited, fetchTrip);
-    },
+    fetched: trips.fetched,
     fail: close,
     standard: () => standard,
     window: () => ({ bytes: limits.windowBytes, items: limits.windowItems }),
@@ -136,21 +128,21 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     },
     nowUs: () => nowUs,
     isNew: (checkpoint) => unsaved !== undefined || !checkpoint.token.equals(token),
-    applied(done, result, job) {
+    applied(done, result) {
       total = result.total;
-      for (const carried of done) note(carried, job);
+      for (const carried of done) note(carried);
     },
     compared(job) {
       seen = Math.max(seen, job.checkpoint?.revision ?? 0);
       if (!job.end || compared) return;
       compared = true;
-      outflow?.compared(Math.max(waited, job.trip));
+      outflow?.compared(trips.next());
     },
     finished,
   });
 
   function start(job: Job): void {
-    jobTrip = job.trip;
+    trips.begin(job.trip);
     intake.start(job);
   }
 
@@ -213,7 +205,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       proof: page.proof,
       end: page.end,
       fetches: changes.some((change) => change.fingerprint !== undefined && change.content === undefined),
-      trip: compared ? (proofTrips[0] ?? 1) : 1,
+      trip: compared ? trips.proofTrip : 1,
     };
   }
 
@@ -222,7 +214,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     return "reason" in settled ? settled : { ...NO_JOB, ...settled, checkpoint, witness };
   }
 
-  function note({ decision, action }: Carried, job: Job): void {
+  function note({ decision, action }: Carried): void {
     const { change, comparison, prevailed, sequence } = decision;
     const { counts } = report;
     if (action.kind === "take" && action.upsert !== undefined) counts.received += 1;
@@ -233,19 +225,19 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     }
     if (prevailed !== undefined) report.conflict({ id: change.id, standard, prevailed });
     const goesThere = comparison === "arrived" || comparison === "new" || prevailed === "mine";
-    if (goesThere) outflow?.again(change.id, sequence, Math.max(waited, job.trip) + 1);
+    if (goesThere) outflow?.again(change.id, sequence, trips.next());
   }
 
   function finished(job: Job): void {
     if (job.checkpoint !== undefined) ({ token, revision } = job.checkpoint);
     if (job.fetches) send({ $case: "taken", value: { revision } }, 0);
-    waited = Math.max(waited, jobTrip);
+    trips.end();
     if (job.proof === undefined) return;
-    proofTrips.shift();
-    const more = doneDue !== undefined || proofTrips.length > 0 || outflow?.idle !== true || outflow.window.items > 0;
+    trips.proved();
+    const more = doneDue !== undefined || trips.proofsDue > 0 || outflow?.idle !== true || outflow.window.items > 0;
     if (more) return;
     // A content that was fetched may be later than the snapshot of the proof: then it takes another one.
-    if (intake.fetchedRevision > revision) doneDue = waited + 1;
+    if (intake.fetchedRevision > revision) doneDue = trips.next();
     else if (sameTotal(job.proof, total)) {
       verified = true;
       close();
@@ -278,16 +270,15 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if (!outflow.idle) return false;
     if (doneDue === undefined) {
       // Whatever came to nothing: where nothing is under way any more, only a proof can end the exchange.
-      if (!compared || intake.busy || proofTrips.length > 0 || outflow.window.items > 0) return false;
-      doneDue = waited + 1;
+      if (!compared || intake.busy || trips.proofsDue > 0 || outflow.window.items > 0) return false;
+      doneDue = trips.next();
     }
     if (passes === MAX_PASSES) {
       close();
       return true;
     }
     passes += 1;
-    const trip = Math.max(trips, doneDue);
-    proofTrips.push(trip);
+    const trip = trips.done(doneDue);
     doneDue = undefined;
     send({ $case: "done", value: {} }, trip);
     return true;
@@ -367,7 +358,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       return report.build({
         standard,
         contended,
-        roundTrips: trips,
+        roundTrips: trips.count,
         verified,
         unverified: verified ? undefined : "outrun",
         revision,

@@ -66,7 +66,7 @@ export interface IntakeWorld {
   /** Whether a checkpoint says more than what the replica has. */
   isNew(checkpoint: Checkpoint): boolean;
   /** A transaction was made: these decisions with these actions. */
-  applied(done: readonly Carried[], result: ApplyResult, job: Job): void;
+  applied(done: readonly Carried[], result: ApplyResult): void;
   /** All changes of a job were compared, and what needs no content was stored. */
   compared(job: Job): void;
   /** A job is through. */
@@ -175,7 +175,7 @@ export function createIntake(world: IntakeWorld): Intake {
       if (result.kind !== "apply") return;
       const stale = new Set(result.result.stale);
       const done = carried.filter((each) => !stale.has(each.decision.change.id));
-      world.applied(done, result.result, current);
+      world.applied(done, result.result);
       // R8: what the application changed meanwhile is compared once more, with what is left.
       const again = decisions.flatMap((decision) => (stale.has(decision.change.id) ? [decision.change] : []));
       if (again.length > 0) compareChanges(again, [], next);

@@ -23,8 +23,8 @@ export interface Outflow {
   /** A push that was sent again lost its race. */
   lostRace(id: string): void;
   readonly contended: readonly string[];
-  /** In which round trip the comparison was completed. */
-  compared(trip: number): void;
+  /** The comparison is complete; what is sent because of it belongs to this round trip. */
+  compared(next: number): void;
 }
 
 /** What is to be done with pending changes that were taken. */
@@ -133,8 +133,8 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
     get contended() {
       return [...contended];
     },
-    compared(trip) {
-      firstTrip = trip + 1;
+    compared(next) {
+      firstTrip = next;
     },
   };
 }

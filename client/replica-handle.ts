@@ -140,7 +140,8 @@ const PAGE = 500;
 /**
  * Makes a replica file for a collection and opens it.
  *
- * @throws TercetError INVALID_COLLECTION_NAME; StorageError where the file exists or can't be made.
+ * @throws TercetError INVALID_COLLECTION_NAME; StorageError: `exists` where the file exists, `failed` where it can't be made or
+ * leftovers of another replica of that name (`-wal`, `-shm`, `-journal`) are beside it.
  */
 export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
   const fault = checkCollectionName(options.collection);

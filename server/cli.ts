@@ -103,7 +103,12 @@ async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
 function toFailure(error: unknown): { readonly code: string; readonly reason: string; readonly message: string } {
   const message = error instanceof Error ? error.message : String(error);
   if (!(error instanceof StorageError)) return { code: "UNAVAILABLE", reason: "START_FAILED", message };
-  const codes = { full: "RESOURCE_EXHAUSTED", foreign: "FAILED_PRECONDITION", damaged: "DATA_LOSS" } as const;
+  const codes = {
+    full: "RESOURCE_EXHAUSTED",
+    exists: "ALREADY_EXISTS",
+    foreign: "FAILED_PRECONDITION",
+    damaged: "DATA_LOSS",
+  } as const;
   const code = error.kind === "busy" || error.kind === "failed" ? "UNAVAILABLE" : codes[error.kind];
   return { code, reason: `STORAGE_${error.kind.toUpperCase()}`, message };
 }

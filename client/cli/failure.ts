@@ -64,6 +64,7 @@ export interface Failure {
 const STORAGE: Readonly<Record<StorageErrorKind, readonly [CanonicalCode, string]>> = {
   full: ["RESOURCE_EXHAUSTED", "STORAGE_FULL"],
   busy: ["UNAVAILABLE", "REPLICA_IN_USE"],
+  exists: ["ALREADY_EXISTS", "REPLICA_EXISTS"],
   foreign: ["FAILED_PRECONDITION", "REPLICA_FOREIGN"],
   damaged: ["DATA_LOSS", "REPLICA_DAMAGED"],
   failed: ["UNAVAILABLE", "STORAGE_FAILED"],
@@ -72,6 +73,7 @@ const STORAGE: Readonly<Record<StorageErrorKind, readonly [CanonicalCode, string
 const STORAGE_HINTS: Readonly<Record<StorageErrorKind, string>> = {
   full: ". Make room and run it again: nothing of the transaction was stored",
   busy: ". Wait until the other one is done, or use a copy",
+  exists: "",
   foreign: ". Name a replica file, or make one: tercet init --collection NAME --replica FILE",
   damaged: "",
   failed: "",

@@ -109,11 +109,12 @@ const MIGRATIONS: readonly string[] = [
 /**
  * Makes the file of an empty replica, whole or not at all: a crash leaves at most a stray file beside it.
  *
- * @throws StorageError `failed` where the file exists, or cannot be made; `full` where there is no room.
+ * @throws StorageError as `createSqliteReplica` says.
  */
 export function createFile(path: string, collection: string, replicaId: Uint8Array): void {
-  const exists = new StorageError("failed", `cannot create a replica at ${path}: the file exists`);
+  const exists = new StorageError("exists", `cannot create a replica at ${path}: the file exists`);
   if (existsSync(path)) throw exists;
+  refuseLeftovers(path);
   const draft = `${path}.${randomBytes(6).toString("hex")}.new`;
   try {
     const db = openDatabase(draft, { timeout: 0 });
@@ -131,11 +132,35 @@ export function createFile(path: string, collection: string, replicaId: Uint8Arr
     // Unlike a rename, a link does not replace what came to be there meanwhile.
     linkSync(draft, path);
   } catch (error) {
-    throw (error as { code?: unknown }).code === "EEXIST" ? exists : toStorageError(error, path);
+    throw (error as { code?: unknown }).code === "EEXIST" ? exists : creationError(error, path);
   } finally {
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(draft + suffix, { force: true });
+    const made = [draft, `${draft}-wal`, `${draft}-shm`].filter((file) => existsSync(file));
+    for (const file of made) rmSync(file, { force: true });
   }
   syncDirectory(path);
+}
+
+/** SQLite would take a log of this name for the new file's own, and put another replica's items into it. */
+function refuseLeftovers(path: string): void {
+  const found = ["-wal", "-shm", "-journal"].map((suffix) => path + suffix).filter((file) => existsSync(file));
+  if (found.length === 0) return;
+  const them = found.length === 1 ? "it" : "them";
+  throw new StorageError(
+    "failed",
+    `cannot create a replica at ${path}: there are leftovers of another replica: ${found.join(", ")}; delete ${them} or name another file`,
+  );
+}
+
+/** Why a file could not be made: of the file that was asked for, not of the draft. */
+function creationError(thrown: unknown, path: string): unknown {
+  const error = thrown instanceof StorageError ? (thrown.cause ?? thrown) : thrown;
+  const failed = (why: string) =>
+    new StorageError("failed", `cannot create a replica at ${path}: ${why}`, { cause: error });
+  if (!existsSync(dirname(resolve(path)))) return failed("its directory does not exist");
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === "SQLITE_CANTOPEN")
+    return failed("the file can't be made there (is it a directory that you may write to?)");
+  return syscall === undefined ? toStorageError(error, path) : failed(String(code));
 }
 
 /**

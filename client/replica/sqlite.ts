@@ -17,7 +17,8 @@ export type { SqliteReplicaOptions } from "./sqlite-schema.js";
 /**
  * Makes the replica file and opens it; `replicaId` is 16 bytes, random by default.
  *
- * @throws StorageError `failed` where the file exists or can't be made; `full` where there is no room for it.
+ * @throws StorageError `exists` where the file exists; `failed` where it can't be made, or leftovers of another replica of
+ * that name are beside it; `full` where there is no room for it.
  */
 export function createSqliteReplica(
   path: string,

@@ -36,6 +36,7 @@ function storageFault(kind: StorageErrorKind): Fault {
         metadata: { [STORAGE_KEY]: "damaged" },
       };
     case "busy":
+    case "exists":
     case "failed":
       return { ...fault, message: "the server's storage failed; nothing was stored", retryAfterMs: STORAGE_RETRY_MS };
   }

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -31,12 +40,46 @@ describe("the file of a SQLite replica", () => {
   it("is not made over an existing one, nor where there is no directory", () => {
     writeFileSync(path, "precious");
     expect(failure(() => createSqliteReplica(path, OPTIONS))).toEqual({
-      kind: "failed",
+      kind: "exists",
       message: `cannot create a replica at ${path}: the file exists`,
     });
     const nowhere = join(directory, "no", "replica.db");
-    expect(failure(() => createSqliteReplica(nowhere, OPTIONS))).toMatchObject({ kind: "failed" });
+    expect(failure(() => createSqliteReplica(nowhere, OPTIONS))).toEqual({
+      kind: "failed",
+      message: `cannot create a replica at ${nowhere}: its directory does not exist`,
+    });
+    expect(failure(() => createSqliteReplica(join(path, "replica.db"), OPTIONS))).toEqual({
+      kind: "failed",
+      message: expect.not.stringContaining(".new"),
+    });
     expect(readdirSync(directory)).toEqual(["replica.db"]);
+  });
+
+  it.each(["-wal", "-shm", "-journal"])(
+    "is not made where another replica left a file%s: it would be taken for its own",
+    (suffix) => {
+      const leftover = path + suffix;
+      writeFileSync(leftover, "");
+      expect(failure(() => createSqliteReplica(path, OPTIONS))).toEqual({
+        kind: "failed",
+        message: `cannot create a replica at ${path}: there are leftovers of another replica: ${leftover}; delete it or name another file`,
+      });
+      expect(readdirSync(directory)).toEqual([`replica.db${suffix}`]);
+      rmSync(leftover);
+      createSqliteReplica(path, OPTIONS).close();
+    },
+  );
+
+  it("does not take up what a killed process left of a replica that was deleted", () => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    replica.write([put("other", "of another replica")], 1);
+    // A kill, then `rm`: only the log is left.
+    const log = readFileSync(`${path}-wal`);
+    replica.close();
+    rmSync(path);
+    writeFileSync(`${path}-wal`, log);
+    expect(failure(() => createSqliteReplica(path, OPTIONS)).message).toContain(`${path}-wal`);
+    expect(existsSync(path)).toBe(false);
   });
 
   it("must be there to be opened", () => {

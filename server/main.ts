@@ -49,7 +49,7 @@ export interface RunningServer {
   readonly port: number;
   /**
    * Ends it in peace: refuses what is new (UNAVAILABLE, GOING_AWAY), lets open exchanges finish within the grace period,
-   * then closes. Resolves when the data directory is free. May be called again, also after `close`.
+   * ends the others with the same status, then closes. Resolves when the data directory is free. May be called again, also after `close`.
    */
   drain(): Promise<void>;
   /** Ends it at once. What was acknowledged is there. */
@@ -182,9 +182,12 @@ function createShutdown({ rpc, world, commit, graceMs }: ShutdownWorld): Pick<Ru
     rpc.setServing(false);
     gate.shut();
     await Promise.race([gate.empty(), after(graceMs)]);
-    if (gate.underWay > 0)
-      log.warn({ underWay: gate.underWay }, "cutting calls that did not end within the grace period");
-    else await Promise.race([tryShutdown(rpc), after(GOODBYE_MS)]);
+    if (gate.underWay > 0) {
+      log.warn({ underWay: gate.underWay }, "ending calls that did not end within the grace period");
+      gate.sendAway();
+      await Promise.race([gate.empty(), after(GOODBYE_MS)]);
+    }
+    await Promise.race([tryShutdown(rpc), after(GOODBYE_MS)]);
     await close();
   }
 

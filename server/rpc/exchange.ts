@@ -44,7 +44,7 @@ export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBi
 }
 
 function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
-  const endCall = world.gate.begin();
+  const endCall = world.gate.begin(close);
   const record = createRecord(world.nowUs());
   let closedUs = 0;
 

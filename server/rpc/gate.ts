@@ -3,16 +3,24 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 /** Milliseconds after which a client that was sent away may try again: about as long as a restart takes. */
 const RETRY_AFTER_MS = 1000;
 
+const GOING_AWAY: Fault = {
+  reason: ErrorReason.ERROR_REASON_GOING_AWAY,
+  message: "the server is going away; call again",
+  retryAfterMs: RETRY_AFTER_MS,
+};
+
 /** Counts the calls under way, and lets no more in once the server drains. */
 export interface Gate {
   /** Calls under way. */
   readonly underWay: number;
   /** Why nothing new may begin, or undefined. */
   refusal(): Fault | undefined;
-  /** A call has begun. Returns what to call, once, when it has ended. */
-  begin(): () => void;
+  /** A call has begun; `sendAway` ends it early. Returns what to call, once, when it has ended. */
+  begin(sendAway?: (fault: Fault) => void): () => void;
   /** From now on, everything new is refused. */
   shut(): void;
+  /** Refuses everything new, and ends early what is under way and can be. */
+  sendAway(): void;
   /** Resolves when no call is under way. */
   empty(): Promise<void>;
 }
@@ -22,6 +30,7 @@ export function createGate(): Gate {
   let underWay = 0;
   let isShut = false;
   let waiting: (() => void)[] = [];
+  const leaving = new Set<(fault: Fault) => void>();
 
   function end(): void {
     underWay -= 1;
@@ -35,22 +44,24 @@ export function createGate(): Gate {
     get underWay() {
       return underWay;
     },
-    refusal() {
-      if (!isShut) return undefined;
-      const message = "the server is going away; call again";
-      return { reason: ErrorReason.ERROR_REASON_GOING_AWAY, message, retryAfterMs: RETRY_AFTER_MS };
-    },
-    begin() {
+    refusal: () => (isShut ? GOING_AWAY : undefined),
+    begin(sendAway) {
       underWay += 1;
+      if (sendAway !== undefined) leaving.add(sendAway);
       let ended = false;
       return () => {
         if (ended) return;
         ended = true;
+        if (sendAway !== undefined) leaving.delete(sendAway);
         end();
       };
     },
     shut() {
       isShut = true;
+    },
+    sendAway() {
+      isShut = true;
+      for (const end of [...leaving]) end(GOING_AWAY);
     },
     empty: () => (underWay === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };

@@ -10,6 +10,7 @@ import { COMMIT_BYTES, createContentReceiver, pushBatchBytes } from "./receive-c
 import { createChangeFeed } from "./send-change-info.js";
 import { sendContents } from "./send-content.js";
 import { checkToken, checkWitness } from "./token.js";
+import { notNegative } from "./validate-push.js";
 
 /** What the server's side of an exchange is given. */
 export interface ServerExchangeConfig {
@@ -115,7 +116,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "open":
         return close(outOfOrder('"open" came twice; open another stream for another exchange'));
       case "push":
-        return phase === "refused" ? receiver.refuse(message.value) : receiver.push(withNextPushes(message.value));
+        return pushed(message.value);
       case "fetch":
         return sendContents(conversation, message.value.items, feed.witness);
       case "done":
@@ -126,6 +127,16 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       default:
         return close(unsupported(message.$case));
     }
+  }
+
+  function pushed(first: PushBatch): void {
+    const batches = phase === "refused" ? [first] : withNextPushes(first);
+    for (const { revisionSeen } of batches) {
+      const fault = notNegative(revisionSeen, "push.revision_seen");
+      if (fault !== undefined) return close(fault);
+    }
+    if (phase === "refused") receiver.refuse(first);
+    else receiver.push(batches);
   }
 
   /** A batch, and those that lie right behind it. */

@@ -1,10 +1,12 @@
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkCollectionName } from "../../core/id.js";
+import { DEFAULT_LIMITS } from "../../core/limits.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { Open, Opened } from "../../gen/tercet/v1/sync.js";
+import type { Limits, Open, Opened } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState, EpochState } from "../store/store.js";
 import { type Conversation, unsupported } from "./conversation.js";
 import type { TokenCheck } from "./token.js";
+import { notNegative } from "./validate-push.js";
 
 /** What is wrong with the first message by itself; undefined: nothing. */
 export function checkOpen(open: Open): Fault | undefined {
@@ -20,10 +22,21 @@ export function checkOpen(open: Open): Fault | undefined {
   if (open.client.length > 128) {
     return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "open.client", "must not be over 128 characters");
   }
+  const negative = checkLimits(open.limits);
+  if (negative !== undefined) return negative;
   if (open.range !== undefined) return unsupported("open.range");
   if (open.dryRun) return unsupported("open.dry_run");
   if (open.live) return unsupported("open.live");
   return undefined;
+}
+
+function checkLimits(limits: Limits | undefined): Fault | undefined {
+  if (limits === undefined) return undefined;
+  const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
+  const negative = names.find((name) => limits[name] < 0);
+  if (negative === undefined) return undefined;
+  const field = negative.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return notNegative(limits[negative], `open.limits.${field}`);
 }
 
 /** The collection's standard, else the client's, else SERVER. */

@@ -41,7 +41,7 @@ export function validatePushes(
   const covered: number[] = [];
   let modifyTimeUs = 0;
   const validated = pushes.map((push, index): ValidatedPush => {
-    modifyTimeUs = push.modifyTimeUs === 0 ? modifyTimeUs : push.modifyTimeUs;
+    if (push.modifyTimeUs > 0) modifyTimeUs = push.modifyTimeUs;
     const content = fromContentField(push.content);
     const upsert = content === undefined ? undefined : upsertOf(push.id, content);
     if (upsert !== undefined && push.fingerprint === undefined) {
@@ -58,7 +58,11 @@ export function validatePushes(
     return { write: toWrite(push, upsert, modifyTimeUs, rules) };
   });
   if (batch !== "computed" && covered.length > 0 && !sameTotal(batch, totalOf(sum))) {
-    const fault = mismatch("fingerprint", "the batch's range fingerprint does not agree with its contents");
+    const description =
+      batch === undefined
+        ? "needs a fingerprint, its own or the batch's"
+        : "the batch's range fingerprint does not agree with its contents";
+    const fault = mismatch("fingerprint", description);
     for (const index of covered) {
       if ("write" in (validated[index] as ValidatedPush)) validated[index] = { fault };
     }
@@ -80,14 +84,33 @@ function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: Pus
   if ((seenIds.get(push.id) ?? 0) > 1) {
     return fieldFault(ErrorReason.ERROR_REASON_DUPLICATE_ID, "id", `"${push.id}" stands twice in this batch`);
   }
-  if (push.group !== 0) {
-    return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "group", "this server does not take atomic groups yet");
-  }
   return (
+    checkNumbers(push) ??
+    checkSupported(push) ??
     checkFingerprint(push.fingerprint, "fingerprint") ??
     checkFingerprint(push.expected, "expected") ??
     checkContent(push, deletes, rules.itemBytes)
   );
+}
+
+function checkNumbers(push: Push): Fault | undefined {
+  return (
+    notNegative(push.group, "group") ??
+    notNegative(push.modifyTimeUs, "modify_time_us") ??
+    notNegative(push.revisionSeen, "revision_seen")
+  );
+}
+
+/** Part of the contract, and not of this server. */
+function checkSupported(push: Push): Fault | undefined {
+  if (push.uploadId.length > 0) {
+    const description = "this server does not take contents in chunks yet; send the content in the push";
+    return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "upload_id", description);
+  }
+  if (push.group !== 0) {
+    return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "group", "this server does not take atomic groups yet");
+  }
+  return undefined;
 }
 
 const STANDARDS: Readonly<Record<number, true>> = {
@@ -141,6 +164,12 @@ function toWrite(push: Push, upsert: Write["upsert"], modifyTimeUs: number, rule
 /** A modify time that is not further ahead than the allowed skew; 0 is now. */
 export function clampTime(modifyTimeUs: number, rules: Pick<PushRules, "nowUs" | "skewUs">): number {
   return modifyTimeUs <= 0 ? rules.nowUs : Math.min(modifyTimeUs, rules.nowUs + rules.skewUs);
+}
+
+/** What is wrong with a number that must not be negative; undefined: nothing, or it is not set. */
+export function notNegative(value: number | undefined, field: string): Fault | undefined {
+  if (value === undefined || value >= 0) return undefined;
+  return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, "must not be negative");
 }
 
 function mismatch(field: string, description: string): Fault {

@@ -4,13 +4,12 @@ import {
   BatchWriteItemsResponse,
   ItemServiceService,
 } from "../../gen/tercet/v1/item_service.js";
-import { validatePushes } from "../protocol/validate-push.js";
+import { notNegative, validatePushes } from "../protocol/validate-push.js";
 import { mergeResults, toVerdicts } from "../protocol/verdict.js";
 import type { BatchWritten } from "../store/store.js";
 import { checkBatchCount, roomBesideIds } from "./answer-limits.js";
 import { refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";
-import { notNegative } from "./read-items.js";
 import { checkRequestId } from "./requests.js";
 import type { UnaryHandler } from "./unary.js";
 import type { WriteWorld } from "./write-items.js";

@@ -2,11 +2,12 @@ import { toChangeInfo } from "../../core/page.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
 import type { ListChangesRequest, ListChangesResponse } from "../../gen/tercet/v1/item_service.js";
 import { checkToken, encodeToken, tokenAt } from "../protocol/token.js";
+import { notNegative } from "../protocol/validate-push.js";
 import { PAGE_BYTES, PAGE_CONTENT_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollectionOfToken, stillThere } from "./find-collection.js";
 import { pageSize } from "./page-token.js";
-import { notNegative, type ReadWorld } from "./read-items.js";
+import type { ReadWorld } from "./read-items.js";
 import type { UnaryHandler } from "./unary.js";
 
 const CHANGES_USUAL = 1000;

@@ -3,9 +3,9 @@ import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Precondition } from "../../gen/tercet/v1/item_service.js";
+import { notNegative } from "../protocol/validate-push.js";
 import type { StoredChange, Write } from "../store/store.js";
 import { FaultError, refuse } from "./fault-error.js";
-import { notNegative } from "./read-items.js";
 
 /** The part of a write that a precondition decides. */
 export type Expectation = Pick<Write, "expected" | "seen" | "overrides">;

@@ -12,6 +12,7 @@ import type {
   ListItemsRequest,
   ListItemsResponse,
 } from "../../gen/tercet/v1/item_service.js";
+import { notNegative } from "../protocol/validate-push.js";
 import type { StoredChange } from "../store/store.js";
 import { CONTENT_PART_BYTES, checkBatchCount, PAGE_BYTES, PAGE_CONTENT_BYTES, roomBesideIds } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
@@ -105,12 +106,6 @@ function checkPrefix(prefix: string): Fault | undefined {
   if (prefix.isWellFormed() && Buffer.byteLength(prefix) <= MAX_ID_BYTES) return undefined;
   const description = `must be valid UTF-8 of at most ${MAX_ID_BYTES} bytes`;
   return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "id_prefix", description);
-}
-
-/** The fault of a number in `field` that must not be negative. */
-export function notNegative(value: number | undefined, field: string): Fault | undefined {
-  if (value === undefined || value >= 0) return undefined;
-  return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, "must not be negative");
 }
 
 function itemNotFound(request: GetItemRequest): Fault {

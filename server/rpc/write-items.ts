@@ -11,7 +11,7 @@ import {
   WriteItemRequest,
   WriteItemResponse,
 } from "../../gen/tercet/v1/item_service.js";
-import { checkContentValue, clampTime, upsertOf } from "../protocol/validate-push.js";
+import { checkContentValue, clampTime, notNegative, upsertOf } from "../protocol/validate-push.js";
 import type { BatchWritten, CollectionState, StoredChange, Write } from "../store/store.js";
 import { PAGE_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
@@ -57,6 +57,7 @@ export function deleteItem(world: WriteWorld): UnaryHandler<DeleteItemRequest, D
       const description = "makes no sense for a deletion";
       refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "precondition.absent", description));
     }
+    refuse(notNegative(request.modifyTimeUs, "modify_time_us"));
     const write = { id: request.id, upsert: undefined, ...toExpectation(request.precondition) };
     checkRequestId(request.requestId);
     const call = {
@@ -153,6 +154,7 @@ function checkUpsert(item: ItemContent, itemBytes: number): NonNullable<Write["u
     const description = "must be 0: a content is written whole";
     refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "item.offset", description));
   }
+  refuse(notNegative(item.modifyTimeUs, "item.modify_time_us"));
   refuse(checkFingerprint(item.fingerprint, "item.fingerprint"));
   const upsert = upsertOf(item.id, content);
   if (item.fingerprint !== undefined && !sameFingerprint(item.fingerprint.value, upsert.fingerprint)) {

@@ -1,11 +1,31 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { reasonName } from "../../core/fault.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { Fetch, type Open, Push, PushBatch, RangeQuery, Recover } from "../../gen/tercet/v1/sync.js";
+import {
+  Fetch,
+  Limits,
+  type Open,
+  Push,
+  PushBatch,
+  PushOutcome,
+  RangeQuery,
+  Recover,
+} from "../../gen/tercet/v1/sync.js";
 import { batch, upsert } from "./build.js";
 import { startTestServer, type TestServer } from "./harness.js";
 import { toRefusal } from "./refusal.js";
 import type { TestStream } from "./stream.js";
 
+const LIMIT_FIELDS = {
+  inlineBytes: "inline_bytes",
+  eagerBytes: "eager_bytes",
+  messageBytes: "message_bytes",
+  itemBytes: "item_bytes",
+  windowBytes: "window_bytes",
+  windowItems: "window_items",
+  groupItems: "group_items",
+  groupBytes: "group_bytes",
+};
 const MIB = 1024 * 1024;
 
 describe("bad input to an exchange", () => {
@@ -70,6 +90,17 @@ describe("bad input to an exchange", () => {
     ["the uid of another", openedAs({ collectionUid: Buffer.alloc(16) }), "FAILED_PRECONDITION", "TOKEN_FOREIGN"],
     ["a token of nobody", openedAs({ token: Buffer.from("token") }), INVALID, "TOKEN_MALFORMED", ["token"]],
     ["a client of 129 characters", openedAs({ client: "x".repeat(129) }), INVALID, "INVALID_FIELD", ["open.client"]],
+    ...Object.entries(LIMIT_FIELDS).map(([name, field]): Case => {
+      const limits = Limits.create({ [name]: -1 });
+      return [`a negative limit, ${field}`, openedAs({ limits }), INVALID, "INVALID_FIELD", [`open.limits.${field}`]];
+    }),
+    [
+      "a batch that has seen less than nothing",
+      opened((s) => s.send(batch([upsert("a", "1")], -1))),
+      INVALID,
+      "INVALID_FIELD",
+      ["push.revision_seen"],
+    ],
     ["a dry run", openedAs({ dryRun: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["live", openedAs({ live: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["a range", openedAs({ range: { from: "a", to: "" } }), "UNIMPLEMENTED", "UNSUPPORTED"],
@@ -115,6 +146,30 @@ describe("bad input to an exchange", () => {
       "WINDOW_EXCEEDED",
     ],
   ];
+
+  it("a bad push costs a stream only itself, and says which field", async () => {
+    const [unsaid, invalid, unsupported] = ["FINGERPRINT_MISMATCH", "INVALID_FIELD", "UNSUPPORTED"];
+    const uploadId = Buffer.alloc(16);
+    const bad = [
+      [{ fingerprint: undefined }, unsaid, "fingerprint: needs a fingerprint, its own or the batch's"],
+      [{ group: -1 }, invalid, "group:"],
+      [{ modifyTimeUs: -1 }, invalid, "modify_time_us:"],
+      [{ revisionSeen: -1 }, invalid, "revision_seen:"],
+      [{ uploadId }, unsupported, "upload_id:"],
+      [{ uploadId, content: undefined, fingerprint: undefined }, unsupported, "upload_id:"],
+    ] as const;
+    const stream = test.exchange();
+    stream.open({ collection });
+    stream.send(batch([...bad.map(([more], index) => upsert(`bad-${index}`, "1", more)), upsert("good", "2")]));
+    await stream.next("opened");
+    const { verdicts } = await stream.skipTo("verdicts");
+    const said = verdicts.map(({ outcome, reason, message }) => [outcome, reasonName(reason), message]);
+    expect(said).toEqual([
+      ...bad.map(([, reason, words]) => [PushOutcome.PUSH_OUTCOME_REJECTED, reason, expect.stringContaining(words)]),
+      [PushOutcome.PUSH_OUTCOME_APPLIED, "UNSPECIFIED", ""],
+    ]);
+    stream.end();
+  });
 
   it.each(cases)("%s ends the exchange, and nothing else", async (_, act, code, reason, fields = []) => {
     await test.api.batchWriteItems({ collection, pushes: [upsert("kept", "as it was")] });

@@ -211,6 +211,18 @@ export const refusalCases: RefusalCase[] = [
     fields: ["request_id"],
   },
   {
+    what: "WriteItem: a time before 1970",
+    call: (api, c) => write(api, c, { modifyTimeUs: -1 }),
+    reason: "INVALID_FIELD",
+    fields: ["item.modify_time_us"],
+  },
+  {
+    what: "DeleteItem: a time before 1970",
+    call: (api, collection) => api.deleteItem({ collection, id: "kept", precondition: any, modifyTimeUs: -1 }),
+    reason: "INVALID_FIELD",
+    fields: ["modify_time_us"],
+  },
+  {
     what: "DeleteItem: no precondition",
     call: (api, collection) => api.deleteItem({ collection, id: "kept" }),
     reason: "PRECONDITION_MISSING",

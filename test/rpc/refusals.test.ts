@@ -119,6 +119,11 @@ describe("bad input to unary calls", () => {
       [{ ...deletion("x", "x"), content: contentOf("x") }, ErrorReason.ERROR_REASON_CONTENT_MISSING],
       [upsert("x", "x".repeat(MIB + 1)), ErrorReason.ERROR_REASON_ITEM_TOO_LARGE],
       [{ ...one, group: 1 }, ErrorReason.ERROR_REASON_UNSUPPORTED],
+      [{ ...one, uploadId: Buffer.alloc(16) }, ErrorReason.ERROR_REASON_UNSUPPORTED],
+      [{ ...one, content: undefined, uploadId: Buffer.alloc(16) }, ErrorReason.ERROR_REASON_UNSUPPORTED],
+      [{ ...one, group: -1 }, ErrorReason.ERROR_REASON_INVALID_FIELD],
+      [{ ...one, modifyTimeUs: -1 }, ErrorReason.ERROR_REASON_INVALID_FIELD],
+      [{ ...one, revisionSeen: -1 }, ErrorReason.ERROR_REASON_INVALID_FIELD],
       ...Object.values(BAD_IDS).map((id): [Push, ErrorReason] => [upsert(id, ""), ErrorReason.ERROR_REASON_INVALID_ID]),
     ];
     for (const [index, [push, reason]] of bad.entries()) {

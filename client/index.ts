@@ -35,6 +35,7 @@ export {
   openReplica,
   type Pending,
   type Replica,
+  type ReplicaCheck,
   type ReplicaStatus,
   type Transaction,
 } from "./replica-handle.js";

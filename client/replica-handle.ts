@@ -81,6 +81,18 @@ export interface ReplicaStatus {
   readonly agreed: { readonly count: number; readonly fingerprint: string };
 }
 
+/** What a check of a replica found. */
+export interface ReplicaCheck {
+  /** All contents are as they were put or taken, and what the file says was agreed on is right. */
+  readonly sound: boolean;
+  /** Ids of items whose content does not have the fingerprint that is kept of it: at most 100. */
+  readonly damaged: readonly string[];
+  /** How many there are. */
+  readonly damagedCount: number;
+  /** Whether `ReplicaStatus.agreed` is what the items add up to. */
+  readonly agreedRight: boolean;
+}
+
 /** Changes inside a transaction. */
 export interface Transaction {
   get(id: string): Item | undefined;
@@ -121,9 +133,11 @@ export interface Replica {
   /** One exchange with the server. One at a time; the application may go on reading and writing meanwhile. */
   sync(options: SyncOptions): Promise<SyncReport>;
   /**
-   * Computes what was last agreed on from all contents anew, and says whether the file's own account of it is right. Takes
-   * time with the size of the replica.
+   * Computes the fingerprint of every content anew, and count and fingerprint of what was last agreed on, and compares them
+   * with what the file has. Takes time with the size of the replica.
    */
+  check(): ReplicaCheck;
+  /** Whether `check` finds the replica sound. */
   audit(): boolean;
   /** Closes the file. An exchange that is under way fails. */
   close(): void;
@@ -193,6 +207,13 @@ export function replicaOn(store: ReplicaStore): Replica {
       last = page.at(-1);
       if (page.length === 0) return;
     }
+  }
+
+  function check(): ReplicaCheck {
+    const damage = store.audit();
+    if (damage === undefined) return { sound: true, damaged: [], damagedCount: 0, agreedRight: true };
+    const { damaged, damagedCount, total } = damage;
+    return { sound: false, damaged, damagedCount, agreedRight: total === undefined };
   }
 
   return {
@@ -279,7 +300,8 @@ export function replicaOn(store: ReplicaStore): Replica {
         syncing = false;
       }
     },
-    audit: () => store.audit() === undefined,
+    check,
+    audit: () => check().sound,
     close() {
       closing.abort();
       store.close();

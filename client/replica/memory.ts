@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { Content } from "../../core/content.js";
 import { asBuffer } from "../../core/content.js";
 import { compareIds } from "../../core/id.js";
-import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
+import { totalOf } from "../../core/range-sum.js";
+import { type AuditRow, auditRows } from "./auditor.js";
 import {
   type Books,
   bind,
@@ -164,11 +165,7 @@ function memoryReplica(state: MemoryState): MemoryReplica {
       });
     },
     flush() {},
-    audit() {
-      const total = scan(state.entries.values());
-      const { count, sum } = state.ledger.total;
-      return count === total.count && asBuffer(sum).equals(total.sum) ? undefined : total;
-    },
+    audit: () => auditRows(auditedRows(state.entries), state.ledger.total),
     close() {},
     clone() {
       const { ledger, entries, conflicts } = state;
@@ -288,11 +285,8 @@ function firstAfter(ids: readonly string[], after: string): number {
   return low;
 }
 
-function scan(entries: Iterable<Entry>): RangeTotal {
-  const sum = createRangeSum();
-  for (const { item, pending } of entries) {
-    const base = pending === undefined ? item : pending.base;
-    if (base?.fingerprint !== undefined) sum.add(base.fingerprint);
+function* auditedRows(entries: ReadonlyMap<string, Entry>): Generator<AuditRow> {
+  for (const [id, { item, pending }] of entries) {
+    yield { id, item, pending: pending && { fingerprint: pending.fingerprint, base: pending.base?.fingerprint } };
   }
-  return totalOf(sum);
 }

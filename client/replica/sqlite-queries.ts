@@ -1,9 +1,9 @@
 import type { Content } from "../../core/content.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds, prefixEnd } from "../../core/id.js";
-import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
+import type { AuditRow } from "./auditor.js";
 import type { PendingRow } from "./rules.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import { type SqliteRows, toConflict } from "./sqlite-rows.js";
@@ -13,8 +13,8 @@ type Queries = Pick<
   ReplicaStore,
   "get" | "list" | "listPending" | "listConflicts" | "getConflict" | "getBaseContent" | "lookup"
 > & {
-  /** Count and sum over bases by a scan. */
-  scan(): RangeTotal;
+  /** All items, and all pending deletions. */
+  audited(): Iterable<AuditRow>;
 };
 
 type ItemTuple = [id: string, content: Content, fingerprint: Buffer, modifyTimeUs: number, pending: number];
@@ -36,12 +36,14 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows): Queries
       FROM conflicts WHERE number < ? ORDER BY number DESC LIMIT ?`,
     )
     .raw();
-  const baseFingerprints = db
-    .prepare<[], Buffer>(
-      `SELECT fingerprint FROM items WHERE NOT EXISTS (SELECT 1 FROM pending WHERE pending.id = items.id)
-      UNION ALL SELECT base_fingerprint FROM pending WHERE base_fingerprint IS NOT NULL`,
+  const audited = db
+    .prepare<[], AuditTuple>(
+      `SELECT items.id, content, items.fingerprint, pending.sequence, pending.fingerprint, base_fingerprint
+      FROM items LEFT JOIN pending ON pending.id = items.id
+      UNION ALL SELECT id, NULL, NULL, sequence, fingerprint, base_fingerprint
+      FROM pending WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.id = pending.id)`,
     )
-    .pluck();
+    .raw();
   const baseContent = db.prepare<[string], Content | null>("SELECT base_content FROM pending WHERE id = ?").pluck();
   const list = lister(db);
 
@@ -66,11 +68,26 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows): Queries
         return { id, sequence: 0, pending: undefined, base, sendings: [] };
       });
     },
-    scan() {
-      const sum = createRangeSum();
-      for (const fingerprint of baseFingerprints.iterate()) sum.add(fingerprint);
-      return totalOf(sum);
+    *audited() {
+      for (const tuple of audited.iterate()) yield toAuditRow(tuple);
     },
+  };
+}
+
+type AuditTuple = [
+  id: string,
+  content: Content | null,
+  fingerprint: Buffer | null,
+  sequence: number | null,
+  pendingFingerprint: Buffer | null,
+  baseFingerprint: Buffer | null,
+];
+
+function toAuditRow([id, content, fingerprint, sequence, mine, base]: AuditTuple): AuditRow {
+  return {
+    id,
+    item: content === null || fingerprint === null ? undefined : { content, fingerprint },
+    pending: sequence === null ? undefined : { fingerprint: mine ?? undefined, base: base ?? undefined },
   };
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { asBuffer } from "../../core/content.js";
 import { totalOf } from "../../core/range-sum.js";
 import { type Database, toStorageError } from "../../core/sqlite.js";
+import { auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, keepProgress, nextTime, openBooks, stateOf } from "./books.js";
 import { restoring } from "./rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
@@ -136,12 +136,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       transaction(() => touch.run());
       unflushed = false;
     },
-    audit: () =>
-      guard(() => {
-        const total = read.scan();
-        const { count, sum } = ledger.total;
-        return count === total.count && asBuffer(sum).equals(total.sum) ? undefined : total;
-      }),
+    audit: () => guard(() => auditRows(read.audited(), ledger.total)),
     close: () => guard(() => void db.close()),
   };
 }

@@ -54,9 +54,25 @@ export interface ReplicaStore {
   apply(batch: ApplyBatch): ApplyResult;
   /** Waits until everything applied is on the disk. */
   flush(): void;
-  /** Recomputes `total` by a scan: undefined where it is right, else what it should be. For `verify` and tests. */
-  audit(): RangeTotal | undefined;
+  /**
+   * Computes the fingerprint of every item's content anew, and `total` by a scan of the bases: undefined where all is as
+   * the replica has it, else what is not. For `verify` and tests.
+   */
+  audit(): ReplicaDamage | undefined;
   close(): void;
+}
+
+/** Ids that an audit names at most. */
+export const MAX_DAMAGED = 100;
+
+/** What an audit found wrong. */
+export interface ReplicaDamage {
+  /** Items whose content has another fingerprint than they are kept with, or than their pending change. */
+  readonly damagedCount: number;
+  /** Ids of the first of them, at most MAX_DAMAGED, in no order. */
+  readonly damaged: readonly string[];
+  /** What count and sum over bases should be; undefined where they are right. */
+  readonly total: RangeTotal | undefined;
 }
 
 /** What a replica file says of itself. */

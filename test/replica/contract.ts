@@ -451,6 +451,24 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(apply(takeText("a", "x", { sequence: sequenceOf("a"), conflict: SERVER })).conflicts).toEqual([4]);
     });
 
+    it("names by an audit what has another content than its fingerprint says, a hundred at most", () => {
+      const damage = (id: string) => ({ content: "damaged", fingerprint: fingerprintOf(id, "whole") });
+      replica.write([put("a", "1"), { id: "b", upsert: damage("b") }], NOW);
+      apply(take({ id: "c", upsert: damage("c") }), takeText("d", "2"));
+      // What is no longer there is no damage.
+      apply(take({ id: "e", upsert: damage("e") }));
+      replica.write([del("e")], NOW);
+      expect(replica.audit()).toEqual({ damaged: expect.any(Array), damagedCount: 2, total: undefined });
+      expect([...(replica.audit()?.damaged ?? [])].sort()).toEqual(["b", "c"]);
+      const many = Array.from({ length: 150 }, (_, n) => `many-${n}`);
+      replica.write(
+        many.map((id) => ({ id, upsert: damage(id) })),
+        NOW,
+      );
+      expect(replica.audit()?.damagedCount).toBe(152);
+      expect(new Set(replica.audit()?.damaged).size).toBe(100);
+    });
+
     it("does nothing with stale actions, and stores no checkpoint then", () => {
       replica.write([put("a", "1")], NOW);
       const checkpoint = { token: Buffer.from("t"), revision: 9 };

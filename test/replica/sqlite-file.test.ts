@@ -136,6 +136,40 @@ describe("the file of a SQLite replica", () => {
     expect(failure(() => openSqliteReplica(path).list({ prefix: "", after: "", limit: 1000 })).kind).toBe("damaged");
   });
 
+  it("is found damaged by an audit where a byte of a content, clean or pending, is another one", () => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    replica.write([put("mine", "pending content"), put("whole", "untouched")], 1);
+    const clean = put("clean", "clean content").upsert;
+    const taken = { sequence: 0, upsert: clean, revision: 1, modifyTimeUs: 1, conflict: undefined };
+    replica.apply({ actions: [{ kind: "take", id: "clean", ...taken }], nowUs: 1 });
+    expect(replica.audit()).toBeUndefined();
+    replica.close();
+    const bytes = readFileSync(path);
+    for (const content of ["pending content", "clean content"]) {
+      expect(bytes.indexOf(content)).toBe(bytes.lastIndexOf(content));
+      bytes.write("X", bytes.indexOf(content) + 2);
+    }
+    writeFileSync(path, bytes);
+    const damaged = openSqliteReplica(path);
+    const found = damaged.audit();
+    expect(found).toMatchObject({ damagedCount: 2, total: undefined });
+    expect([...(found?.damaged ?? [])].sort()).toEqual(["clean", "mine"]);
+    damaged.close();
+  });
+
+  it("is found damaged by an audit where what it says was agreed on is not what the bases add up to", () => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    replica.write([put("a", "1")], 1);
+    const right = replica.state().total;
+    replica.close();
+    const db = openDatabase(path);
+    db.exec("UPDATE progress SET base_count = 1");
+    db.close();
+    const damaged = openSqliteReplica(path);
+    expect(damaged.audit()).toEqual({ damaged: [], damagedCount: 0, total: right });
+    damaged.close();
+  });
+
   it("keeps a replica's id and collection, and draws an id of its own", () => {
     const replica = createSqliteReplica(path, OPTIONS);
     const { replicaId } = replica.state();

@@ -48,7 +48,7 @@ export interface Conflict {
   /** Fingerprint of what gave way, and of what prevailed: 64 hex digits; undefined for a deletion. */
   readonly fingerprint: string | undefined;
   readonly prevailed: string | undefined;
-  /** The standard by which it gave way: `SERVER`. */
+  /** The standard by which it gave way: `SERVER`; `UNSPECIFIED` where it gave way to a version that was restored here. */
   readonly standard: string;
   readonly recordTime: Date;
   readonly modifyTime: Date;
@@ -127,7 +127,10 @@ export interface Replica {
   conflicts(): IterableIterator<Conflict>;
   /** One of them with its content. */
   conflict(number: number): Conflict | undefined;
-  /** Settles a record: `restore` makes its version the item again, as a new change; `discard` forgets it. */
+  /**
+   * Settles a record: `restore` makes its version the item again, as a new change; `discard` forgets it. Where the item has
+   * another pending change, `restore` keeps that version in a new record: nothing but `discard` loses one.
+   */
   resolveConflict(number: number, how: "restore" | "discard"): void;
   status(): ReplicaStatus;
   /** One exchange with the server. One at a time; the application may go on reading and writing meanwhile. */

@@ -16,7 +16,7 @@ import {
   stateOf,
 } from "./books.js";
 import { outgoingChange, takeWithin, unsettled } from "./outgoing.js";
-import { applyAction, type ItemRow, type PendingRow, type Rows, restoring, writeChange } from "./rules.js";
+import { applyAction, type ItemRow, type PendingRow, type Rows, restore, writeChange } from "./rules.js";
 import type {
   ApplyResult,
   LocalConflict,
@@ -127,13 +127,13 @@ function memoryReplica(state: MemoryState): MemoryReplica {
       return state.conflicts.get(number);
     },
     getBaseContent: (id) => state.entries.get(id)?.baseContent,
-    settleConflict(number, restore, nowUs) {
+    settleConflict(number, bringBack, nowUs) {
       const record = state.conflicts.get(number);
       if (record === undefined) return false;
       transaction((rows, books, conflicts) => {
         conflicts.delete(number);
         books.conflicts -= 1;
-        if (restore) writeAll(rows, books, [restoring(record)], nowUs);
+        if (bringBack) restore(rows, books, record, nowUs);
       });
       return true;
     },

@@ -1,8 +1,8 @@
 import { type Content, contentSize } from "../../core/content.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
-import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { type Books, hearTime, moveBase } from "./books.js";
+import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import { type Books, hearTime, moveBase, nextTime } from "./books.js";
 import type { Action, BaseState, LocalConflict, LocalWrite } from "./store.js";
 
 /*
@@ -18,6 +18,8 @@ import type { Action, BaseState, LocalConflict, LocalWrite } from "./store.js";
  *   - A write that returns to the state of the base ends the pending change, unless something may still arrive (an
  *     unsettled sending, the version overwritten just now included) or the change overrides one of the server's. So a
  *     creation that is deleted before it was ever sent leaves nothing; one that was sent stays, as a deletion without base.
+ *   - Restoring a conflict record is a write of its version. A pending change to another state goes into a new record first:
+ *     nobody else has that version.
  */
 
 /** An item that the application sees, without its content. */
@@ -131,9 +133,15 @@ function markPending(
   rows.updatePending(pending, { ...pending, ...mine, resent: pending.resent || pending.sent });
 }
 
-/** The write that brings back what gave way. */
-export function restoring({ id, content, fingerprint }: LocalConflict): LocalWrite {
-  return { id, upsert: content === undefined || fingerprint === undefined ? undefined : { content, fingerprint } };
+/** Brings back what gave way, as a local write; a pending change that it replaces gives way to it, into a record. */
+export function restore(rows: Rows, books: Books, record: LocalConflict, nowUs: number): void {
+  const { id, content, fingerprint } = record;
+  const pending = rows.pending(id);
+  if (pending !== undefined && !sameFingerprint(pending.fingerprint, fingerprint)) {
+    giveWay(rows, books, pending, fingerprint, ChangeStandard.CHANGE_STANDARD_UNSPECIFIED, nowUs);
+  }
+  const upsert = content === undefined || fingerprint === undefined ? undefined : { content, fingerprint };
+  writeChange(rows, books, { id, upsert }, nextTime(books, nowUs));
 }
 
 /** Does what an exchange decided on one item. */
@@ -161,7 +169,8 @@ function take(rows: Rows, books: Books, action: Kind<"take">, pending: PendingRo
   const item = rows.item(id);
   let conflict: number | undefined;
   if (pending !== undefined) {
-    if (action.conflict !== undefined) conflict = giveWay(rows, books, action, action.conflict, pending, nowUs);
+    if (action.conflict !== undefined)
+      conflict = giveWay(rows, books, pending, upsert?.fingerprint, action.conflict, nowUs);
     dropPending(rows, books, pending);
   }
   const base = pending === undefined ? item : pending.base;
@@ -175,23 +184,23 @@ function take(rows: Rows, books: Books, action: Kind<"take">, pending: PendingRo
 function giveWay(
   rows: Rows,
   books: Books,
-  action: Kind<"take">,
-  standard: ChangeStandard,
   mine: PendingRow,
+  prevailed: Uint8Array | undefined,
+  standard: ChangeStandard,
   nowUs: number,
 ): number {
   books.conflicts += 1;
   books.lastConflict += 1;
   rows.addConflict({
     number: books.lastConflict,
-    id: action.id,
+    id: mine.id,
     fingerprint: mine.fingerprint,
-    prevailed: action.upsert?.fingerprint,
+    prevailed,
     standard,
     recordTimeUs: nowUs,
     modifyTimeUs: mine.modifyTimeUs,
     size: mine.size,
-    content: mine.fingerprint && rows.content(action.id),
+    content: mine.fingerprint && rows.content(mine.id),
   });
   return books.lastConflict;
 }

@@ -3,7 +3,7 @@ import { totalOf } from "../../core/range-sum.js";
 import { type Database, toStorageError } from "../../core/sqlite.js";
 import { auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, keepProgress, nextTime, openBooks, stateOf } from "./books.js";
-import { restoring } from "./rules.js";
+import { restore } from "./rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
 import { ledgerFile } from "./sqlite-ledger.js";
 import { outgoingRows } from "./sqlite-outgoing.js";
@@ -111,13 +111,13 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
     lookup: (ids) => guard(() => read.lookup(ids)),
     state: () => stateOf(ledger),
     write: (changes, nowUs) => transaction((books) => bulk.write(changes, books, nextTime(books, nowUs))),
-    settleConflict: (number, restore, nowUs) =>
+    settleConflict: (number, bringBack, nowUs) =>
       transaction((books) => {
         const record = rows.conflict(number);
         if (record === undefined) return false;
         rows.deleteConflict(number);
         books.conflicts -= 1;
-        if (restore) bulk.write([restoring(record)], books, nextTime(books, nowUs));
+        if (bringBack) restore(rows, books, record, nowUs);
         return true;
       }),
     takeOutgoing: (query) => transaction(() => takeOutgoing(query)),

@@ -40,7 +40,11 @@ export interface ReplicaStore {
   getConflict(number: number): LocalConflict | undefined;
   /** Content of the base of a pending change, where there is one and it is known: for merges, and for people. */
   getBaseContent(id: string): Content | undefined;
-  /** Removes a record; with `restore`, writes its version back as a local change in the same transaction. */
+  /**
+   * Removes a record; with `restore`, writes its version back as a local change in the same transaction. A pending change to
+   * another state that this replaces is kept in a new record then, of no standard (`CHANGE_STANDARD_UNSPECIFIED`). Answers
+   * whether there is such a record.
+   */
   settleConflict(number: number, restore: boolean, nowUs: number): boolean;
   /** Binds the replica to a collection by name, once; answers the state. */
   state(): ReplicaState;

@@ -469,6 +469,43 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(new Set(replica.audit()?.damaged).size).toBe(100);
     });
 
+    it("keeps a pending change that a restored version replaces in a record of its own, be it a deletion or a content", () => {
+      replica.write([put("a", "first"), put("b", "first")], NOW);
+      apply(
+        takeText("a", "theirs", { sequence: sequenceOf("a"), conflict: SERVER }),
+        takeText("b", "theirs", { sequence: sequenceOf("b"), conflict: SERVER }),
+      );
+      replica.write([put("a", "newer"), del("b")], NOW + 5);
+      const restored = (id: string) => hex(fingerprintOf(id, "first"));
+      expect(replica.settleConflict(1, true, NOW + 9)).toBe(true);
+      expect(replica.settleConflict(2, true, NOW + 9)).toBe(true);
+      expect(replica.get("a")?.content).toBe("first");
+      expect(replica.get("b")?.content).toBe("first");
+      const [newer, deletion] = [replica.getConflict(3), replica.getConflict(4)];
+      const times = { modifyTimeUs: NOW + 5, recordTimeUs: NOW + 9, standard: 0 };
+      expect(newer).toMatchObject({ id: "a", content: "newer", size: 5, ...times });
+      expect(deletion).toMatchObject({ id: "b", content: undefined, fingerprint: undefined, size: 0, ...times });
+      expect([newer, deletion].map((record) => hex(record?.prevailed))).toEqual([restored("a"), restored("b")]);
+      expect(replica.state()).toMatchObject({ conflicts: 2, pending: 2 });
+      // Back again: the versions change places, and none is lost.
+      expect(replica.settleConflict(3, true, NOW + 10)).toBe(true);
+      expect(replica.get("a")?.content).toBe("newer");
+      expect(replica.getConflict(5)?.content).toBe("first");
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("makes no record where the version restored is what is pending, or nothing is", () => {
+      replica.write([put("a", "first"), put("b", "first")], NOW);
+      apply(
+        takeText("a", "theirs", { sequence: sequenceOf("a"), conflict: SERVER }),
+        takeText("b", "theirs", { sequence: sequenceOf("b"), conflict: SERVER }),
+      );
+      replica.write([put("a", "first")], NOW);
+      expect(replica.settleConflict(1, true, NOW)).toBe(true);
+      expect(replica.settleConflict(2, true, NOW)).toBe(true);
+      expect(replica.state()).toMatchObject({ conflicts: 0, pending: 2 });
+    });
+
     it("does nothing with stale actions, and stores no checkpoint then", () => {
       replica.write([put("a", "1")], NOW);
       const checkpoint = { token: Buffer.from("t"), revision: 9 };

@@ -243,6 +243,20 @@ export function createModel() {
       conflicts.delete(number);
       const { id, content } = record;
       const upsert = content === undefined ? undefined : { content, fingerprint: fingerprintOf(id, content) };
+      const replaced = pending.get(id);
+      if (restore && replaced !== undefined && replaced.print !== record.print) {
+        lastConflict += 1;
+        conflicts.set(lastConflict, {
+          number: lastConflict,
+          id,
+          print: replaced.print,
+          prevailed: record.print,
+          standard: 0,
+          recordTime: now,
+          time: replaced.time,
+          content: mine.get(id)?.content,
+        });
+      }
       if (restore) write([{ id, upsert }], now);
       return true;
     },

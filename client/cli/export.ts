@@ -2,6 +2,7 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync
 import type { Item } from "../replica-handle.js";
 import { defineCommand } from "./command.js";
 import { contentFields } from "./content.js";
+import { checkFolder } from "./failure.js";
 import { compact } from "./judge-record.js";
 import { REPLICA } from "./options.js";
 import { formatCount, lineWriter, plural, print, printJson, printLine } from "./output.js";
@@ -103,6 +104,7 @@ function objectText(content: string): string | undefined {
 /** A file that appears whole or not at all; a pipe or a device is written as it is. */
 function fileTarget(path: string) {
   const special = statSync(path, { throwIfNoEntry: false })?.isFile() === false;
+  checkFolder(path);
   const draft = special ? path : `${path}.${process.pid}.part`;
   const file = openSync(draft, special ? "w" : "wx");
   let open = true;

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import type { StorageErrorKind } from "../../core/storage-error.js";
 import type { CanonicalCode } from "../error.js";
 
@@ -46,6 +48,14 @@ export class CliError extends Error {
 /** What was typed is not a command, or not its arguments. */
 export function usageError(message: string, options?: ErrorOptions): CliError {
   return new CliError(message, { code: "INVALID_ARGUMENT", reason: "USAGE", status: USAGE }, options);
+}
+
+/** Refuses a file that is to be made where there is no directory for it. */
+export function checkFolder(path: string): void {
+  const folder = dirname(path);
+  if (existsSync(folder)) return;
+  const message = `can't make ${path}: there is no directory ${folder}`;
+  throw new CliError(message, { code: "NOT_FOUND", reason: "FILE_NOT_FOUND" });
 }
 
 /** A file that can't be used, for the reason that Node would give by this code. */
@@ -110,13 +120,17 @@ export function toFailure(thrown: unknown): Failure {
 }
 
 function ofTercet(error: import("../error.js").TercetError): Failure {
-  const { code, reason, fields, metadata, retryAfterMs } = error;
-  const facts = {
+  const { code, reason } = error;
+  return failure(error.message + (HINTS[reason] ?? ""), code, reason, tercetFacts(error));
+}
+
+/** What an error of the library says for programs besides code and reason. */
+export function tercetFacts({ fields, metadata, retryAfterMs }: import("../error.js").TercetError) {
+  return {
     ...(fields.length === 0 ? {} : { fields }),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
-  return failure(error.message + (HINTS[reason] ?? ""), code, reason, facts);
 }
 
 function ofStorage({ kind, message }: import("../../core/storage-error.js").StorageError): Failure {
@@ -127,12 +141,13 @@ function ofStorage({ kind, message }: import("../../core/storage-error.js").Stor
 function failure(
   text: string,
   code: CanonicalCode,
-  reason: string,
+  given: string,
   facts: Readonly<Record<string, unknown>> = {},
   status = FAILED,
   lines: readonly string[] = [],
 ): Failure {
   const message = oneLine(text);
+  const reason = given === "" ? code : given;
   return { status, message, lines: lines.map(oneLine), error: { code, reason, message, ...facts } };
 }
 

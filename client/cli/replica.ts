@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { Replica } from "../replica-handle.js";
-import { CliError, fileError } from "./failure.js";
+import { CliError, checkFolder, fileError } from "./failure.js";
 
 /** Which replica a command is about. */
 export interface ReplicaArguments {
@@ -31,7 +31,10 @@ async function open({ replica: path, collection }: ReplicaArguments): Promise<Re
   }
   // Not by the public face, which loads gRPC too.
   const { createReplica, openReplica } = await import("../replica-handle.js");
-  if (missing && collection !== undefined) return createReplica(path, { collection });
+  if (missing && collection !== undefined) {
+    checkFolder(path);
+    return createReplica(path, { collection });
+  }
   const replica = openReplica(path);
   if (collection !== undefined && collection !== replica.collection) {
     replica.close();

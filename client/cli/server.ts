@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { Collection } from "../../gen/tercet/v1/collection.js";
 import type { CallBounds, Connection, ConnectOptions } from "../connection.js";
-import { usageError } from "./failure.js";
+import type { ReplicaStatus } from "../replica-handle.js";
+import { type Failure, toFailure, USAGE, usageError } from "./failure.js";
+import { explainRefusal } from "./sync-failure.js";
 
 /** Which server, and how to reach it. */
 export interface ServerArguments {
@@ -29,7 +31,19 @@ export async function withServer<T>(
   }
 }
 
+/** Refuses what is no address of a server before anything is done. */
+export function checkAddress(address: string): void {
+  const [, host, port] = /^(\[[\da-fA-F:.]+\]|[^:/\s]+)(?::(\d+))?$/.exec(address) ?? [];
+  if (host === undefined) {
+    throw usageError(`"${address}" is no address of a server: HOST:PORT, for example 127.0.0.1:7727`);
+  }
+  if (port !== undefined && !(Number(port) >= 1 && Number(port) <= 65535)) {
+    throw usageError(`"${address}": a port is a number from 1 to 65535`);
+  }
+}
+
 async function open(argv: ServerArguments): Promise<{ connection: Connection; bounds: CallBounds }> {
+  checkAddress(argv.server);
   const timeoutMs = (timeoutOf(argv) ?? CALL_SECONDS) * 1000;
   const options = connectOptions(argv);
   const { connect } = await import("../index.js");
@@ -71,6 +85,29 @@ export function connectOptions({ tls, tlsCa, tlsCert, tlsKey }: ServerArguments)
         : { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) }),
     },
   };
+}
+
+/** A server that was asked for and can't be compared with: why, as the object of `--json` and in words. */
+export interface Unreachable {
+  readonly error: Failure["error"];
+  readonly words: string;
+}
+
+/** What the server says of the collection of a replica, or why it says nothing. Bad arguments are thrown. */
+export async function askServer(
+  argv: ServerArguments,
+  status: ReplicaStatus,
+): Promise<{ readonly theirs: CollectionView } | { readonly unreachable: Unreachable }> {
+  try {
+    return { theirs: await getCollection(argv, status.collection) };
+  } catch (thrown) {
+    const { status: exit, error, message } = toFailure(explainRefusal(thrown, status, argv.server));
+    if (exit === USAGE) throw thrown;
+    const why = message.replace(/^can't reach a Tercet server at \S+: /, "");
+    const silent = error["code"] === "UNAVAILABLE" || error["code"] === "DEADLINE_EXCEEDED";
+    const words = `${argv.server} ${silent ? "unreachable" : "can't be compared"}: ${why}`;
+    return { unreachable: { error, words } };
+  }
 }
 
 /** What the server says of a collection. */

@@ -10,7 +10,11 @@ export interface Settings {
   readonly values: ReadonlyMap<string, Value>;
   /** Keys of the file, which must be options of some command. */
   readonly fileKeys: readonly string[];
+  /** Names whose value is the file's. */
+  readonly fromFile: ReadonlySet<string>;
   readonly path: string | undefined;
+  /** Names of the flags that were typed. */
+  readonly typed: readonly string[];
 }
 
 const PREFIX = "TERCET_";
@@ -24,12 +28,29 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   const path = flagValue(args, "config") ?? nonEmpty(env["TERCET_CONFIG"]);
   const file = path === undefined ? new Map<string, Value>() : readConfig(path);
   const values = new Map(file);
+  const fromFile = new Set(file.keys());
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(PREFIX) || nonEmpty(value) === undefined) continue;
-    values.set(name.slice(PREFIX.length).toLowerCase().replaceAll("_", "-"), String(value));
+    const option = name.slice(PREFIX.length).toLowerCase().replaceAll("_", "-");
+    values.set(option, String(value));
+    fromFile.delete(option);
   }
-  return { values, fileKeys: [...file.keys()], path };
+  return { values, fileKeys: [...file.keys()], fromFile, path, typed: typedFlags(args) };
 }
+
+function typedFlags(args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  const flags = end === -1 ? args : args.slice(0, end);
+  return flags.flatMap((arg) => /^--([^=]+)/.exec(arg)?.[1] ?? []);
+}
+
+/** Whether an option was typed as a flag, and does not come from the environment or the configuration file. */
+export function isTyped(argv: Readonly<Record<string, unknown>>, name: string): boolean {
+  const typed = argv[TYPED];
+  return Array.isArray(typed) && typed.includes(name);
+}
+
+const TYPED = "typed flags";
 
 function nonEmpty(text: string | undefined): string | undefined {
   return text === "" ? undefined : text;
@@ -94,6 +115,7 @@ interface Declared {
   readonly array: readonly string[];
   readonly key: Readonly<Record<string, unknown>>;
   readonly boolean: readonly string[];
+  readonly number: readonly string[];
 }
 
 /** Names of the options that were declared so far. yargs has it; its types do not. */
@@ -114,11 +136,10 @@ export function withSettings(command: Command, settings: Settings): Command {
     ...command,
     async builder(yargs) {
       const built = await command.builder(yargs);
-      const booleans = new Set(declared(built).boolean);
       const known: Record<string, Value> = {};
       for (const name of optionNames(built, command)) {
         const value = settings.values.get(name);
-        if (value !== undefined) known[name] = booleans.has(name) ? toBoolean(value) : value;
+        if (value !== undefined) known[name] = settingValue(name, value, declared(built), settings);
       }
       const arrays = new Set([...declared(built).array, "_"]);
       return built.config(known).check((argv) => {
@@ -128,10 +149,26 @@ export function withSettings(command: Command, settings: Settings): Command {
       });
     },
     handler: (argv) =>
-      command.handler(
-        Object.fromEntries(Object.entries(argv).map(([key, value]) => [key, unshield(value)])) as typeof argv,
-      ),
+      command.handler({
+        ...(Object.fromEntries(Object.entries(argv).map(([key, value]) => [key, unshield(value)])) as typeof argv),
+        [TYPED]: settings.typed,
+      }),
   };
+}
+
+/** A value in the type of its option: of the file it must have that type, a variable is read as one. */
+function settingValue(name: string, value: Value, { boolean, number }: Declared, settings: Settings): Value {
+  const type = boolean.includes(name) ? "boolean" : number.includes(name) ? "number" : "string";
+  if (!settings.fromFile.has(name)) {
+    if (type === "number" && !Number.isFinite(Number(value))) {
+      const variable = PREFIX + name.toUpperCase().replaceAll("-", "_");
+      throw configError(`${variable} must be a number, not ${JSON.stringify(value)}`);
+    }
+    return type === "boolean" ? toBoolean(value) : value;
+  }
+  if (typeof value === type) return value;
+  const wanted = { boolean: "true or false", number: "a number", string: "a string" }[type];
+  throw configError(`${settings.path}: "${name}" must be ${wanted}, not the ${typeof value} ${JSON.stringify(value)}`);
 }
 
 /** yargs knows `true` only; an environment also says 1, yes and on. */

@@ -1,16 +1,27 @@
 import { defineCommand } from "./command.js";
 import { compareSides } from "./compare-sides.js";
+import { FAILED } from "./failure.js";
 import { REPLICA, SERVER } from "./options.js";
-import { formatCount, plural, print, printJson, shortHex } from "./output.js";
+import { formatCount, plural, print, printJson, printLine, shortHex } from "./output.js";
 import { withReplica } from "./replica.js";
-import { getCollection } from "./server.js";
+import { askServer, checkAddress } from "./server.js";
+import { isTyped } from "./settings.js";
 
 /** `tercet status` */
 export const statusCommand = defineCommand({
   command: "status",
   describe: "Show what the replica holds, and with --server how far it is from the server",
-  options: (yargs) => yargs.options(REPLICA).options(SERVER).example("$0 status --server 127.0.0.1:7727", ""),
+  options: (yargs) =>
+    yargs
+      .options(REPLICA)
+      .options(SERVER)
+      .example("$0 status --server 127.0.0.1:7727", "")
+      .epilogue(
+        "Where the server can't be asked, the exit status is 1 if --server names it, and 0 if TERCET_SERVER or the\n" +
+          "configuration does: what the replica holds is shown all the same.",
+      ),
   async run(argv) {
+    if (argv.server !== undefined) checkAddress(argv.server);
     const status = await withReplica(argv, (replica) => replica.status());
     const json = argv["json"] === true;
     if (!json) {
@@ -30,14 +41,21 @@ export const statusCommand = defineCommand({
     }
     const { server } = argv;
     if (server === undefined) return json ? printJson({ ...status, server: null }) : undefined;
-    const theirs = await getCollection({ ...argv, server }, status.collection);
+    const answer = await askServer({ ...argv, server }, status);
+    if ("unreachable" in answer) {
+      if (isTyped(argv, "server")) process.exitCode = FAILED;
+      const { error, words } = answer.unreachable;
+      return json ? printJson({ ...status, server: { address: server, error } }) : printLine(`  server     ${words}`);
+    }
+    const { theirs } = answer;
     const standing = compareSides(status, theirs);
     const behind = Math.max(theirs.revision - status.revision, 0);
     if (json) return printJson({ ...status, server: { address: server, ...theirs, standing, behind } });
     const { count, revision, fingerprint } = theirs;
+    const here = status.pending === 0 ? "" : plural(status.pending, "pending change");
     const words = {
-      equal: status.pending === 0 ? "equal" : `equal, but for ${plural(status.pending, "pending change")} here`,
-      behind: `behind the server by ${plural(behind, "revision")}`,
+      equal: here === "" ? "equal" : `equal, but for ${here} here`,
+      behind: `behind the server by ${plural(behind, "revision")}${here === "" ? "" : `, and ${here} here`}`,
       different: "different: the server has another history, or another collection of this name",
     };
     await print(

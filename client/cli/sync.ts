@@ -1,12 +1,14 @@
-import type { SyncOptions } from "../sync.js";
+import type { Replica, ReplicaStatus } from "../replica-handle.js";
+import type { SyncOptions, SyncReport } from "../sync.js";
 import { defineCommand } from "./command.js";
 import { CliError, INTERRUPTED, REMAINS } from "./failure.js";
 import { MAKING, REPLICA, SERVER_NEEDED, standardOption } from "./options.js";
 import { formatCount, print, printJson } from "./output.js";
 import { startProgress } from "./progress.js";
 import { withReplica } from "./replica.js";
-import { connectOptions, timeoutOf } from "./server.js";
-import { tellReport } from "./sync-report.js";
+import { checkAddress, connectOptions, timeoutOf } from "./server.js";
+import { explainCut, explainRefusal, type Heard } from "./sync-failure.js";
+import { type Remaining, tellReport } from "./sync-report.js";
 
 /** `tercet sync` */
 export const syncCommand = defineCommand({
@@ -20,13 +22,20 @@ export const syncCommand = defineCommand({
       .options(REPLICA)
       .options(MAKING)
       .example("$0 sync --server 127.0.0.1:7727 --create", "the first exchange of a new collection")
-      .example("$0 sync --server 127.0.0.1:7727 --standard CLIENT", "changes of this side prevail"),
+      .example("$0 sync --server 127.0.0.1:7727 --standard CLIENT", "changes of this side prevail")
+      .epilogue(
+        "Exit status 3 where conflict records or rejected changes remain, also from before: `tercet conflicts list` and\n" +
+          "`tercet pending` show them. A replica is held by one process at a time: while this runs, a `tercet get` of the\n" +
+          "same file is refused (REPLICA_IN_USE).",
+      ),
   async run(argv) {
     const json = argv["json"] === true;
     const timeout = timeoutOf(argv);
+    checkAddress(argv.server);
     const { standard } = argv;
     const interruption = watchInterruption();
     const progress = await startProgress(json);
+    let heard: Heard | undefined;
     const options: SyncOptions = {
       server: argv.server,
       create: argv.create,
@@ -35,28 +44,46 @@ export const syncCommand = defineCommand({
       ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
       signal: interruption.signal,
       onProgress({ sent, toSend, received, toReceive = received }) {
+        heard = { sent, received };
         const words = `${formatCount(sent)} sent, ${formatCount(received)} received`;
         progress.update(sent + received, toSend + toReceive, words);
       },
     };
     try {
-      const { report, collection } = await withReplica(argv, async (replica) => ({
-        report: await replica.sync(options),
-        collection: replica.collection,
-      }));
+      const { report, status } = await withReplica(argv, (replica) => syncOne(replica, options, argv.server));
       progress.stop();
-      const { conflictCount, rejectedCount, contended } = report;
-      if (conflictCount + rejectedCount + contended.length > 0) process.exitCode = REMAINS;
-      if (json) await printJson({ collection, ...report, unverified: report.unverified ?? null });
-      else await print(tellReport(report, collection, argv.server));
+      const { collection, conflicts, rejected } = status;
+      const remaining = { conflicts, rejected };
+      if (somethingRemains(report, remaining)) process.exitCode = REMAINS;
+      if (json) {
+        const durationMs = Math.round(report.durationMs * 1000) / 1000;
+        await printJson({ collection, ...report, durationMs, unverified: report.unverified ?? null, remaining });
+      } else await print(tellReport(report, collection, argv.server, remaining));
     } catch (error) {
       progress.stop();
-      throw interruption.signal.aborted ? interrupted(error) : error;
+      throw interruption.signal.aborted ? interrupted(error) : explainCut(error, heard, argv.server, timeout);
     } finally {
       interruption.stop();
     }
   },
 });
+
+/** One exchange, and what the replica says of itself after it. */
+async function syncOne(
+  replica: Replica,
+  options: SyncOptions,
+  server: string,
+): Promise<{ readonly report: SyncReport; readonly status: ReplicaStatus }> {
+  try {
+    return { report: await replica.sync(options), status: replica.status() };
+  } catch (error) {
+    throw explainRefusal(error, replica.status(), server);
+  }
+}
+
+function somethingRemains({ conflictCount, rejectedCount, contended }: SyncReport, remaining: Remaining): boolean {
+  return conflictCount + rejectedCount + contended.length + remaining.conflicts + remaining.rejected > 0;
+}
 
 /** The first Ctrl-C or SIGTERM aborts; a second one ends the process. */
 function watchInterruption() {

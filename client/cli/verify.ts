@@ -1,10 +1,10 @@
 import { defineCommand } from "./command.js";
 import { compareSides } from "./compare-sides.js";
-import { CliError } from "./failure.js";
+import { CliError, FAILED } from "./failure.js";
 import { REPLICA, SERVER } from "./options.js";
-import { plural, printJson, printLine, shortHex } from "./output.js";
+import { formatCount, plural, printJson, printLine, shortHex } from "./output.js";
 import { withReplica } from "./replica.js";
-import { getCollection } from "./server.js";
+import { askServer, checkAddress } from "./server.js";
 
 /** `tercet verify` */
 export const verifyCommand = defineCommand({
@@ -16,10 +16,11 @@ export const verifyCommand = defineCommand({
       .options(SERVER)
       .example("$0 verify --server 127.0.0.1:7727", "")
       .epilogue(
-        "Exit status 1 where the replica's own account is wrong, or where the server differs; 0 where it is ahead.",
+        "Exit status 1 where the replica's own account is wrong, or where the server differs or can't be asked; 0 where it is ahead.",
       ),
   async run(argv) {
     const json = argv["json"] === true;
+    if (argv.server !== undefined) checkAddress(argv.server);
     const { sound, status } = await withReplica(argv, (replica) => ({
       sound: replica.audit(),
       status: replica.status(),
@@ -29,19 +30,28 @@ export const verifyCommand = defineCommand({
       throw new CliError(message, { code: "DATA_LOSS", reason: "REPLICA_DAMAGED" });
     }
     const { agreed, pending, revision } = status;
-    const state = `${plural(agreed.count, "item")} agreed on at revision ${revision}, fingerprint ${shortHex(agreed.fingerprint)}`;
+    const state = `${plural(agreed.count, "item")} agreed on at revision ${formatCount(revision)}, fingerprint ${shortHex(agreed.fingerprint)}`;
     if (!json)
       await printLine(`replica  sound: ${state}${pending > 0 ? `; ${plural(pending, "pending change")}` : ""}`);
     const { server } = argv;
     if (server === undefined) return json ? printJson({ sound, pending, revision, agreed, server: null }) : undefined;
-    const theirs = await getCollection({ ...argv, server }, status.collection);
-    const standing = compareSides(status, theirs);
-    if (standing === "different") {
-      const message = `replica and server differ: the server has ${plural(theirs.count, "item")} at revision ${theirs.revision}, fingerprint ${shortHex(theirs.fingerprint)}`;
-      const facts = { replica: { revision, ...agreed }, server: { address: server, ...theirs } };
-      throw new CliError(message, { code: "DATA_LOSS", reason: "DIFFERENT", facts });
+    const answer = await askServer({ ...argv, server }, status);
+    if ("unreachable" in answer) {
+      process.exitCode = FAILED;
+      const { error, words } = answer.unreachable;
+      if (json) return printJson({ sound, pending, revision, agreed, server: { address: server, error } });
+      return printLine(`server   ${words}`);
     }
-    if (json) return printJson({ sound, pending, revision, agreed, server: { address: server, standing, ...theirs } });
+    const { theirs } = answer;
+    const standing = compareSides(status, theirs);
+    if (standing === "different") process.exitCode = FAILED;
+    const difference = `replica and server differ: the server has ${plural(theirs.count, "item")} at revision ${formatCount(theirs.revision)}, fingerprint ${shortHex(theirs.fingerprint)}`;
+    if (json) {
+      const error = { code: "DATA_LOSS", reason: "DIFFERENT", message: difference };
+      const compared = { address: server, standing, ...theirs, ...(standing === "different" ? { error } : {}) };
+      return printJson({ sound, pending, revision, agreed, server: compared });
+    }
+    if (standing === "different") return printLine(`server   different: ${difference}`);
     const words =
       standing === "equal"
         ? "equal"

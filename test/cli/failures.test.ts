@@ -88,7 +88,10 @@ describe.concurrent("a replica file that can't be used", () => {
     ]);
     expect(there).toMatchObject({ status: 1, code: "ALREADY_EXISTS", reason: "REPLICA_EXISTS" });
     expect(name).toMatchObject({ status: 1, reason: "INVALID_COLLECTION_NAME" });
-    expect(nowhere).toMatchObject({ status: 1, reason: "STORAGE_FAILED" });
+    expect(nowhere).toMatchObject({ status: 1, reason: "FILE_NOT_FOUND" });
+    expect(nowhere["message"]).toBe("can't make no/where: there is no directory no");
+    const written = await error(["export", "no/where/x.ndjson", "--replica", "there"]);
+    expect(written["message"]).toBe("can't make no/where/x.ndjson: there is no directory no/where");
   });
 });
 
@@ -135,11 +138,15 @@ describe.concurrent("input that is refused", () => {
         ["sync", "--timeout", "soon", "--replica", "a", "--server", "b"],
         ["import", "x", "--replica", "a"],
         ["conflicts", "resolve", "1", "--replica", "a"],
+        ["sync", "--replica", "a", "--server", "host:99999"],
+        ["status", "--replica", "a", "--server", "host:"],
       ].map((args) => error(args)),
     );
     for (const each of refused) expect(each).toMatchObject(usage);
     const messages = refused.map(({ message }) => String(message));
     expect(messages[1]).toContain("Did you mean sync?");
+    expect(messages.at(-2)).toBe('"host:99999": a port is a number from 1 to 65535');
+    expect(messages.at(-1)).toContain("is no address of a server");
     expect(messages[4]).toBe("Unknown argument: wrong");
     expect(messages[6]).toBe("name the replica file by --replica FILE or TERCET_REPLICA");
     expect(messages[11]).toBe('--standard can\'t be "NEAREST": choose one of "SERVER", "CLIENT"');
@@ -164,13 +171,54 @@ describe.concurrent("a server that can't be used", () => {
       error(["collections", "list", "--server", silent, "--timeout", "0.5"]),
       error(["sync", "--server", "127.0.0.1:1", "--replica", "a.replica", "--collection", "c"]),
     ]);
-    expect(refused).toMatchObject({ status: 1, code: "UNAVAILABLE" });
+    expect(refused).toMatchObject({ status: 1, code: "UNAVAILABLE", reason: "UNAVAILABLE" });
     expect(refused["message"]).toBe("can't reach a Tercet server at 127.0.0.1:1: nothing listens there");
     expect(web["message"]).toContain("does not speak gRPC (is it the right port");
     expect(other["message"]).toContain("does not speak gRPC (is it the right port");
     expect(mute).toMatchObject({ status: 1, code: "DEADLINE_EXCEEDED" });
     expect(mute["message"]).toContain("is it the right port?");
     expect(pushed["message"]).toBe(refused["message"]);
+  });
+
+  test("status and verify show what the replica holds all the same", async ({ expect }) => {
+    const { one, run, error } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "x", "1", "--collection", "c"]);
+    const env = { TERCET_SERVER: "127.0.0.1:1" };
+    const text = await run(["status"], { env });
+    expect(text).toMatchObject({ status: 0, stderr: "" });
+    expect(text.stdout).toMatch(
+      /^a\.replica: replica of c\n[\s\S]*\n {2}server {5}127\.0\.0\.1:1 unreachable: nothing/,
+    );
+    const gone = { address: "127.0.0.1:1", error: { code: "UNAVAILABLE", reason: "UNAVAILABLE" } };
+    const json = await run(["status", "--json"], { env });
+    expect(json.status).toBe(0);
+    expect(JSON.parse(json.stdout)).toMatchObject({ pending: 1, server: gone });
+    expect(await one(["status", "--server", "127.0.0.1:1"], 1)).toMatchObject({ pending: 1, server: gone });
+    expect(await one(["verify", "--server", "127.0.0.1:1"], 1)).toMatchObject({ sound: true, server: gone });
+    const verified = await run(["verify"], { env });
+    expect(verified.status).toBe(1);
+    expect(verified.stdout).toMatch(/^replica {2}sound: .*\nserver {3}127\.0\.0\.1:1 unreachable: nothing/);
+    expect((await error(["sync"], { env }))["message"]).toContain("can't reach");
+  });
+
+  test("a replica that has met a server is not told to create its collection", async ({ expect }) => {
+    const { one, error, run, directory } = desk({ TERCET_REPLICA: "a.replica" });
+    const server = await serve(directory);
+    try {
+      const at = ["--server", server.address];
+      await run(["put", "x", "1", "--collection", "c"]);
+      await one(["sync", "--create", ...at]);
+      await one(["collections", "delete", "c", "--yes", ...at]);
+      for (const create of [[], ["--create"]]) {
+        const refused = await error(["sync", ...create, ...at]);
+        expect(refused["status"]).toBe(1);
+        expect(refused["message"]).not.toContain("--create");
+        expect(refused["message"]).toMatch(/pending changes are kept.*tercet export FILE --wrapped/);
+      }
+      expect(await one(["status", ...at], 1)).toMatchObject({ items: 1, server: { error: { code: "NOT_FOUND" } } });
+    } finally {
+      await server.stop();
+    }
   });
 
   test("another server has a collection of that name", async ({ expect }) => {
@@ -183,23 +231,22 @@ describe.concurrent("a server that can't be used", () => {
       await one(["collections", "delete", "c", "--yes", "--server", server.address]);
       const made = await one(["collections", "create", "c", "--server", server.address]);
       expect(made["uid"]).not.toBe(uid);
-      expect(await error(["verify", "--server", server.address])).toMatchObject({
-        status: 1,
-        reason: "DIFFERENT",
-        replica: { revision: 1, count: 1 },
-        server: { revision: 0, count: 0 },
+      expect(await one(["verify", "--server", server.address], 1)).toMatchObject({
+        sound: true,
+        revision: 1,
+        agreed: { count: 1 },
+        server: { standing: "different", revision: 0, count: 0, error: { reason: "DIFFERENT" } },
       });
-      expect(await error(["sync", "--server", server.address])).toMatchObject({
-        status: 1,
-        reason: "COLLECTION_DELETED",
-      });
+      const deleted = await error(["sync", "--server", server.address]);
+      expect(deleted).toMatchObject({ status: 1, reason: "COLLECTION_DELETED" });
+      expect(deleted["message"]).toMatch(/pending changes are kept.*tercet export FILE --wrapped/);
       // Also where the new one holds the same and has gone on.
       await run(["put", "x", "1", "--replica", "b.replica", "--collection", "c"]);
       await run(["put", "y", "2", "--replica", "b.replica"]);
       await one(["sync", "--replica", "b.replica", "--server", server.address]);
       await run(["delete", "y", "--replica", "b.replica"]);
       await one(["sync", "--replica", "b.replica", "--server", server.address]);
-      expect(await error(["verify", "--server", server.address])).toMatchObject({ status: 1, reason: "DIFFERENT" });
+      expect(await one(["verify", "--server", server.address], 1)).toMatchObject({ server: { standing: "different" } });
     } finally {
       await server.stop();
     }

@@ -55,6 +55,10 @@ describe.concurrent("configuration", () => {
     );
     expect(unknown).toMatchObject({ status: 2, reason: "BAD_CONFIG" });
     expect(unknown?.["message"]).toBe('unknown.json: "replcia" is no option of any command');
+    writeFileSync(path("typed.json"), '{"replica": 5}');
+    const typed = await error(["status", "--config", "typed.json"]);
+    expect(typed).toMatchObject({ status: 2, reason: "BAD_CONFIG" });
+    expect(typed["message"]).toBe('typed.json: "replica" must be a string, not the number 5');
     expect(nested).toMatchObject({ status: 2, reason: "BAD_CONFIG" });
     expect(broken).toMatchObject({ status: 2, reason: "BAD_CONFIG" });
     expect(missing).toMatchObject({ status: 1, reason: "FILE_NOT_FOUND" });

@@ -59,6 +59,11 @@ describe.concurrent("sync", () => {
     const text = await here.run(a(["sync", "--standard", "server"]));
     expect(text).toMatchObject({ status: 3, stderr: "" });
     expect(text.stdout).toContain("  conflicts  1\n    zrh: theirs prevailed, mine is kept here (SERVER)\n");
+    expect(text.stdout).toContain("  1 conflict record remains: tercet conflicts list\n");
+    // Until the record is settled, each exchange says so.
+    const again = await here.one(a(["sync"]), 3);
+    expect(again).toMatchObject({ conflictCount: 0, remaining: { conflicts: 1, rejected: 0 } });
+    expect(again["durationMs"]).toBe(Number(Number(again["durationMs"]).toFixed(3)));
     const record = {
       number: 1,
       id: "zrh",
@@ -90,11 +95,10 @@ describe.concurrent("sync", () => {
     const { here, a, b } = await twoReplicas("by-client");
     await Promise.all([here.run(a(["put", "zrh", "mine"])), here.run(b(["delete", "zrh"]))]);
     await here.one(b(["sync"]));
-    expect(await here.one(a(["sync", "--standard", "CLIENT"]), 3)).toMatchObject({
-      conflicts: [{ id: "zrh", standard: "CLIENT", prevailed: "mine" }],
-      conflictCount: 1,
-      verified: true,
-    });
+    const won = await here.run(a(["sync", "--standard", "CLIENT"]));
+    expect(won.status).toBe(3);
+    expect(won.stdout).toContain(`tercet conflicts list --server ${server.address} --collection by-client\n`);
+    expect(await here.one(a(["sync"]))).toMatchObject({ remaining: { conflicts: 0, rejected: 0 }, verified: true });
     const ofServer = ["--server", server.address, "--collection", "by-client"];
     expect(await here.json(["conflicts", "list", ...ofServer])).toMatchObject([
       { number: 1, id: "zrh", kind: "deleted" },
@@ -121,11 +125,14 @@ describe.concurrent("sync", () => {
     await here.run(b(["put", "gva", "Genf"]));
     await here.one(b(["sync"]));
     const status = await here.one(a(["status"]));
+    await here.run(a(["put", "bsl", "Basel"]));
     expect(status).toMatchObject({ revision: 1, server: { standing: "behind", behind: 1, revision: 2, count: 2 } });
-    expect((await here.run(a(["status"]))).stdout).toContain("  standing   behind the server by 1 revision\n");
+    expect((await here.run(a(["status"]))).stdout).toContain(
+      "  standing   behind the server by 1 revision, and 1 pending change here\n",
+    );
     expect(await here.one(a(["verify"]))).toMatchObject({ sound: true, server: { standing: "behind" } });
     await here.one(a(["sync"]));
-    expect((await here.run(a(["verify"]))).stdout).toMatch(/^replica {2}sound: 2 items .*\nserver {3}equal\n$/);
+    expect((await here.run(a(["verify"]))).stdout).toMatch(/^replica {2}sound: 3 items .*\nserver {3}equal\n$/);
   });
 
   test("what the server does not take is rejected, stays pending and ends with 3", async ({ expect }) => {
@@ -165,6 +172,34 @@ describe.concurrent("sync", () => {
       verified: true,
       count: 8000,
     });
+  });
+});
+
+describe.concurrent("an exchange that is cut", () => {
+  const items = Array.from({ length: 8000 }, (_, at) => JSON.stringify({ id: `i-${at}`, text: "x".repeat(200) }));
+
+  test("by its deadline says how far it came", async ({ expect }) => {
+    const here = desk({ TERCET_REPLICA: "a.replica" });
+    await here.run(["import", "-", "--id", "id", "--collection", "late"], { input: items.join("\n") });
+    const gate = await stoppingProxy(server.port, 400_000);
+    const cut = await here.error(["sync", "--create", "--timeout", "3", "--server", `127.0.0.1:${gate.port}`]);
+    gate.close();
+    expect(cut).toMatchObject({ status: 1, code: "DEADLINE_EXCEEDED" });
+    expect(cut["message"]).toMatch(
+      /^not done before the deadline of 3 s .*the next sync goes on \([\d,]+ changes? sent, 0 changes received\)$/,
+    );
+  });
+
+  test("by a lost connection says that the next one goes on", async ({ expect }) => {
+    const here = desk({ TERCET_REPLICA: "a.replica" });
+    await here.run(["import", "-", "--id", "id", "--collection", "lost"], { input: items.join("\n") });
+    const gate = await stoppingProxy(server.port, 400_000);
+    const failed = here.error(["sync", "--create", "--server", `127.0.0.1:${gate.port}`]);
+    await gate.stopped;
+    gate.close();
+    expect((await failed)["message"]).toMatch(
+      /^the connection to .* was lost; what was taken is kept, the next sync goes on \(/,
+    );
   });
 });
 

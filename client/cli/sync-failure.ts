@@ -1,0 +1,70 @@
+import type { TercetError } from "../error.js";
+import type { ReplicaStatus } from "../replica-handle.js";
+import { CliError, tercetFacts } from "./failure.js";
+import { plural } from "./output.js";
+
+/** How far an exchange came, by the last message of the server. */
+export interface Heard {
+  readonly sent: number;
+  readonly received: number;
+}
+
+const WAY_ON =
+  "The replica and its pending changes are kept. The way on: `tercet export FILE --wrapped` from it, a fresh replica by " +
+  '`tercet sync`, and `tercet import FILE --wrapped` into that (README, "When a checkpoint is refused")';
+
+/** Refusals that end the use of this replica's checkpoint. */
+const REFUSED_CHECKPOINTS: ReadonlySet<string> = new Set([
+  "COLLECTION_DELETED",
+  "TOKEN_FOREIGN",
+  "TOKEN_OTHER_HISTORY",
+  "TOKEN_COMPACTED",
+]);
+
+/** What the server said of a collection that this replica belongs to, with the way on; other errors as they are. */
+export function explainRefusal(error: unknown, status: ReplicaStatus | undefined, server: string): unknown {
+  if (!isTercetError(error)) return error;
+  if (error.reason === "COLLECTION_NOT_FOUND" && status !== undefined && status.collectionUid !== "") {
+    const message = `${server} does not have the collection ${status.collection} that this replica belongs to (is it the right server?). ${WAY_ON}`;
+    return reworded(error, message);
+  }
+  if (!REFUSED_CHECKPOINTS.has(error.reason)) return error;
+  return reworded(error, `${sentence(error.message)} ${WAY_ON}`);
+}
+
+/** An exchange that was cut says how far it came; other errors as they are. `heard`: undefined where nothing came back. */
+export function explainCut(
+  error: unknown,
+  heard: Heard | undefined,
+  server: string,
+  timeout: number | undefined,
+): unknown {
+  if (!isTercetError(error) || heard === undefined) return error;
+  const goesOn = `what was taken is kept, the next sync goes on (${plural(heard.sent, "change")} sent, ${plural(heard.received, "change")} received)`;
+  if (error.code === "DEADLINE_EXCEEDED") {
+    const what =
+      error.reason !== "" || timeout === undefined
+        ? error.message
+        : `not done before the deadline of ${timeout} s (--timeout)`;
+    return reworded(error, `${what}; ${goesOn}`);
+  }
+  if (error.reason === "GOING_AWAY") return reworded(error, `${error.message}; ${goesOn}`);
+  const lost = error.reason === "" && LOST.has(error.code);
+  return lost ? reworded(error, `the connection to ${server} was lost; ${goesOn}`) : error;
+}
+
+/** Codes that gRPC itself gives to a stream whose connection broke. */
+const LOST: ReadonlySet<string> = new Set(["UNAVAILABLE", "INTERNAL", "UNKNOWN", "CANCELLED"]);
+
+function isTercetError(error: unknown): error is TercetError {
+  return error instanceof Error && error.name === "TercetError";
+}
+
+function reworded(error: TercetError, message: string): CliError {
+  const { code, reason } = error;
+  return new CliError(message, { code, reason, facts: tercetFacts(error) }, { cause: error });
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -1094,7 +1094,10 @@ export const GetConflictResponse: MessageFns<GetConflictResponse> = {
  * Lists, creates and deletes collections, and reads the conflict records that the server keeps.
  *
  * Calls that name a collection fail with INVALID_ARGUMENT (INVALID_COLLECTION_NAME) and NOT_FOUND
- * (COLLECTION_NOT_FOUND), all of them with UNAVAILABLE (GOING_AWAY, STORAGE_FAILED).
+ * (COLLECTION_NOT_FOUND), all of them with INVALID_ARGUMENT (MALFORMED_MESSAGE, INVALID_FIELD), INTERNAL (INTERNAL), and
+ * STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or DATA_LOSS, and those that write with UNAVAILABLE (GOING_AWAY).
+ *
+ * A page_size over its maximum is taken for the maximum; a negative one is INVALID_FIELD.
  */
 export type CollectionServiceService = typeof CollectionServiceService;
 export const CollectionServiceService = {

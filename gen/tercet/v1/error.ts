@@ -11,6 +11,8 @@
  * "tercet.dev" and without the prefix ERROR_REASON_ (for example "INVALID_ID"). Beside it stand google.rpc.BadRequest
  * where a field is at fault and google.rpc.RetryInfo where the same call may do better later. The canonical code is named
  * with each. Verdicts on single pushes carry the same reasons.
+ *
+ * A message over 4 MiB is refused by gRPC itself, before the server sees it: RESOURCE_EXHAUSTED without any details.
  */
 export const ErrorReason = {
   /** ERROR_REASON_UNSPECIFIED - Not said. */
@@ -41,7 +43,11 @@ export const ErrorReason = {
   ERROR_REASON_BATCH_TOO_LARGE: 12,
   /** ERROR_REASON_PRECONDITION_MISSING - INVALID_ARGUMENT: a write came without a precondition. Say which state it replaces, or `any`. */
   ERROR_REASON_PRECONDITION_MISSING: 13,
-  /** ERROR_REASON_PRECONDITION_FAILED - FAILED_PRECONDITION: the item is not in the state that the precondition names. Read it again and decide anew. */
+  /**
+   * ERROR_REASON_PRECONDITION_FAILED - FAILED_PRECONDITION: the item is not in the state that the precondition names. Read it again and decide anew. The
+   * metadata says how it is: `revision` (decimal) of its latest change, and `fingerprint` (64 hex digits), which is absent
+   * where there is no item.
+   */
   ERROR_REASON_PRECONDITION_FAILED: 14,
   /** ERROR_REASON_COLLECTION_NOT_FOUND - NOT_FOUND: there is no such collection. */
   ERROR_REASON_COLLECTION_NOT_FOUND: 15,

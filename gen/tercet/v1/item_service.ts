@@ -116,7 +116,7 @@ export interface DeleteItemRequest {
     | undefined;
   /** As in WriteItemRequest. */
   requestId: string;
-  /** When it was deleted, as in ChangeInfo; 0 for now. */
+  /** When it was deleted, as in ItemContent. */
   modifyTimeUs: number;
 }
 
@@ -1822,8 +1822,8 @@ export const ItemServiceService = {
     responseDeserialize: (value: Buffer): ListItemsResponse => ListItemsResponse.decode(value),
   },
   /**
-   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED; the
-   * ErrorInfo metadata has the current revision and fingerprint). An item that already has this content is left as it is
+   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which
+   * says in which state the item is). An item that already has this content is left as it is
    * and the call succeeds, so that a call can be repeated.
    * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
    * REQUEST_ID_REUSED.
@@ -1901,8 +1901,8 @@ export interface ItemServiceServer extends UntypedServiceImplementation {
    */
   listItems: handleUnaryCall<ListItemsRequest, ListItemsResponse>;
   /**
-   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED; the
-   * ErrorInfo metadata has the current revision and fingerprint). An item that already has this content is left as it is
+   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which
+   * says in which state the item is). An item that already has this content is left as it is
    * and the call succeeds, so that a call can be repeated.
    * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
    * REQUEST_ID_REUSED.
@@ -1965,8 +1965,8 @@ export interface ItemServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListItemsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED; the
-   * ErrorInfo metadata has the current revision and fingerprint). An item that already has this content is left as it is
+   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which
+   * says in which state the item is). An item that already has this content is left as it is
    * and the call succeeds, so that a call can be repeated.
    * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
    * REQUEST_ID_REUSED.

@@ -186,8 +186,10 @@ export function pushOutcomeToJSON(object: PushOutcome): string {
 }
 
 /**
- * What a side takes. In Open: what the client would like, 0 where it has no wish. In Opened: what is in force, never more
- * than the client wished; the client keeps it for its next exchange.
+ * What a side takes. In Open: what the client would like, 0 where it has no wish; a negative wish is INVALID_FIELD. In
+ * Opened: what is in force, the lesser of what the server gives and the client wished, and yet never less than what an
+ * exchange needs to work at all: 16 KiB of message_bytes, 16 KiB of window_bytes, 16 of window_items. The client keeps it
+ * for its next exchange.
  */
 export interface Limits {
   /**
@@ -195,15 +197,27 @@ export interface Limits {
    * 256 KiB. A client that wants no inline contents asks for 1 (only empty and one-byte contents are inline then).
    */
   inlineBytes: number;
-  /** Pending changes of up to this many bytes in all may follow Open at once. More wait for the comparison. Default 256 KiB. */
+  /**
+   * Pending changes of up to this many bytes in all had best follow Open at once, and more had best wait for the
+   * comparison. Advice: the server takes more all the same, within the window. Default 256 KiB, at most 1 MiB.
+   */
   eagerBytes: number;
   /** Messages are cut at about this size; one item or one commit may exceed it. Default 128 KiB, 16 KiB to 1 MiB. */
   messageBytes: number;
-  /** Largest content of an item. Default 1 MiB. */
+  /** Largest content of an item. Default 1 MiB, which is the most. */
   itemBytes: number;
-  /** Bytes of pushes that may be without a verdict, and of contents that may be asked for without an answer. Default 4 MiB. */
+  /**
+   * Bytes of pushes that may be without a verdict. A push counts its id and its content and 64 bytes more. Of a Fetch a
+   * client counts the sizes of the contents that it asks for; the server counts none of them. Default 4 MiB, at least
+   * 16 KiB. A client that goes beyond the window risks the stream (WINDOW_EXCEEDED). The server ends it where more than
+   * twice this and 4 MiB are without a verdict: a client that has not had Opened yet does not know what is in force.
+   */
   windowBytes: number;
-  /** Changes that may be without a verdict, and contents that may be asked for without an answer. Default 16,384. */
+  /**
+   * Changes that may be without a verdict, and contents that may be asked for without an answer, in all. Default 16,384,
+   * at least 16. The server ends the stream (WINDOW_EXCEEDED) beyond twice this and 65,536, and also where more than 4,096
+   * messages of any kind lie before it.
+   */
   windowItems: number;
   /** Most items of an atomic group. Default 1,000. */
   groupItems: number;
@@ -287,7 +301,8 @@ export interface Opened {
   /** The collection's epochs from the token's on (all of them where there is no token). The replica keeps the lineage. */
   lineage: Epoch[];
   /**
-   * How far ahead of the server's clock a modify time may be, in microseconds; it is clamped to that. A client that judges
+   * How far ahead of the server's clock (at the time of the write) a modify time may be, in microseconds; a later one is
+   * stored as that clock plus this. A client that judges
    * by NEWEST clamps its own times likewise.
    */
   skewUs: number;
@@ -340,27 +355,38 @@ export interface Push {
   fingerprint:
     | Fingerprint
     | undefined;
-  /** The state that the change was made on; unset where the client knows of no item (a creation). */
+  /**
+   * The state that the change was made on; unset where the client knows of no item (a creation). With `overrides`: the
+   * server's state that the change overrides, as the client was told of it; unset where that is a deletion.
+   */
   expected:
     | Fingerprint
     | undefined;
-  /** The item's latest revision that the client has seen. Unset: that of the batch. */
+  /** The item's latest revision that the client has seen. Unset: that of the batch. Negative: INVALID_FIELD. */
   revisionSeen?:
     | number
     | undefined;
   /**
    * Set where the change overrides one of the server that the client has seen: the standard by which it prevails. The
-   * server then keeps what gives way in a conflict record.
+   * server then keeps what gives way in a conflict record. It changes nothing about compare-and-set: `expected` has to be
+   * the state that is overridden, and a server that has moved on from it answers CONFLICT.
    */
   overrides: ChangeStandard;
-  /** When the item was changed, as in ChangeInfo. 0: the same as the push before it in the batch, or now. */
+  /**
+   * When the item was changed, as in ChangeInfo. 0: the same as the push before it in the batch, or, where none before it
+   * has one, now by the server's clock. Further ahead of that clock than Opened.skew_us: clamped to it. Negative:
+   * INVALID_FIELD.
+   */
   modifyTimeUs: number;
   /**
    * Changes of one batch with the same number, one behind the other, are an atomic group: one commit, one revision, or
-   * nothing. 0: none.
+   * nothing. 0: none. Negative: INVALID_FIELD. Where CAPABILITY_GROUPS is not in force: UNSUPPORTED.
    */
   group: number;
-  /** The content came before, in chunks of this upload. Empty: it is here. */
+  /**
+   * The content came before, in chunks of this upload. Empty: it is here. Where CAPABILITY_CHUNKS is not in force:
+   * UNSUPPORTED.
+   */
   uploadId: Buffer;
   /**
    * An earlier change of the client to this item was sent on another stream and may still arrive. The server then gives
@@ -375,7 +401,7 @@ export interface PushBatch {
   pushes: Push[];
   /**
    * Count and sum over those pushes that have a content and no fingerprint. Needed where there are such
-   * (FINGERPRINT_MISMATCH for each of them where it differs).
+   * (FINGERPRINT_MISMATCH for each of them where it differs or is not set).
    */
   fingerprint:
     | RangeFingerprint
@@ -383,6 +409,7 @@ export interface PushBatch {
   /**
    * The revision of the last checkpoint that the client has taken. Unset: what the token in Open spoke of (in a first pull
    * that goes on: the head when it began). Unset without a token: COMPARE_FIRST, for there is nothing to hold it against.
+   * Negative: INVALID_FIELD, which ends the exchange.
    */
   revisionSeen?: number | undefined;
 }
@@ -445,7 +472,7 @@ export interface ContentWanted {
 
 /** Asks for contents that were not inline, within the window. */
 export interface Fetch {
-  /** The contents wanted. */
+  /** The contents wanted, each id at most once: DUPLICATE_ID ends the exchange, and so does INVALID_ID. */
   items: ContentWanted[];
 }
 
@@ -606,7 +633,12 @@ export interface RangeAnswers {
   forkRevision?: number | undefined;
 }
 
-/** The server is going to stop: end the exchange here, and open another one elsewhere or later. */
+/**
+ * The server is going to stop: end the exchange here, and open another one elsewhere or later.
+ *
+ * Sent with live exchanges (CAPABILITY_LIVE), which would not end by themselves. This server has none and never sends it:
+ * exchanges may finish within its grace period, and those that do not end with UNAVAILABLE (GOING_AWAY, RetryInfo).
+ */
 export interface GoingAway {
   /** When to come back, in milliseconds; 0: at once, to another server. */
   retryAfterMs: number;

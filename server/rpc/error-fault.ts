@@ -8,14 +8,15 @@ const STORAGE_RETRY_MS = 1000;
 
 /** Where errors that callers must not see are written down. */
 export interface ErrorLog {
-  error(context: { readonly err: unknown }, message: string): void;
+  error(context: { readonly err: unknown } | { readonly storage: StorageErrorKind }, message: string): void;
 }
 
 /** The fault of whatever was thrown. What is not a fault of the caller's is logged, and told without internals. */
 export function faultOf(error: unknown, log: ErrorLog): Fault {
   if (error instanceof FaultError) return error.fault;
   if (error instanceof StorageError) {
-    log.error({ err: error }, "the storage failed");
+    // Its message says all there is to do something about; a stack would say where this server calls SQLite.
+    log.error({ storage: error.kind }, `the storage failed: ${error.message}`);
     return storageFault(error.kind);
   }
   log.error({ err: error }, "a call failed by a fault of this server");
@@ -32,7 +33,9 @@ function storageFault(kind: StorageErrorKind): Fault {
     case "foreign":
       return {
         ...fault,
-        message: "the server's data does not read as it should; nothing was stored",
+        message:
+          "the server's data file, tercet.db, does not read as it should; nothing was stored. " +
+          "Its operator has to restore a backup; replicas keep their copies",
         metadata: { [STORAGE_KEY]: "damaged" },
       };
     case "busy":

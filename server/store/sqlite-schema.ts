@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, openDatabase, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
@@ -100,14 +99,14 @@ export function dataFilePath(directory: string): string {
   return join(directory, "tercet.db");
 }
 
-/** Creates a data directory with its parents where it is missing. */
-export function createDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new StorageError("failed", `cannot create the data directory ${directory}: ${reason}`, { cause });
-  }
+/** What SQLite threw, as a StorageError that names the file and, where it does not read any more, what to do. */
+export function toDataFileError(error: unknown, path: string): unknown {
+  const failure = toStorageError(error, path);
+  // One of ours said what to do by itself.
+  if (failure === error || !(failure instanceof StorageError)) return failure;
+  if (failure.kind !== "damaged" && failure.kind !== "foreign") return failure;
+  const advice = "Put a backup of it in its place; replicas keep their copies";
+  return new StorageError("damaged", `${failure.message}. ${advice}`, { cause: error });
 }
 
 /** Opens tercet.db, created or migrated where needed. Refuses a file of others or of a later version (`foreign`). */
@@ -126,7 +125,7 @@ export function openDataFile(options: DataFileOptions): Database {
     return database;
   } catch (error) {
     database.close();
-    throw toStorageError(error, path);
+    throw toDataFileError(error, path);
   }
 }
 

@@ -1,11 +1,11 @@
-import { toStorageError } from "../../core/sqlite.js";
+import { createDirectory } from "./directory.js";
 import { prepareCollections } from "./sqlite-collections.js";
 import { prepareConflicts } from "./sqlite-conflicts.js";
 import { lockDirectory } from "./sqlite-lock.js";
 import { preparePurge } from "./sqlite-purge.js";
 import { prepareReads } from "./sqlite-read.js";
 import { prepareRequests } from "./sqlite-requests.js";
-import { createDirectory, type DataFileOptions, dataFilePath, openDataFile } from "./sqlite-schema.js";
+import { type DataFileOptions, dataFilePath, openDataFile, toDataFileError } from "./sqlite-schema.js";
 import { prepareWrite } from "./sqlite-write.js";
 import type { CollectionCreation, Store, WriteBatch } from "./store.js";
 
@@ -26,7 +26,7 @@ export type SqliteStore = {
  * Opens the store of a data directory. Synchronous: every method has finished, and a write is on disk, when it returns.
  *
  * @throws StorageError `busy` where another server has the directory, `foreign` where tercet.db is not a file of ours or
- * of a later version, `failed` where it cannot be opened.
+ * of a later version, `damaged` where it does not read as it should, `failed` where it cannot be opened.
  */
 export function openSqliteStore(options: SqliteStoreOptions): SqliteStore {
   createDirectory(options.directory);
@@ -64,7 +64,7 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     try {
       return method();
     } catch (error) {
-      throw toStorageError(error, path);
+      throw toDataFileError(error, path);
     }
   }
 

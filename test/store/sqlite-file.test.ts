@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -97,17 +107,52 @@ describe("the file of a SQLite store", () => {
   it("is refused where it is no SQLite file", () => {
     mkdirSync(directory, { recursive: true });
     writeFileSync(path, "not a database, but long enough to be taken for one".repeat(50));
-    expect(failure(() => open())).toMatchObject({ kind: "foreign" });
+    const error = failure(() => open());
+    expect(error).toMatchObject({ kind: "damaged" });
+    expect(error.message).toContain(`${path}: file is not a database (SQLITE_NOTADB). Put a backup of it in its place`);
     // The lock was let go.
     rmSync(path);
     open().close();
   });
 
-  it("cannot be opened where the directory is a file", () => {
-    writeFileSync(join(parent, "file"), "");
-    const error = failure(() => openSqliteStore({ directory: join(parent, "file"), epoch: EPOCH }));
+  it("cannot be opened where the directory, or a parent of it, is a file", () => {
+    const file = join(parent, "file");
+    writeFileSync(file, "");
+    for (const inIt of [file, join(file, "data"), join(file, "a", "b")]) {
+      const error = failure(() => openSqliteStore({ directory: inIt, epoch: EPOCH }));
+      expect(error).toMatchObject({ kind: "failed" });
+      expect(error.message).toBe(`cannot create the data directory ${inIt}: ${file} is not a directory`);
+    }
+  });
+
+  it.runIf(existsSync("/proc/self"))("cannot be created where the system has no room for directories", () => {
+    // Node's recursive mkdir never returns from this.
+    const error = failure(() => openSqliteStore({ directory: "/proc/nope/x", epoch: EPOCH }));
     expect(error).toMatchObject({ kind: "failed" });
-    expect(error.message).toContain(join(parent, "file"));
+    expect(error.message).toMatch(/^cannot create the data directory \/proc\/nope\/x: ENOENT/);
+  });
+
+  it("says what to do where it is damaged, when it is opened and when it is read", async () => {
+    const store = open();
+    const ids = Array.from({ length: 400 }, (_, index) => `item-${index}`);
+    await createCollection(store);
+    await writeOne(store, ...ids.map((id) => put(id, "x".repeat(500))));
+    store.close();
+    const advice = /tercet\.db: .*\(SQLITE_CORRUPT.*\)\. Put a backup of it in its place; replicas keep their copies$/;
+    const pages = statSync(path).size / 4096;
+    const file = openSync(path, "r+");
+    for (let page = 20; page < pages; page++) writeSync(file, Buffer.alloc(4096, 0x55), 0, 4096, page * 4096);
+    const damaged = open();
+    const error = failure(() => damaged.readItems({ uid: UID, ids, maxBytes: 1e9 }));
+    expect(error).toMatchObject({ kind: "damaged" });
+    expect(error.message).toMatch(advice);
+    damaged.close();
+    // The page of the schema, behind the header.
+    writeSync(file, Buffer.alloc(3996, 0x55), 0, 3996, 100);
+    closeSync(file);
+    const atStart = failure(() => open());
+    expect(atStart).toMatchObject({ kind: "damaged" });
+    expect(atStart.message).toMatch(advice);
   });
 
   it("stores nothing of a batch when it is full, and goes on after", async () => {

@@ -15,15 +15,28 @@ export const DEFAULT_LIMITS: Limits = {
   groupBytes: MIB,
 };
 
-/** What cannot be exceeded whatever is configured, so that no message comes near 4 MiB. */
-const CEILING: Partial<Record<keyof Limits, number>> = {
-  inlineBytes: 256 * KIB,
-  eagerBytes: MIB,
-  messageBytes: MIB,
-  itemBytes: MIB,
+/** Least and most of a limit. */
+export interface LimitBounds {
+  readonly least: number;
+  readonly most: number;
+}
+
+/**
+ * Bounds of what a server can be configured to. The least is what must be there for an exchange to work at all, the most
+ * keeps messages far from 4 MiB.
+ */
+export const LIMIT_BOUNDS: Readonly<Record<keyof Limits, LimitBounds>> = {
+  inlineBytes: { least: 0, most: 256 * KIB },
+  eagerBytes: { least: 0, most: MIB },
+  messageBytes: { least: 16 * KIB, most: MIB },
+  itemBytes: { least: 1, most: MIB },
+  windowBytes: { least: 16 * KIB, most: 1024 * MIB },
+  windowItems: { least: 16, most: MIB },
+  groupItems: { least: 1, most: 1000 },
+  groupBytes: { least: 1, most: MIB },
 };
 
-/** What must be there for an exchange to work at all. */
+/** What a client's wish is raised to, for an exchange to work at all. */
 const FLOOR: Partial<Record<keyof Limits, number>> = { messageBytes: 16 * KIB, windowBytes: 16 * KIB, windowItems: 16 };
 
 /** What every item counts besides its id and content when messages are cut by bytes. */
@@ -35,7 +48,7 @@ export function negotiateLimits(given: Limits, wished: Limits | undefined): Limi
   for (const key of Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]) {
     const wish = wished?.[key] ?? 0;
     const value = wish > 0 ? Math.min(given[key], wish) : given[key];
-    limits[key] = Math.max(Math.min(value, CEILING[key] ?? value), FLOOR[key] ?? 0);
+    limits[key] = Math.max(Math.min(value, LIMIT_BOUNDS[key].most), FLOOR[key] ?? 0);
   }
   return limits;
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { ArgumentsCamelCase, Argv, CommandModule } from "yargs";
-import { DEFAULT_LIMITS } from "../core/limits.js";
+import { DEFAULT_LIMITS, LIMIT_BOUNDS, type LimitBounds } from "../core/limits.js";
 import { StorageError } from "../core/storage-error.js";
+import { TIME_BOUNDS } from "./check-options.js";
 import {
   DEFAULT_GRACE_MS,
   DEFAULT_PORT,
@@ -48,36 +49,77 @@ function options(yargs: Argv): Argv<ServeArguments> {
     .option("grace", {
       type: "number",
       default: DEFAULT_GRACE_MS / 1000,
-      describe: "Seconds that open exchanges have to finish after SIGTERM or SIGINT",
+      describe: `Seconds that open exchanges have to finish after SIGTERM or SIGINT${boundsOf("grace")}`,
     })
     .option("step-timeout", {
       type: "number",
       default: 60,
-      describe: "Seconds that a client may leave an exchange waiting",
+      describe: `Seconds that a client may leave an exchange waiting${boundsOf("step-timeout")}`,
     })
-    .option("skew", { type: "number", default: 60, describe: "Seconds that a client's clock may be ahead" })
-    .option("inline-limit", bytes("inlineBytes", "Contents up to this many bytes ride with their change info"))
-    .option("eager-limit", bytes("eagerBytes", "Pending changes up to this many bytes in all may be sent at once"))
-    .option("message-limit", bytes("messageBytes", "Messages are cut at about this many bytes"))
-    .option("item-limit", bytes("itemBytes", "Largest content of an item in bytes"))
-    .option("tls-cert", { type: "string", describe: "Certificate in PEM; turns TLS on", implies: "tls-key" })
-    .option("tls-key", { type: "string", describe: "Its private key in PEM", implies: "tls-cert" })
+    .option("skew", {
+      type: "number",
+      default: 60,
+      describe: `Seconds that a client's clock may be ahead${boundsOf("skew")}`,
+    })
+    .option(
+      "inline-limit",
+      bytes("inline-limit", "inlineBytes", "Contents up to this many bytes ride with their change info"),
+    )
+    .option(
+      "eager-limit",
+      bytes("eager-limit", "eagerBytes", "Pending changes up to this many bytes in all may be sent at once"),
+    )
+    .option("message-limit", bytes("message-limit", "messageBytes", "Messages are cut at about this many bytes"))
+    .option("item-limit", bytes("item-limit", "itemBytes", "Largest content of an item in bytes"))
+    .option("tls-cert", { type: "string", describe: "Certificate in PEM; turns TLS on; needs --tls-key" })
+    .option("tls-key", { type: "string", describe: "Its private key in PEM" })
     .option("tls-ca", { type: "string", describe: "Accept clients with a certificate of these authorities only (PEM)" })
     .option("log-level", { choices: LOG_LEVELS, default: "info" as const, describe: "What to log, on standard error" })
     .option("json", { type: "boolean", default: false, describe: "Write JSON, a line each" })
     .check((argv) => check(argv));
 }
 
-function bytes(limit: keyof typeof DEFAULT_LIMITS, describe: string) {
-  return { type: "number", default: DEFAULT_LIMITS[limit], describe } as const;
+/** Options that are numbers, with their bounds. */
+const BOUNDS = {
+  grace: inSeconds(TIME_BOUNDS.graceMs),
+  "step-timeout": inSeconds(TIME_BOUNDS.stepTimeoutMs),
+  skew: inSeconds(TIME_BOUNDS.skewMs),
+  "inline-limit": LIMIT_BOUNDS.inlineBytes,
+  "eager-limit": LIMIT_BOUNDS.eagerBytes,
+  "message-limit": LIMIT_BOUNDS.messageBytes,
+  "item-limit": LIMIT_BOUNDS.itemBytes,
+} as const satisfies Readonly<Record<string, LimitBounds>>;
+
+function inSeconds({ least, most }: LimitBounds): LimitBounds {
+  return { least: least / 1000, most: most / 1000 };
 }
 
+/** For a description: ` (16384 to 1048576)`. */
+function boundsOf(option: keyof typeof BOUNDS): string {
+  const { least, most } = BOUNDS[option];
+  return ` (${least} to ${most})`;
+}
+
+function bytes(option: keyof typeof BOUNDS, limit: keyof typeof DEFAULT_LIMITS, describe: string) {
+  return { type: "number", default: DEFAULT_LIMITS[limit], describe: `${describe}${boundsOf(option)}` } as const;
+}
+
+const TLS_PAIR = [
+  ["tls-cert", "tls-key"],
+  ["tls-key", "tls-cert"],
+] as const;
+
 function check(argv: Record<string, unknown>): true {
-  for (const name of ["grace", "step-timeout", "skew", "inline-limit", "eager-limit", "message-limit", "item-limit"]) {
-    if (!(Number(argv[name]) >= 0)) throw new Error(`--${name} must be a number that is not negative`);
+  for (const [name, { least, most }] of Object.entries(BOUNDS)) {
+    const value = Number(argv[name]);
+    const fits = value >= least && value <= most && (!name.endsWith("-limit") || Number.isInteger(value));
+    if (!fits) throw new Error(`--${name} must be a number from ${least} to ${most}`);
   }
   const port = Number(argv["port"]);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error("--port must be from 0 to 65535");
+  for (const [one, other] of TLS_PAIR) {
+    if (argv[one] !== undefined && argv[other] === undefined) throw new Error(`--${one} needs --${other}, too`);
+  }
   if (argv["tls-ca"] !== undefined && argv["tls-cert"] === undefined) throw new Error("--tls-ca needs --tls-cert");
   return true;
 }
@@ -94,9 +136,20 @@ async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
     return;
   }
   const { address, port } = server;
-  const line = argv.json ? JSON.stringify({ address, port }) : `Tercet serves ${argv.data} on ${address}`;
-  process.stdout.write(`${line}\n`);
+  if (announces(argv, process)) {
+    const line = argv.json ? JSON.stringify({ address, port }) : `Tercet serves ${argv.data} on ${address}`;
+    process.stdout.write(`${line}\n`);
+  }
   await ended(server);
+}
+
+/** Whether standard output says that it serves: not where the log says so on the same terminal. */
+export function announces(
+  argv: Pick<ServeArguments, "log-level">,
+  { stdout, stderr }: { readonly stdout: { readonly isTTY?: boolean }; readonly stderr: { readonly isTTY?: boolean } },
+): boolean {
+  const logged = LOG_LEVELS.indexOf(argv["log-level"]) >= LOG_LEVELS.indexOf("info");
+  return !(logged && stdout.isTTY === true && stderr.isTTY === true);
 }
 
 /** Why the server can't be started, in the shape that all commands give with --json. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { DEFAULT_LIMITS } from "../core/limits.js";
+export { DEFAULT_LIMITS, LIMIT_BOUNDS, type LimitBounds } from "../core/limits.js";
 export { StorageError, type StorageErrorKind } from "../core/storage-error.js";
 export type { Limits } from "../gen/tercet/v1/sync.js";
 export {
@@ -11,7 +11,7 @@ export {
   DEFAULT_PORT,
   type RunningServer,
   type ServerOptions,
-  StartError,
   startServer,
-  type TlsOptions,
 } from "./main.js";
+export type { TlsOptions } from "./rpc/credentials.js";
+export { StartError } from "./start-error.js";

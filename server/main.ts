@@ -1,24 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { ServerCredentials } from "@grpc/grpc-js";
+import type { ServerCredentials } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
-import { DEFAULT_LIMITS, negotiateLimits } from "../core/limits.js";
+import { DEFAULT_LIMITS } from "../core/limits.js";
 import type { Limits } from "../gen/tercet/v1/sync.js";
+import { checkOptions } from "./check-options.js";
 import { DEFAULT_SKEW_US } from "./protocol/validate-push.js";
+import { createCredentials, type TlsOptions } from "./rpc/credentials.js";
 import { createGate } from "./rpc/gate.js";
 import { routeGrpcLog } from "./rpc/grpc-log.js";
 import { createRpcServer, type RpcServer } from "./rpc/server.js";
 import type { RpcWorld } from "./rpc/world.js";
+import { StartError } from "./start-error.js";
 import { createGroupCommit, type GroupCommit } from "./store/group-commit.js";
 import { openSqliteStore } from "./store/sqlite.js";
 import type { Store } from "./store/store.js";
-
-/** Certificates in PEM. */
-export interface TlsOptions {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  /** Of the authorities whose client certificates are accepted; clients then need one. */
-  readonly ca?: Buffer;
-}
 
 /** How a server is started. */
 export interface ServerOptions {
@@ -28,7 +23,7 @@ export interface ServerOptions {
   readonly host?: string;
   /** Default: 7727. 0: any that is free. */
   readonly port?: number;
-  /** Limits in force unless a client wishes for less. Default: core/limits.ts. */
+  /** Limits in force unless a client wishes for less. Defaults and bounds: core/limits.ts. */
   readonly limits?: Partial<Limits>;
   /** How far ahead of this server's clock a modify time may be, in milliseconds. Default: one minute. */
   readonly skewMs?: number;
@@ -68,20 +63,17 @@ const GOODBYE_MS = 1000;
 const EPOCH_BYTES = 8;
 const UID_BYTES = 16;
 
-/** The server can't be started, for a reason that its operator can do something about. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
-
 /**
  * Starts a server on a data directory.
  *
- * @throws StorageError where the data directory can't be had, StartError where the address or the certificates can't.
+ * @throws StorageError where the data directory can't be had, StartError where the address or the certificates can't,
+ * or an option is out of its bounds.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const host = options.host ?? DEFAULT_HOST;
   const log = options.logger ?? pino({ level: "silent" });
   if (options.logger !== undefined) routeGrpcLog(log);
+  checkOptions(options);
   const credentials = createCredentials(options.tls);
   const store = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });
   const commit = createGroupCommit(store);
@@ -91,7 +83,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     write: commit.write,
     newUid: () => randomBytes(UID_BYTES),
     nowUs: () => Date.now() * 1000,
-    limits: negotiateLimits({ ...DEFAULT_LIMITS, ...options.limits }, undefined),
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
     skewUs: options.skewMs === undefined ? DEFAULT_SKEW_US : options.skewMs * 1000,
     stepTimeoutUs: (options.stepTimeoutMs ?? DEFAULT_STEP_TIMEOUT_MS) * 1000,
     gate,
@@ -115,16 +107,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
-function createCredentials(tls: TlsOptions | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure();
-  try {
-    const pair = { cert_chain: tls.cert, private_key: tls.key };
-    return ServerCredentials.createSsl(tls.ca ?? null, [pair], tls.ca !== undefined);
-  } catch (cause) {
-    throw new StartError(`the TLS certificate or key can't be used: ${messageOf(cause)}`, { cause });
-  }
-}
-
 function bind(rpc: RpcServer, host: string, port: number, credentials: ServerCredentials): Promise<number> {
   const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   return new Promise((resolve, reject) => {
@@ -144,10 +126,6 @@ function whyNot(message: string): string {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\./.test(host);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 interface ShutdownWorld {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -90,7 +90,9 @@ describe("tercet serve", () => {
     const cases = [
       [["--data", directory, "--port", "0"], `the data directory ${directory} is in use by another server`],
       [["--data", join(directory, "b"), "--port", port], `cannot listen on 127.0.0.1:${port}: the port is in use`],
-      [["--data", "/dev/null/data", "--port", "0"], "/dev/null/data"],
+      [["--data", "/dev/null/data", "--port", "0"], "/dev/null is not a directory"],
+      [["--data", TERCET, "--port", "0"], `cannot create the data directory ${TERCET}: ${TERCET} is not a directory`],
+      [["--data", "/proc/nope/x", "--port", "0"], "cannot create the data directory /proc/nope/x"],
       [["--data", join(directory, "c"), "--tls-cert", "/none", "--tls-key", "/none"], "/none"],
     ] as const;
     const refused = cases.map(async ([args, why]) => {
@@ -101,5 +103,28 @@ describe("tercet serve", () => {
       expect(said).toContain(why);
     });
     await Promise.all(refused);
+  });
+
+  it("refuses options that do not fit, and has the bounds in its help", async () => {
+    const cases = [
+      [["--message-limit", "16383"], "--message-limit must be a number from 16384 to 1048576"],
+      [["--item-limit", "1048577"], "--item-limit must be a number from 1 to 1048576"],
+      [["--inline-limit", "1.5"], "--inline-limit must be a number from 0 to 262144"],
+      [["--eager-limit", "x"], "--eager-limit must be a number from 0 to 1048576"],
+      [["--grace", "-1"], "--grace must be a number from 0 to "],
+      [["--tls-cert", "/none"], "--tls-cert needs --tls-key, too"],
+      [["--tls-key", "/none"], "--tls-key needs --tls-cert, too"],
+    ] as const;
+    const refused = cases.map(async ([args, why]) => {
+      const other = start(["--data", join(directory, "never"), "--port", "0", ...args]);
+      expect(await other.exit).not.toBe(0);
+      expect(await other.errors).toContain(why);
+    });
+    await Promise.all(refused);
+    expect(existsSync(join(directory, "never"))).toBe(false);
+    const help = spawnSync(process.execPath, [TERCET, "serve", "--help"], { encoding: "utf8" }).stdout;
+    for (const bounds of ["16384 to 1048576", "1 to 1048576", "0 to 262144", "0 to 1048576"]) {
+      expect(help.replace(/\s+/g, " ")).toContain(`(${bounds})`);
+    }
   });
 });

@@ -1,0 +1,34 @@
+import { DEFAULT_LIMITS, LIMIT_BOUNDS, type LimitBounds } from "../core/limits.js";
+import type { Limits } from "../gen/tercet/v1/sync.js";
+import { StartError } from "./start-error.js";
+
+/** Milliseconds of the longest timer that there is (2^31), rounded down to days: 24. */
+const MAX_TIMER_MS = 24 * 86_400_000;
+
+/** Bounds of the times of a server, in milliseconds. */
+export const TIME_BOUNDS = {
+  graceMs: { least: 0, most: MAX_TIMER_MS },
+  stepTimeoutMs: { least: 1, most: MAX_TIMER_MS },
+  skewMs: { least: 0, most: MAX_TIMER_MS },
+} as const satisfies Readonly<Record<string, LimitBounds>>;
+
+/** The options that have bounds. */
+export type BoundedOptions = { readonly [K in keyof typeof TIME_BOUNDS]?: number } & {
+  readonly limits?: Partial<Limits>;
+};
+
+/** Throws a StartError that names the first option that is out of its bounds. */
+export function checkOptions(options: BoundedOptions): void {
+  for (const name of Object.keys(TIME_BOUNDS) as (keyof typeof TIME_BOUNDS)[]) {
+    const value = options[name];
+    const { least, most } = TIME_BOUNDS[name];
+    if (value === undefined || (value >= least && value <= most)) continue;
+    throw new StartError(`${name} must be from ${least} to ${most} milliseconds, not ${value}`);
+  }
+  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]) {
+    const value = options.limits?.[name];
+    const { least, most } = LIMIT_BOUNDS[name];
+    if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) continue;
+    throw new StartError(`limits.${name} must be a whole number from ${least} to ${most}, not ${value}`);
+  }
+}

@@ -12,7 +12,9 @@ const TICK_MS = 1000;
 
 /** How an exchange is run. */
 export interface ExchangeRun extends CallBounds {
-  /** Called after every message of the server. What it throws is not caught: it must not throw. */
+  /** As in createClientExchange, in milliseconds: for the message. */
+  readonly stepTimeoutMs: number;
+  /** Called after every message of the server. What it throws or rejects with ends the exchange. */
   readonly onProgress?: (progress: ExchangeProgress) => void;
 }
 
@@ -53,7 +55,7 @@ export function runExchange(
           return settle(flushed());
         }
         stream.cancel();
-        settle(thrown ?? toError(fault));
+        settle(thrown ?? toError(inWords(fault)));
       },
       toFault(error): Fault {
         thrown = error;
@@ -71,8 +73,28 @@ export function runExchange(
       }
     }
 
+    function fail(error: unknown): void {
+      if (settled) return;
+      stream.cancel();
+      settle(error ?? new Error("onProgress failed, without saying why"));
+    }
+    /** The application's own function: whatever it does ends this exchange at most, never the process. */
+    function progress(): void {
+      if (settled) return;
+      try {
+        const answer: unknown = run.onProgress?.(exchange.progress());
+        if (answer instanceof Promise) answer.catch(fail);
+      } catch (error) {
+        fail(error);
+      }
+    }
+    function inWords(fault: Fault): Fault {
+      if (fault.reason !== ErrorReason.ERROR_REASON_STALLED) return fault;
+      return { ...fault, message: `no answer from ${connection.address} for ${run.stepTimeoutMs / 1000} s` };
+    }
+
     const nowUs = (): number => Date.now() * 1000;
-    const timer = setInterval(() => driver.tick(nowUs()), TICK_MS);
+    const timer = setInterval(() => driver.tick(nowUs()), Math.min(TICK_MS, run.stepTimeoutMs));
     const abort = (): void => {
       stream.cancel();
       settle(cancelled());
@@ -81,7 +103,7 @@ export function runExchange(
 
     stream.on("data", (message) => {
       driver.receive(message, nowUs());
-      if (!settled) run.onProgress?.(exchange.progress());
+      progress();
     });
     stream.on("drain", () => driver.resume());
     // A status that is an error comes as one before the end does.

@@ -15,6 +15,7 @@ import { ItemServiceService } from "../gen/tercet/v1/item_service.js";
 import { ExchangeRequest, ExchangeResponse } from "../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../gen/tercet/v1/sync_service.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
+import { checkPositive } from "./validate.js";
 
 /** Port that a server listens on where nothing else is said. */
 export const DEFAULT_PORT = 7727;
@@ -54,7 +55,10 @@ export interface Connection {
   unary<Req, Res>(method: Unary<Req, Res>, request: Req, bounds?: CallBounds): Promise<Res>;
   /** Begins an exchange. */
   exchange(bounds?: CallBounds): ExchangeCall;
-  /** Ends the connection, once the calls under way have ended (they are given a second). */
+  /**
+   * Ends the connection, once the calls under way have ended (they are given a second). Calls from now on fail with
+   * FAILED_PRECONDITION.
+   */
   close(): Promise<void>;
 }
 
@@ -82,6 +86,11 @@ export function connect(address: string, options: ConnectOptions = {}): Connecti
   const target = toTarget(address);
   const client = new Client(target, channelCredentials(options), CHANNEL_OPTIONS);
   const running = new Set<Promise<void>>();
+  let closed = false;
+
+  function refuseClosed(): void {
+    if (closed) throw new TercetError(`the connection to ${target} is closed`, { code: "FAILED_PRECONDITION" });
+  }
 
   function track(ended: Promise<void>): void {
     running.add(ended);
@@ -92,6 +101,7 @@ export function connect(address: string, options: ConnectOptions = {}): Connecti
     address: target,
     unary(method, request, bounds = {}) {
       return new Promise((resolve, reject) => {
+        refuseClosed();
         if (bounds.signal?.aborted) return reject(cancelled());
         const { path, requestSerialize, responseDeserialize } = method;
         const metadata = new Metadata();
@@ -114,6 +124,7 @@ export function connect(address: string, options: ConnectOptions = {}): Connecti
       });
     },
     exchange(bounds = {}) {
+      refuseClosed();
       const bytes = { sent: 0, received: 0 };
       const stream = client.makeBidiStreamRequest(
         SyncServiceService.exchange.path,
@@ -133,6 +144,7 @@ export function connect(address: string, options: ConnectOptions = {}): Connecti
       return { stream, bytes };
     },
     async close() {
+      closed = true;
       let timer: NodeJS.Timeout | undefined;
       const second = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, 1000);
@@ -147,11 +159,16 @@ export function connect(address: string, options: ConnectOptions = {}): Connecti
 /** `host`, `host:port` or `[IPv6]:port`, with the port that is meant. */
 function toTarget(address: string): string {
   const [, host, port] = /^(\[[\da-fA-F:.]+\]|[^:/\s]+)(?::(\d{1,5}))?$/.exec(address) ?? [];
-  if (host === undefined) {
-    const message = `"${address}" is no address of a server: host:port, for example 127.0.0.1:${DEFAULT_PORT}`;
-    throw new TercetError(message, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
+  const example = `host:port, for example 127.0.0.1:${DEFAULT_PORT}`;
+  if (host === undefined) throw badAddress(`"${address}" is no address of a server: ${example}`);
+  if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
+    throw badAddress(`"${address}" is no address of a server: ports are from 1 to 65535`);
   }
   return `${host}:${port ?? DEFAULT_PORT}`;
+}
+
+function badAddress(message: string): TercetError {
+  return new TercetError(message, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
 }
 
 function channelCredentials({ tls }: ConnectOptions): ReturnType<typeof credentials.createInsecure> {
@@ -161,8 +178,9 @@ function channelCredentials({ tls }: ConnectOptions): ReturnType<typeof credenti
   return credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert));
 }
 
-function callOptions(bounds: CallBounds): CallOptions {
-  return bounds.timeoutMs === undefined ? {} : { deadline: Date.now() + bounds.timeoutMs };
+function callOptions({ timeoutMs }: CallBounds): CallOptions {
+  checkPositive("timeoutMs", timeoutMs);
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
 }
 
 /** What a call that was aborted fails with. */
@@ -200,6 +218,9 @@ function withoutDetails(error: ServiceError, address: string): string {
 function whyUnreachable(details: string): string {
   if (/ECONNREFUSED/.test(details)) return "nothing listens there";
   if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(details)) return "no host has that name";
+  if (/wrong version number|packet length too long|unexpected message/.test(details)) {
+    return "what listens there does not speak TLS (is it the right port, and TLS on both sides or on neither?)";
+  }
   if (/Protocol error|Failed to connect/.test(details)) {
     return "what listens there does not speak gRPC (is it the right port, and TLS on both sides or on neither?)";
   }

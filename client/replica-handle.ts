@@ -9,6 +9,7 @@ import { TercetError, toError } from "./error.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
 import type { LocalConflict, LocalItem, LocalWrite, PendingChange, ReplicaStore } from "./replica/store.js";
 import type { SyncOptions, SyncReport } from "./sync.js";
+import { checkPositive, checkWhole, invalidField } from "./validate.js";
 
 /** An item as the application sees it. */
 export interface Item {
@@ -104,7 +105,8 @@ export interface Transaction {
  * A replica of one collection in one SQLite file: read and change it at any time, and `sync` when there is a server.
  *
  * Methods other than `sync` are synchronous; what has returned is on the disk. They throw TercetError (INVALID_ID,
- * ITEM_TOO_LARGE, INVALID_FIELD) for bad input, with nothing changed, and StorageError for trouble with the file.
+ * ITEM_TOO_LARGE, INVALID_FIELD) for bad input, with nothing changed, FAILED_PRECONDITION after `close`, and StorageError for
+ * trouble with the file.
  */
 export interface Replica {
   /** Name of the collection. */
@@ -163,6 +165,7 @@ const PAGE = 500;
 export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
   const fault = checkCollectionName(options.collection);
   if (fault !== undefined) throw toError(fault);
+  checkPositive("cacheMiB", options.cacheMiB);
   return replicaOn(createSqliteReplica(path, options));
 }
 
@@ -173,17 +176,24 @@ export function createReplica(path: string, options: OpenOptions & { readonly co
  * where somebody else has it open, `damaged`.
  */
 export function openReplica(path: string, options: OpenOptions = {}): Replica {
+  checkPositive("cacheMiB", options.cacheMiB);
   return replicaOn(openSqliteReplica(path, options));
 }
 
 /** The public face of a replica store. */
-export function replicaOn(store: ReplicaStore): Replica {
-  const { collection } = store.state();
+export function replicaOn(held: ReplicaStore): Replica {
+  const { collection } = held.state();
   const closing = new AbortController();
   let syncing = false;
+  let closed = false;
+
+  function store(): ReplicaStore {
+    if (!closed) return held;
+    throw new TercetError(`this replica of ${collection} is closed`, { code: "FAILED_PRECONDITION" });
+  }
 
   const itemLimit = (): number => {
-    const { limits } = store.state();
+    const { limits } = store().state();
     return limits.length === 0 ? DEFAULT_LIMITS.itemBytes : Limits.decode(limits).itemBytes;
   };
 
@@ -193,11 +203,11 @@ export function replicaOn(store: ReplicaStore): Replica {
   }
 
   function write(changes: readonly LocalWrite[]): void {
-    if (changes.length > 0) store.write(changes, Date.now() * 1000);
+    if (changes.length > 0) store().write(changes, Date.now() * 1000);
   }
 
   function getItem(id: string): Item | undefined {
-    const item = store.get(id);
+    const item = store().get(id);
     return item === undefined ? undefined : toItem(item);
   }
 
@@ -213,7 +223,7 @@ export function replicaOn(store: ReplicaStore): Replica {
   }
 
   function check(): ReplicaCheck {
-    const damage = store.audit();
+    const damage = store().audit();
     if (damage === undefined) return { sound: true, damaged: [], damagedCount: 0, agreedRight: true };
     const { damaged, damagedCount, total } = damage;
     return { sound: false, damaged, damagedCount, agreedRight: total === undefined };
@@ -231,13 +241,15 @@ export function replicaOn(store: ReplicaStore): Replica {
       write([...changes.values()]);
     },
     get: getItem,
-    *list({ prefix = "", after = "", limit = Infinity } = {}) {
+    list({ prefix = "", after = "", limit = Infinity } = {}) {
+      store();
+      if (limit !== Infinity) checkWhole("limit", limit);
       const read = (last: LocalItem | undefined, most: number): readonly LocalItem[] =>
-        store.list({ prefix, after: last?.id ?? after, limit: most });
-      for (const item of pages(read, limit)) yield toItem(item);
+        store().list({ prefix, after: last?.id ?? after, limit: most });
+      return mapped(pages(read, limit), toItem);
     },
     delete(id) {
-      if (store.get(id) === undefined) return false;
+      if (store().get(id) === undefined) return false;
       write([{ id, upsert: undefined }]);
       return true;
     },
@@ -253,33 +265,38 @@ export function replicaOn(store: ReplicaStore): Replica {
         delete: (id) => void changed.set(id, { id, upsert: undefined }),
       });
       if (result instanceof Promise) {
+        // What it rejects with has nowhere to go, and must not end the process.
+        result.catch(() => undefined);
         const description = "a transaction is synchronous: its function must not return a promise";
-        throw toError(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "changes", description));
+        throw invalidField("changes", description);
       }
       write([...changed.values()]);
       return result;
     },
-    *pending() {
+    pending() {
+      store();
       const read = (last: PendingChange | undefined, most: number): readonly PendingChange[] =>
-        store.listPending(last?.sequence ?? 0, most);
-      for (const change of pages(read)) yield toPending(change);
+        store().listPending(last?.sequence ?? 0, most);
+      return mapped(pages(read), toPending);
     },
-    *conflicts() {
+    conflicts() {
+      store();
       const read = (last: LocalConflict | undefined, most: number): readonly LocalConflict[] =>
-        store.listConflicts(last?.number ?? Number.MAX_SAFE_INTEGER, most);
-      for (const record of pages(read)) yield toConflict(record);
+        store().listConflicts(last?.number ?? Number.MAX_SAFE_INTEGER, most);
+      return mapped(pages(read), toConflict);
     },
     conflict(number) {
-      const record = store.getConflict(number);
+      const record = store().getConflict(number);
       return record === undefined ? undefined : toConflict(record);
     },
     resolveConflict(number, how) {
-      if (store.settleConflict(number, how === "restore", Date.now() * 1000)) return;
+      if (how !== "restore" && how !== "discard") throw invalidField("how", 'must be "restore" or "discard"');
+      if (store().settleConflict(number, how === "restore", Date.now() * 1000)) return;
       const reason = ErrorReason.ERROR_REASON_CONFLICT_NOT_FOUND;
       throw toError({ reason, message: `there is no conflict record ${number} in this replica` });
     },
     status() {
-      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, total } = store.state();
+      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, total } = store().state();
       return {
         collection,
         collectionUid: hex(collectionUid),
@@ -293,12 +310,13 @@ export function replicaOn(store: ReplicaStore): Replica {
       };
     },
     async sync(options) {
+      store();
       if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
       syncing = true;
       try {
         // gRPC takes as long to load as all else together, and most uses of a replica need none.
         const { syncReplica } = await import("./sync.js");
-        return await syncReplica(store, options, closing.signal);
+        return await syncReplica(store(), options, closing.signal);
       } finally {
         syncing = false;
       }
@@ -307,9 +325,14 @@ export function replicaOn(store: ReplicaStore): Replica {
     audit: () => check().sound,
     close() {
       closing.abort();
-      store.close();
+      closed = true;
+      held.close();
     },
   };
+}
+
+function* mapped<T, U>(values: Iterable<T>, map: (value: T) => U): Generator<U> {
+  for (const value of values) yield map(value);
 }
 
 function checkInput(id: string, content: Content, limit: number): void {

@@ -8,11 +8,12 @@ import { TercetError } from "./error.js";
 import { createClientExchange } from "./protocol/exchange.js";
 import type { ExchangeProgress, ExchangeReport } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
+import { checkPositive, checkWhole } from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT";
 
-/** How to run an exchange. */
+/** How to run an exchange. Numbers that make no sense are refused with INVALID_FIELD, before anything is sent. */
 export interface SyncOptions extends ConnectOptions {
   /** `host:port` of the server, or a connection to it, which stays open. */
   readonly server: string | Connection;
@@ -26,7 +27,10 @@ export interface SyncOptions extends ConnectOptions {
   readonly timeoutMs?: number;
   /** Milliseconds that the server may leave a step unanswered; then it rejects with DEADLINE_EXCEEDED (STALLED). Default: 60,000. */
   readonly stepTimeoutMs?: number;
-  /** How far it has come; called after each message of the server. */
+  /**
+   * How far it has come; called after each message of the server. What it throws (or rejects with) ends the exchange, which
+   * rejects with it.
+   */
   readonly onProgress?: (progress: ExchangeProgress) => void;
   /** What to ask of the server below its own limits, for example `{ inlineBytes: 1024 }`; see Limits in sync.proto. */
   readonly limits?: Partial<Limits>;
@@ -85,29 +89,37 @@ export async function syncReplica(
 ): Promise<SyncReport> {
   const standard =
     options.standard === undefined ? ChangeStandard.CHANGE_STANDARD_UNSPECIFIED : parseStandard(options.standard);
+  checkOptions(options);
   if (standard === undefined) {
     throw new TercetError(`unknown change standard "${options.standard}": SERVER or CLIENT`, {
       code: "INVALID_ARGUMENT",
       reason: "UNKNOWN_STANDARD",
     });
   }
+  const stepTimeoutMs = options.stepTimeoutMs ?? STEP_TIMEOUT_MS;
   const exchange = createClientExchange({
     standard,
     create: options.create ?? false,
     client: options.client ?? `replica ${Buffer.from(store.state().replicaId).toString("hex", 0, 4)}`,
     limits: options.limits ?? {},
-    stepTimeoutUs: (options.stepTimeoutMs ?? STEP_TIMEOUT_MS) * 1000,
+    stepTimeoutUs: stepTimeoutMs * 1000,
   });
   const own = typeof options.server === "string";
   const connection = typeof options.server === "string" ? connect(options.server, options) : options.server;
   const began = performance.now();
   try {
     const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
-    const bytes = await runExchange(connection, store, exchange, { ...options, signal });
+    const bytes = await runExchange(connection, store, exchange, { ...options, stepTimeoutMs, signal });
     return toSyncReport(exchange.report(), bytes, performance.now() - began);
   } finally {
     if (own) await connection.close();
   }
+}
+
+function checkOptions({ timeoutMs, stepTimeoutMs, limits = {} }: SyncOptions): void {
+  checkPositive("timeoutMs", timeoutMs);
+  checkPositive("stepTimeoutMs", stepTimeoutMs);
+  for (const [name, value] of Object.entries(limits)) checkWhole(`limits.${name}`, value);
 }
 
 function toSyncReport(

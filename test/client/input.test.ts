@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { connect, createReplica, METHODS, openReplica, type Replica, type SyncOptions } from "../../client/index.js";
+import { type Place, refusal, startPlace } from "./harness.js";
+
+describe("what the library refuses", () => {
+  let place: Place;
+  let replica: Replica;
+  beforeEach(async () => {
+    place = await startPlace();
+    replica = place.replica();
+  });
+  afterEach(() => place.stop());
+
+  const bad: readonly [field: string, options: Partial<SyncOptions>][] = [
+    ["timeoutMs", { timeoutMs: 0 }],
+    ["timeoutMs", { timeoutMs: -1 }],
+    ["timeoutMs", { timeoutMs: Number.NaN }],
+    ["stepTimeoutMs", { stepTimeoutMs: 0 }],
+    ["stepTimeoutMs", { stepTimeoutMs: -5 }],
+    ["stepTimeoutMs", { stepTimeoutMs: "60" as never }],
+    ["limits.inlineBytes", { limits: { inlineBytes: -1 } }],
+    ["limits.windowItems", { limits: { windowItems: 1.5 } }],
+  ];
+  it.each(bad)("an exchange with %s that makes no sense: %o", async (field, options) => {
+    const told = await refusal(() => replica.sync({ server: place.server, create: true, ...options }));
+    expect(told).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", fields: [field] });
+    expect(replica.status().revision).toBe(0);
+  });
+
+  it("takes options that say as much as nothing", async () => {
+    const report = await replica.sync({ server: place.server, create: true, timeoutMs: Infinity, limits: {} });
+    expect(report.verified).toBe(true);
+  });
+
+  it("a list with a limit that is no number of items, at once", async () => {
+    for (const limit of [-1, 0.5, Number.NaN]) {
+      const told = await refusal(() => replica.list({ limit }));
+      expect(told).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", fields: ["limit"] });
+    }
+    replica.putMany([
+      ["a", "1"],
+      ["b", "2"],
+    ]);
+    expect([...replica.list({ limit: 0 })]).toEqual([]);
+    expect([...replica.list({ limit: 1 })].map(({ id }) => id)).toEqual(["a"]);
+    expect([...replica.list({ limit: Infinity })]).toHaveLength(2);
+  });
+
+  it("a way to settle a record that there is none of, instead of forgetting the record", async () => {
+    const told = await refusal(() => replica.resolveConflict(1, "Restore" as never));
+    expect(told).toMatchObject({ code: "INVALID_ARGUMENT", fields: ["how"] });
+  });
+
+  it("addresses that are none", async () => {
+    for (const address of ["", "host:99999", "host:65536", "host:0", "host:port", "a b"]) {
+      const told = await refusal(() => connect(address));
+      expect(told).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
+      expect(told.message).toContain(`"${address}"`);
+    }
+    await connect("host:65535").close();
+  });
+
+  it("every method of a replica that is closed", async () => {
+    replica.put("a", "1");
+    const open = replica.list();
+    open.next();
+    replica.close();
+    const calls: Record<Exclude<keyof Replica, "collection" | "close">, () => unknown> = {
+      put: () => replica.put("a", "2"),
+      putMany: () => replica.putMany([]),
+      get: () => replica.get("a"),
+      list: () => replica.list(),
+      delete: () => replica.delete("a"),
+      transaction: () => replica.transaction(() => undefined),
+      pending: () => replica.pending(),
+      conflicts: () => replica.conflicts(),
+      conflict: () => replica.conflict(1),
+      resolveConflict: () => replica.resolveConflict(1, "discard"),
+      status: () => replica.status(),
+      sync: () => replica.sync({ server: place.server }),
+      check: () => replica.check(),
+      audit: () => replica.audit(),
+    };
+    const message = "this replica of c is closed";
+    for (const [name, call] of Object.entries({ ...calls, "the next page": () => open.next() })) {
+      expect([name, await refusal(call)]).toMatchObject([name, { code: "FAILED_PRECONDITION", message }]);
+    }
+    replica.close();
+    openReplica(join(place.directory, "c.replica")).close();
+  });
+
+  it("calls on a connection that is closed", async () => {
+    const connection = connect(place.server);
+    await replica.sync({ server: connection, create: true });
+    await connection.close();
+    const message = `the connection to ${place.server} is closed`;
+    const calls = [
+      () => replica.sync({ server: connection }),
+      () => connection.unary(METHODS.getCollection, { collection: "c" }),
+    ];
+    for (const call of calls) {
+      expect(await refusal(call)).toMatchObject({ code: "FAILED_PRECONDITION", message });
+    }
+    expect((await replica.sync({ server: place.server })).verified).toBe(true);
+  });
+
+  it("a replica over a file that exists, told apart from any other failure", async () => {
+    const path = join(place.directory, "c.replica");
+    expect(await refusal(() => createReplica(path, { collection: "c" }))).toMatchObject({ code: "exists" });
+    const nowhere = join(place.directory, "no", "c.replica");
+    expect(await refusal(() => createReplica(nowhere, { collection: "c" }))).toMatchObject({
+      code: "failed",
+      message: `cannot create a replica at ${nowhere}: its directory does not exist`,
+    });
+  });
+});

@@ -71,6 +71,7 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
     .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places", "take it elsewhere")
     .epilogue(
       "Options also come from TERCET_* variables (TERCET_REPLICA for --replica) and then from the file of --config.\n" +
+        "TERCET_DEBUG=1 shows where an error comes from. A replica is held by one process at a time.\n" +
         "Exit status: 0 done, 1 failed, 2 usage, 3 done but conflicts or rejections remain.",
     )
     .completion("completion", "Print a completion script for bash or zsh (by $SHELL)")
@@ -79,7 +80,7 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
     .strict()
     .fail((message, error) => {
       // A message comes with what yargs refuses, and none with what a command throws.
-      failed ??= typeof message === "string" ? usageError(usageText(message, args), { cause: error }) : error;
+      failed ??= typeof message === "string" ? usageError(usageText(message, args, commands), { cause: error }) : error;
       throw failed;
     });
   for (const entry of commands) register(root, entry, settings);
@@ -142,15 +143,57 @@ function asksJson(args: readonly string[], setting: unknown): boolean {
 }
 
 /** What yargs says, in one line that says what to do. */
-function usageText(message: string, args: readonly string[]): string {
+function usageText(message: string, args: readonly string[], commands: CommandLine["commands"]): string {
   const typed = `tercet ${args.join(" ")}`;
-  if (message.startsWith("Did you mean")) return `unknown command in "${typed}". ${message}`;
-  if (message.startsWith("Not enough non-option")) return `an argument is missing in "${typed}"`;
+  if (message.startsWith("Did you mean")) {
+    const meant = meantBy(args, commands);
+    return `unknown command in "${typed}". ${meant === undefined ? message : `Did you mean ${meant}?`}`;
+  }
+  if (message.startsWith("Not enough non-option")) {
+    const missing = missingArguments(message, args, commands);
+    return `${missing} missing in "${typed}"${dashHint(args)}`;
+  }
   const [first = "", ...rest] = message.split("\n").filter((line) => line.trim() !== "");
   if (first.startsWith("Missing required argument") && rest.length > 0) return rest.join("; ");
   const [, option, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message) ?? [];
   if (option !== undefined) return `--${option} can't be ${given}: choose one of ${choices}`;
-  return [first, ...rest].map((line) => line.trim()).join(" ");
+  const text = [first, ...rest].map((line) => line.trim()).join(" ");
+  return first.startsWith("Unknown argument") ? text + dashHint(args) : text;
+}
+
+/** What other programs call it. */
+const OTHER_NAMES: Readonly<Record<string, string>> = { rm: "delete", remove: "delete", ls: "list", cat: "get" };
+
+/** The command that a word is the beginning of, or another name of. */
+function meantBy(args: readonly string[], commands: CommandLine["commands"]): string | undefined {
+  const [first = "", second = ""] = args;
+  const family = commands.find((entry) => "family" in entry && entry.family === first);
+  const names =
+    family !== undefined && "family" in family
+      ? family.commands.map(nameOf)
+      : commands.map((entry) => ("family" in entry ? entry.family : nameOf(entry)));
+  const word = family === undefined ? first : second;
+  const other = OTHER_NAMES[word] ?? "";
+  return names.includes(other) ? other : names.find((name) => word !== "" && name.startsWith(word));
+}
+
+/** Which arguments of a command are missing, by what yargs counted. */
+function missingArguments(message: string, args: readonly string[], commands: CommandLine["commands"]): string {
+  const [first = "", second = ""] = args;
+  const all = commands.flatMap((entry) =>
+    "family" in entry ? (entry.family === first ? entry.commands : []) : [entry],
+  );
+  const command = all.find((entry) => nameOf(entry) === first) ?? all.find((entry) => nameOf(entry) === second);
+  const got = Number(/got (\d+)/.exec(message)?.[1] ?? 0);
+  const names = [...(command?.command ?? "").matchAll(/<[^>]+>/g)].map(([name]) => name).slice(got);
+  if (names.length === 0) return "an argument is";
+  return `${names.join(" and ")} ${names.length === 1 ? "is" : "are"}`;
+}
+
+/** How to give an argument that begins with a dash. */
+function dashHint(args: readonly string[]): string {
+  const dashed = args.includes("--") ? undefined : args.find((arg) => /^-[^-]/.test(arg));
+  return dashed === undefined ? "" : `. Arguments that begin with a dash stand behind --, as in \`-- ${dashed}\``;
 }
 
 /** How to get help for what was typed. */

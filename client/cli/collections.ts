@@ -1,3 +1,4 @@
+import type { TercetError } from "../error.js";
 import { type CommandFamily, defineCommand } from "./command.js";
 import { CliError, usageError } from "./failure.js";
 import { SERVER_NEEDED, standardOption } from "./options.js";
@@ -76,12 +77,18 @@ const createCollectionCommand = defineCommand({
     const { METHODS } = await import("../index.js");
     const { parseStandard } = await import("../../core/standard.js");
     const request = { collection: argv.name, standard: parseStandard(argv.standard ?? "") ?? 0 };
-    const { collection } = await withServer(argv, (connection, bounds) =>
-      connection.unary(METHODS.createCollection, request, bounds),
-    );
+    const { collection, created } = await withServer(argv, async (connection, bounds) => {
+      // The answer is the same whether it was there. If another one makes it in between, that is said to be this one.
+      const created = await connection.unary(METHODS.getCollection, { collection: argv.name }, bounds).then(
+        () => false,
+        ({ reason }: TercetError) => reason === "COLLECTION_NOT_FOUND",
+      );
+      return { ...(await connection.unary(METHODS.createCollection, request, bounds)), created };
+    });
     if (collection === undefined) throw new Error(`${argv.server} did not say anything of ${argv.name}`);
-    if (argv["json"] === true) return printJson(await toView(collection));
-    await printLine(`${collection.name} is there${argv.standard === undefined ? "" : `, bound to ${argv.standard}`}`);
+    if (argv["json"] === true) return printJson({ ...(await toView(collection)), created });
+    const bound = argv.standard === undefined ? "" : `, bound to ${argv.standard}`;
+    await printLine(`${created ? "created" : "was there:"} ${collection.name}${bound}`);
   },
 });
 

@@ -5,7 +5,7 @@ import { contentFields } from "./content.js";
 import { CliError, usageError } from "./failure.js";
 import { printContent } from "./items.js";
 import { REPLICA, SERVER } from "./options.js";
-import { printJson, printLine, printList, shortHex } from "./output.js";
+import { formatCount, printJson, printLine, printList, shortHex } from "./output.js";
 import { withReplica } from "./replica.js";
 
 const PLACES = {
@@ -142,7 +142,7 @@ function noRecord(number: number): CliError {
 }
 
 function conflictRow({ number, id, kind, size, fingerprint, prevailed, standard, recordTime }: Conflict): string[] {
-  const bytes = kind === "deleted" ? "-" : String(size);
+  const bytes = kind === "deleted" ? "-" : formatCount(size);
   const prevailing = prevailed === undefined ? "a deletion" : shortHex(prevailed);
   return [String(number), id, kind, bytes, shortHex(fingerprint), prevailing, standard, recordTime.toISOString()];
 }

@@ -1,4 +1,13 @@
-import { closeSync, createReadStream, createWriteStream, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -18,7 +27,7 @@ import { MAKING, REPLICA } from "./options.js";
 import { formatCount, plural, printJson, printLine, remark } from "./output.js";
 import { type Progress, startProgress } from "./progress.js";
 import { detectFormat, type RecordFormat } from "./records.js";
-import { withReplica } from "./replica.js";
+import { type ReplicaArguments, withReplica } from "./replica.js";
 
 /** `tercet import` */
 export const importCommand = defineCommand({
@@ -52,7 +61,7 @@ export const importCommand = defineCommand({
     const json = argv["json"] === true;
     const judge = argv.id === undefined ? judgeWrapped : judgeByField(argv.id);
     const result = await withFile(argv.file, (file) =>
-      withReplica(argv, async (replica) => {
+      withNewReplica(argv, async (replica) => {
         const records = { file, format: detectFormat(file), bytes: fstatSync(file).size, judge };
         const progress = await startProgress(json);
         try {
@@ -69,6 +78,24 @@ export const importCommand = defineCommand({
     for (const line of tellBad(result, format)) remark(`  ${line}`);
   },
 });
+
+/** As `withReplica`; a replica file that was made for an import which brought nothing into it is removed. */
+async function withNewReplica<T>(argv: ReplicaArguments, work: (replica: Replica) => Promise<T>): Promise<T> {
+  const made = !existsSync(argv.replica);
+  let empty = false;
+  try {
+    return await withReplica(argv, async (replica) => {
+      try {
+        return await work(replica);
+      } catch (error) {
+        empty = replica.status().pending === 0;
+        throw error;
+      }
+    });
+  } finally {
+    if (made && empty) for (const end of ["", "-wal", "-shm"]) rmSync(argv.replica + end, { force: true });
+  }
+}
 
 interface Imported {
   readonly imported: number;
@@ -109,7 +136,8 @@ function refusal(checked: Checked, format: RecordFormat): CliError {
   const [first] = bad;
   const what = first === undefined ? "" : `${placeName(format)} ${first.place} ${first.message}`;
   const more = badCount > 1 ? ` (and ${formatCount(badCount - 1)} more)` : "";
-  const message = `${what}${more}. Nothing was imported; --skip-bad imports the other ${formatCount(good)}`;
+  const other = good === 0 ? ": no record is good" : `; --skip-bad imports the other ${formatCount(good)}`;
+  const message = `${what}${more}. Nothing was imported${other}`;
   return new CliError(message, {
     code: "INVALID_ARGUMENT",
     reason: "BAD_RECORDS",

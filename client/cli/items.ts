@@ -5,7 +5,7 @@ import { defineCommand } from "./command.js";
 import { contentFields, decodeText } from "./content.js";
 import { CliError, FAILED, oneLine, usageError } from "./failure.js";
 import { MAKING, REPLICA } from "./options.js";
-import { plural, print, printJson, printLine, printList, remark } from "./output.js";
+import { formatCount, plural, print, printJson, printLine, printList, remark } from "./output.js";
 import { withReplica } from "./replica.js";
 
 /** `tercet put` */
@@ -47,7 +47,11 @@ interface ContentArguments {
 
 function readContent({ content, file, bytes }: ContentArguments): Content {
   if ((content === undefined) === (file === undefined)) {
-    throw usageError("give the content as an argument or by --file FILE, one of both");
+    throw usageError(
+      content === undefined
+        ? "the content is missing: give it as an argument or by --file FILE"
+        : "the content is given twice: as an argument and by --file; leave one out",
+    );
   }
   if (content !== undefined) return bytes ? Buffer.from(content) : content;
   const read = readFileSync(file === "-" ? 0 : String(file));
@@ -115,8 +119,8 @@ export const listCommand = defineCommand({
         toJson: itemView,
         columns: ["ID", "BYTES", "MODIFIED", ""],
         toRow: (item) => [
-          item.id,
-          String(contentSize(item.content)),
+          cutId(item.id),
+          formatCount(contentSize(item.content)),
           item.modifyTime.toISOString(),
           item.pending ? "pending" : "",
         ],
@@ -125,6 +129,13 @@ export const listCommand = defineCommand({
     );
   },
 });
+
+/** A long id on a terminal is cut, so that a line stays a line; elsewhere it is whole. */
+function cutId(id: string): string {
+  const { isTTY, columns = 80 } = process.stdout;
+  const room = Math.max(columns - 50, 20);
+  return isTTY === true && id.length > room ? `${id.slice(0, room - 1)}…` : id;
+}
 
 /** An item in the words of `--json`, without its content. */
 function itemView({ id, content, fingerprint, modifyTime, pending }: Item) {
@@ -139,7 +150,8 @@ export const deleteCommand = defineCommand({
     yargs
       .positional("id", { type: "string", array: true, demandOption: true, describe: "Ids of the items" })
       .options(REPLICA)
-      .example("$0 delete zrh gva", "two items"),
+      .example("$0 delete zrh gva", "two items")
+      .epilogue("Exit status 1 where one of the ids is not there; the others are deleted all the same."),
   async run(argv) {
     const ids = [...new Set(argv.id)];
     const deleted = await withReplica(argv, (replica) => ids.filter((id) => replica.delete(id)));

@@ -9,7 +9,7 @@ export const REPLICA = {
     type: "string",
     requiresArg: true,
     demandOption: "name the replica file by --replica FILE or TERCET_REPLICA",
-    describe: "Replica file",
+    describe: "Replica file; one process at a time holds it",
   },
 } as const;
 

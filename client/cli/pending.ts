@@ -1,7 +1,7 @@
 import { defineCommand } from "./command.js";
 import { oneLine } from "./failure.js";
 import { REPLICA } from "./options.js";
-import { printList } from "./output.js";
+import { formatCount, printList } from "./output.js";
 import { withReplica } from "./replica.js";
 
 /** `tercet pending` */
@@ -22,7 +22,7 @@ export const pendingCommand = defineCommand({
         toRow: ({ id, kind, size, modifyTime, rejected }) => [
           id,
           kind,
-          kind === "deleted" ? "-" : String(size),
+          kind === "deleted" ? "-" : formatCount(size),
           modifyTime.toISOString(),
           rejected === undefined ? "" : oneLine(`${rejected.reason}: ${rejected.message}`),
         ],

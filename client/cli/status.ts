@@ -17,7 +17,7 @@ export const statusCommand = defineCommand({
       .options(SERVER)
       .example("$0 status --server 127.0.0.1:7727", "")
       .epilogue(
-        "Where the server can't be asked, the exit status is 1 if --server names it, and 0 if TERCET_SERVER or the\n" +
+        "Where the server can't be asked, the exit status is 1 if --server names it, and 0 if TERCET_SERVER or the " +
           "configuration does: what the replica holds is shown all the same.",
       ),
   async run(argv) {

@@ -24,8 +24,8 @@ export const syncCommand = defineCommand({
       .example("$0 sync --server 127.0.0.1:7727 --create", "the first exchange of a new collection")
       .example("$0 sync --server 127.0.0.1:7727 --standard CLIENT", "changes of this side prevail")
       .epilogue(
-        "Exit status 3 where conflict records or rejected changes remain, also from before: `tercet conflicts list` and\n" +
-          "`tercet pending` show them. A replica is held by one process at a time: while this runs, a `tercet get` of the\n" +
+        "Exit status 3 where conflict records or rejected changes remain, also from before: `tercet conflicts list` and " +
+          "`tercet pending` show them. A replica is held by one process at a time: while this runs, a `tercet get` of the " +
           "same file is refused (REPLICA_IN_USE).",
       ),
   async run(argv) {

@@ -12,7 +12,8 @@ afterAll(async () => {
 describe("collections of a server", () => {
   test("create, get, list and delete", async ({ expect }) => {
     const { run, one, json, error } = desk({ TERCET_SERVER: server.address });
-    const made = await one(["collections", "create", "b", "--standard", "client"]);
+    const { created, ...made } = await one(["collections", "create", "b", "--standard", "client"]);
+    expect(created).toBe(true);
     expect(made).toEqual({
       name: "b",
       uid: expect.stringMatching(/^[0-9a-f]{32}$/),
@@ -24,7 +25,8 @@ describe("collections of a server", () => {
       compactedRevision: 0,
       conflicts: 0,
     });
-    expect((await run(["collections", "create", "a"])).stdout).toBe("a is there\n");
+    expect((await run(["collections", "create", "a"])).stdout).toBe("created a\n");
+    expect((await run(["collections", "create", "a"])).stdout).toBe("was there: a\n");
     const [got, listed, text, again, bad] = await Promise.all([
       one(["collections", "get", "b"]),
       json(["collections", "list"]),

@@ -138,6 +138,10 @@ describe.concurrent("input that is refused", () => {
         ["sync", "--timeout", "soon", "--replica", "a", "--server", "b"],
         ["import", "x", "--replica", "a"],
         ["conflicts", "resolve", "1", "--replica", "a"],
+        ["put", "--replica", "a"],
+        ["put", "-dash", "x", "--replica", "a"],
+        ["del", "x", "--replica", "a"],
+        ["conflicts", "show"],
         ["sync", "--replica", "a", "--server", "host:99999"],
         ["status", "--replica", "a", "--server", "host:"],
       ].map((args) => error(args)),
@@ -145,6 +149,11 @@ describe.concurrent("input that is refused", () => {
     for (const each of refused) expect(each).toMatchObject(usage);
     const messages = refused.map(({ message }) => String(message));
     expect(messages[1]).toContain("Did you mean sync?");
+    expect(messages.at(-6)).toBe('<id> is missing in "tercet put --replica a --json"');
+    expect(messages.at(-5)).toContain("stand behind --, as in `-- -dash`");
+    expect(messages.at(-4)).toContain("Did you mean delete?");
+    expect(messages.at(-3)).toContain("<number> is missing in");
+    expect(messages[8]).toBe("the content is missing: give it as an argument or by --file FILE");
     expect(messages.at(-2)).toBe('"host:99999": a port is a number from 1 to 65535');
     expect(messages.at(-1)).toContain("is no address of a server");
     expect(messages[4]).toBe("Unknown argument: wrong");

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "vitest";
 import { type Desk, desk, type Json } from "./harness.js";
 
@@ -52,6 +52,18 @@ describe.concurrent("import", () => {
     expect(Object.keys(await contents(here, "a.replica"))).toEqual(["7", "dot"]);
   });
 
+  test("an import that fails leaves no replica behind, and does not offer what is of no use", async ({ expect }) => {
+    const here = desk();
+    const args = ["import", "-", "--id", "id", "--collection", "c", "--replica", "new.replica"];
+    const bad = await here.error(args, { input: "{}\n[]\n" });
+    expect(bad["message"]).toMatch(/Nothing was imported: no record is good$/);
+    expect(readdirSync(here.directory)).toEqual([]);
+    // One that was there stays.
+    await here.run(["init", "--collection", "c", "--replica", "new.replica"]);
+    await here.error(args, { input: "{}\n" });
+    expect(readdirSync(here.directory)).toContain("new.replica");
+  });
+
   test("bad records are told by line, and nothing is imported unless --skip-bad", async ({ expect }) => {
     const here = desk();
     const lines = [
@@ -71,6 +83,7 @@ describe.concurrent("import", () => {
       here.path("x.ndjson"),
       Buffer.concat([Buffer.from(lines.join("\n")), Buffer.from("\n\xff\n", "latin1")]),
     );
+    await here.run(["init", ...INTO_A]);
     const refused = await here.error(["import", "x.ndjson", "--id", "id", ...INTO_A]);
     expect(refused).toMatchObject({ status: 1, code: "INVALID_ARGUMENT", reason: "BAD_RECORDS", bad: 9, good: 2 });
     const expected = [

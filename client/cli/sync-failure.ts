@@ -10,8 +10,9 @@ export interface Heard {
 }
 
 const WAY_ON =
-  "The replica and its pending changes are kept. The way on: `tercet export FILE --wrapped` from it, a fresh replica by " +
-  '`tercet sync`, and `tercet import FILE --wrapped` into that (README, "When a checkpoint is refused")';
+  "The replica and its pending changes are kept. The way on: `tercet export FILE --wrapped` from it, " +
+  "`tercet import FILE --wrapped` into a fresh replica, and sync that " +
+  '(README, "When a checkpoint is refused")';
 
 /** Refusals that end the use of this replica's checkpoint. */
 const REFUSED_CHECKPOINTS: ReadonlySet<string> = new Set([

@@ -27,16 +27,14 @@ export {
 export { type CanonicalCode, type ErrorField, TercetError } from "./error.js";
 export type { ExchangeProgress } from "./protocol/report.js";
 export {
-  type Conflict,
   createReplica,
-  type Item,
   type ListOptions,
   type OpenOptions,
   openReplica,
-  type Pending,
   type Replica,
   type ReplicaCheck,
   type ReplicaStatus,
   type Transaction,
 } from "./replica-handle.js";
+export type { Conflict, Item, Pending } from "./replica-views.js";
 export type { StandardName, SyncOptions, SyncReport } from "./sync.js";

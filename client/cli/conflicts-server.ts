@@ -1,5 +1,5 @@
 import type { ConflictRecord } from "../../gen/tercet/v1/collection.js";
-import type { Conflict } from "../replica-handle.js";
+import type { Conflict } from "../replica-views.js";
 import { pagesFrom, type ServerArguments, withServer } from "./server.js";
 
 const PAGE = 500;

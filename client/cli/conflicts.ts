@@ -1,4 +1,4 @@
-import type { Conflict } from "../replica-handle.js";
+import type { Conflict } from "../replica-views.js";
 import { type CommandFamily, defineCommand } from "./command.js";
 import { conflictFromServer, conflictsOfServer } from "./conflicts-server.js";
 import { contentFields } from "./content.js";

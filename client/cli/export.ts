@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
-import type { Item } from "../replica-handle.js";
+import type { Item } from "../replica-views.js";
 import { defineCommand } from "./command.js";
 import { contentFields } from "./content.js";
 import { checkFolder } from "./failure.js";

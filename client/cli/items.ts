@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Content, contentSize } from "../../core/content.js";
-import type { Item } from "../replica-handle.js";
+import type { Item } from "../replica-views.js";
 import { defineCommand } from "./command.js";
 import { contentFields, decodeText } from "./content.js";
 import { CliError, FAILED, oneLine, usageError } from "./failure.js";

@@ -1,12 +1,12 @@
 import type { Exchange, Output } from "../../core/exchange.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { negotiateLimits } from "../../core/limits.js";
-import type { ExchangeRequest, ExchangeResponse, Limits, Open, PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { ExchangeRequest, ExchangeResponse, Limits, Open } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState } from "../store/store.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { checkOpen, toOpened } from "./opening.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
-import { COMMIT_BYTES, createContentReceiver, pushBatchBytes } from "./receive-content.js";
+import { COMMIT_BYTES, createContentReceiver, pushBatchBytes, type QueuedBatch } from "./receive-content.js";
 import { createChangeFeed } from "./send-change-info.js";
 import { sendContents } from "./send-content.js";
 import { checkToken, checkWitness } from "./token.js";
@@ -27,6 +27,12 @@ export type ServerExchange = Exchange<ExchangeRequest, ExchangeResponse, ServerO
 
 type Message = NonNullable<ExchangeRequest["message"]>;
 
+/** A message that lies unread, and for pushes what they count in the window. */
+interface Queued {
+  readonly message: Message;
+  readonly bytes: number;
+}
+
 /** Messages that may lie unread besides pushes and fetches, which are bounded by the window. */
 const MAX_QUEUED = 4096;
 /** A client that has not heard of this server's limits yet is given this much, whatever they are. */
@@ -42,7 +48,7 @@ const WINDOW_GRACE_ITEMS = 65_536;
  */
 export function createServerExchange(config: ServerExchangeConfig): ServerExchange {
   const outbox: ExchangeResponse[] = [];
-  const inbox: Message[] = [];
+  const inbox: Queued[] = [];
   /** What to do with the result of the operation under way; undefined: none is. */
   let awaiting: ((result: ServerResult) => void) | undefined;
   /** The next operation, if one follows at once from what has been done. */
@@ -107,7 +113,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     conversation.send({ $case: "opened", value: toOpened(conversation, message, state, check) });
   }
 
-  function handle(message: Message): void {
+  function handle({ message, bytes }: Queued): void {
     if (phase === "new") {
       if (message.$case === "open") return open(message.value);
       return close(outOfOrder(`the first message must be "open", not "${message.$case}"`));
@@ -116,7 +122,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "open":
         return close(outOfOrder('"open" came twice; open another stream for another exchange'));
       case "push":
-        return pushed(message.value);
+        return pushed({ batch: message.value, bytes });
       case "fetch":
         return sendContents(conversation, message.value.items, feed.witness);
       case "done":
@@ -129,10 +135,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     }
   }
 
-  function pushed(first: PushBatch): void {
+  function pushed(first: QueuedBatch): void {
     const batches = phase === "refused" ? [first] : withNextPushes(first);
-    for (const { revisionSeen } of batches) {
-      const fault = notNegative(revisionSeen, "push.revision_seen");
+    for (const { batch } of batches) {
+      const fault = notNegative(batch.revisionSeen, "push.revision_seen");
       if (fault !== undefined) return close(fault);
     }
     if (phase === "refused") receiver.refuse(first);
@@ -140,21 +146,21 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   }
 
   /** A batch, and those that lie right behind it. */
-  function withNextPushes(first: PushBatch): readonly PushBatch[] {
+  function withNextPushes(first: QueuedBatch): readonly QueuedBatch[] {
     const batches = [first];
-    let bytes = pushBatchBytes(first);
-    for (let next = inbox[0]; next?.$case === "push" && bytes < COMMIT_BYTES; next = inbox[0]) {
-      batches.push(next.value);
-      bytes += pushBatchBytes(next.value);
+    let total = first.bytes;
+    for (let next = inbox[0]; next?.message.$case === "push" && total < COMMIT_BYTES; next = inbox[0]) {
+      batches.push({ batch: next.message.value, bytes: next.bytes });
+      total += next.bytes;
       inbox.shift();
     }
     return batches;
   }
 
-  function account(message: Message): void {
+  function account({ message, bytes }: Queued): void {
     const { unanswered, limits } = conversation;
     if (message.$case === "push") {
-      unanswered.bytes += pushBatchBytes(message.value);
+      unanswered.bytes += bytes;
       unanswered.items += message.value.pushes.length;
     } else if (message.$case === "fetch") unanswered.items += message.value.items.length;
     const tooMuch =
@@ -167,8 +173,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
 
   function nextOperation(): ServerOperation | undefined {
     while (following === undefined && closing === undefined && outbox.length === 0) {
-      const message = inbox.shift();
-      if (message !== undefined) handle(message);
+      const queued = inbox.shift();
+      if (queued !== undefined) handle(queued);
       else if (phase === "open" && feed.wanted) feed.readPage();
       else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
       else return undefined;
@@ -203,8 +209,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       conversation.nowUs = Math.max(conversation.nowUs, time);
       if (closing !== undefined || message.message === undefined) return;
       lastProgressUs = conversation.nowUs;
-      inbox.push(message.message);
-      account(message.message);
+      const bytes = message.message.$case === "push" ? pushBatchBytes(message.message.value) : 0;
+      const queued = { message: message.message, bytes };
+      inbox.push(queued);
+      account(queued);
     },
     ended() {
       halfClosed = true;

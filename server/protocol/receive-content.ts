@@ -11,16 +11,21 @@ import { cutVerdicts, mergeResults, type PushResult, toVerdicts } from "./verdic
 /** Step 3 towards the server: receives pushes and gives verdicts. */
 export interface ContentReceiver {
   /** Validates and commits batches, in one transaction where the storage can, and gives their verdicts. */
-  push(batches: readonly PushBatch[]): void;
+  push(batches: readonly QueuedBatch[]): void;
   /** The token was refused: every push gets the verdict 'compare first'. */
-  refuse(batch: PushBatch): void;
+  refuse(queued: QueuedBatch): void;
 }
 
 /** Batches that lie unread are committed together up to this many bytes: one fsync for all. */
 export const COMMIT_BYTES = 1024 * 1024;
 
-interface Received {
+/** A batch that was received, and what it counts in the window. */
+export interface QueuedBatch {
   readonly batch: PushBatch;
+  readonly bytes: number;
+}
+
+interface Received extends QueuedBatch {
   readonly first: number;
   readonly validated: readonly (ValidatedPush | { readonly compareFirst: true })[];
   /** Whether there is anything to write. */
@@ -41,14 +46,14 @@ export function createContentReceiver(
     return first;
   }
 
-  function validate(batch: PushBatch): Received {
+  function validate({ batch, bytes }: QueuedBatch): Received {
     const { limits, nowUs, skewUs } = conversation;
     const rules = { itemBytes: limits.itemBytes, seen: batch.revisionSeen ?? seenAtOpen(), nowUs, skewUs };
     const validated = validatePushes(batch.pushes, batch.fingerprint, rules).map(compareFirst);
-    return { batch, first: number(batch), validated, writes: validated.some((each) => "write" in each) };
+    return { batch, bytes, first: number(batch), validated, writes: validated.some((each) => "write" in each) };
   }
 
-  function push(batches: readonly PushBatch[]): void {
+  function push(batches: readonly QueuedBatch[]): void {
     const received = batches.map(validate);
     const { uid, nowUs } = conversation;
     const written = received.filter(({ writes }) => writes);
@@ -103,12 +108,12 @@ export function createContentReceiver(
 
   /** Gives the verdicts of a batch; `latest` is the latest revision that they may speak of. */
   function verdicts(
-    { batch, first }: Pick<Received, "batch" | "first">,
+    { batch, bytes, first }: Pick<Received, "batch" | "bytes" | "first">,
     results: readonly PushResult[],
     latest: number,
     checkpoint?: Checkpoint,
   ): void {
-    conversation.unanswered.bytes -= pushBatchBytes(batch);
+    conversation.unanswered.bytes -= bytes;
     conversation.unanswered.items -= batch.pushes.length;
     const messages = cutVerdicts(toVerdicts(results, first), conversation.limits.messageBytes);
     messages.forEach((each, index) => {
@@ -121,9 +126,9 @@ export function createContentReceiver(
 
   return {
     push,
-    refuse(batch) {
+    refuse({ batch, bytes }) {
       const results = batch.pushes.map((): PushResult => ({ kind: "compare-first" }));
-      verdicts({ batch, first: number(batch) }, results, 0);
+      verdicts({ batch, bytes, first: number(batch) }, results, 0);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { contentBytes, toContentField } from "../../core/content.js";
+import { type Content, contentBytes, toContentField } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { toFingerprint } from "../../core/fingerprint.js";
 import { checkId } from "../../core/id.js";
@@ -44,7 +44,7 @@ function toContents(wanted: readonly ContentWanted[], read: ItemsRead): Omit<Con
   const deleted: ChangeInfo[] = [];
   wanted.forEach((want, index) => {
     const item = read.items[index];
-    if (item?.content !== undefined) items.push(toItemContent(item, want));
+    if (item?.content !== undefined) items.push(toPart(item, item.content, want));
     else deleted.push(toChangeInfo(item ?? absent(want.id, read.revision)));
   });
   return { items, deleted, refused: [] };
@@ -69,17 +69,22 @@ function checkOffset(want: ContentWanted, field: string): Fault | undefined {
   return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, "must not be negative");
 }
 
-function toItemContent(item: StoredChange, want: ContentWanted): ItemContent {
-  const content = item.content ?? "";
+function toPart(item: StoredChange, content: Content, want: ContentWanted): ItemContent {
   const offset = want.revision === item.revision ? Math.min(want.offset, item.size) : 0;
+  const whole = toItemContent(item);
+  return offset === 0 ? whole : { ...whole, offset, content: toContentField(contentBytes(content).subarray(offset)) };
+}
+
+/** An item as a message, with its content where it was read. */
+export function toItemContent(item: StoredChange): ItemContent {
   return {
     id: item.id,
     fingerprint: item.fingerprint === undefined ? undefined : toFingerprint(item.fingerprint),
     revision: item.revision,
     modifyTimeUs: item.modifyTimeUs,
     size: item.size,
-    offset,
-    content: toContentField(offset > 0 ? contentBytes(content).subarray(offset) : content),
+    offset: 0,
+    content: item.content === undefined ? undefined : toContentField(item.content),
   };
 }
 

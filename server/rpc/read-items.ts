@@ -1,9 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { asBuffer, type Content, contentBytes, toContentField } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
-import { toFingerprint } from "../../core/fingerprint.js";
 import { checkId, MAX_ID_BYTES } from "../../core/id.js";
-import type { ItemContent } from "../../gen/tercet/v1/item.js";
 import type {
   BatchGetItemsRequest,
   BatchGetItemsResponse,
@@ -12,6 +10,7 @@ import type {
   ListItemsRequest,
   ListItemsResponse,
 } from "../../gen/tercet/v1/item_service.js";
+import { toItemContent } from "../protocol/send-content.js";
 import { notNegative } from "../protocol/validate-push.js";
 import type { StoredChange } from "../store/store.js";
 import { CONTENT_PART_BYTES, checkBatchCount, PAGE_BYTES, PAGE_CONTENT_BYTES, roomBesideIds } from "./answer-limits.js";
@@ -43,7 +42,7 @@ export function getItem(world: ReadWorld): UnaryHandler<GetItemRequest, GetItemR
     }
     const length = request.length === 0 ? CONTENT_PART_BYTES : Math.min(request.length, CONTENT_PART_BYTES);
     const content = partOf(item.content, request.offset, length, item.size);
-    return { item: { ...toItem(item), offset: request.offset, content: toContentField(content) } };
+    return { item: { ...toItemContent(item), offset: request.offset, content: toContentField(content) } };
   };
 }
 
@@ -69,7 +68,7 @@ export function listItems(world: ReadWorld): UnaryHandler<ListItemsRequest, List
     const last = items.at(-1)?.id;
     if (last === undefined) return { items: [], nextPageToken: "" };
     const beyond = await world.store.listItems({ ...query, after: last, limit: 1, inlineBytes: -1 });
-    return { items: items.map(toItem), nextPageToken: beyond?.length === 1 ? tokens.encode(last) : "" };
+    return { items: items.map(toItemContent), nextPageToken: beyond?.length === 1 ? tokens.encode(last) : "" };
   };
 }
 
@@ -84,7 +83,7 @@ export function batchGetItems(world: ReadWorld): UnaryHandler<BatchGetItemsReque
     const read = stillThere(collection, await world.store.readItems(query)).items;
     const found = read.filter((item) => item?.content !== undefined) as StoredChange[];
     return {
-      items: found.map(toItem),
+      items: found.map(toItemContent),
       missing: ids.slice(0, read.length).filter((_, index) => read[index]?.content === undefined),
       notRead: ids.slice(read.length),
     };
@@ -113,17 +112,5 @@ function itemNotFound(request: GetItemRequest): Fault {
     reason: ErrorReason.ERROR_REASON_ITEM_NOT_FOUND,
     message: `there is no item "${request.id}" in the collection "${request.collection}"`,
     metadata: { collection: request.collection, id: request.id },
-  };
-}
-
-function toItem(item: StoredChange): ItemContent {
-  return {
-    id: item.id,
-    fingerprint: item.fingerprint === undefined ? undefined : toFingerprint(item.fingerprint),
-    revision: item.revision,
-    modifyTimeUs: item.modifyTimeUs,
-    size: item.size,
-    offset: 0,
-    content: item.content === undefined ? undefined : toContentField(item.content),
   };
 }

@@ -1,0 +1,85 @@
+import type { Content } from "../core/content.js";
+import { reasonName } from "../core/fault.js";
+import { standardName } from "../core/standard.js";
+import type { LocalConflict, LocalItem, PendingChange } from "./replica/store.js";
+
+/** An item as the application sees it. */
+export interface Item {
+  readonly id: string;
+  /** As it was put: text comes back as a string, bytes as bytes. */
+  readonly content: Content;
+  /** SHA-256 over id, a zero byte and content: 64 hex digits. */
+  readonly fingerprint: string;
+  /** When it was changed, by the clock of whoever did. */
+  readonly modifyTime: Date;
+  /** The server does not have this state yet. */
+  readonly pending: boolean;
+}
+
+/** A change that the server does not have yet. */
+export interface Pending {
+  readonly id: string;
+  readonly kind: "upserted" | "deleted";
+  /** Bytes of the content. */
+  readonly size: number;
+  readonly modifyTime: Date;
+  /** Why the server did not accept it, if it was sent and rejected. It is tried again with every exchange. */
+  readonly rejected: { readonly reason: string; readonly message: string } | undefined;
+}
+
+/** A version of this replica that gave way to one of the server's. */
+export interface Conflict {
+  /** Number of the record in this replica. */
+  readonly number: number;
+  readonly id: string;
+  /** What gave way: a content, or a deletion. */
+  readonly kind: "upserted" | "deleted";
+  /** The content that gave way; undefined for a deletion, and in lists. */
+  readonly content: Content | undefined;
+  /** Bytes of it. */
+  readonly size: number;
+  /** Fingerprint of what gave way, and of what prevailed: 64 hex digits; undefined for a deletion. */
+  readonly fingerprint: string | undefined;
+  readonly prevailed: string | undefined;
+  /** The standard by which it gave way: `SERVER`; `UNSPECIFIED` where it gave way to a version that was restored here. */
+  readonly standard: string;
+  readonly recordTime: Date;
+  readonly modifyTime: Date;
+}
+
+/** An item of the store as the application sees it. */
+export function toItem({ id, content, fingerprint, modifyTimeUs, pending }: LocalItem): Item {
+  return { id, content, fingerprint: hex(fingerprint), modifyTime: toDate(modifyTimeUs), pending };
+}
+
+/** A pending change of the store as the application sees it. */
+export function toPending({ id, kind, size, modifyTimeUs, rejected }: PendingChange): Pending {
+  const why = rejected === undefined ? undefined : { reason: reasonName(rejected.reason), message: rejected.message };
+  return { id, kind, size, modifyTime: toDate(modifyTimeUs), rejected: why };
+}
+
+/** A conflict record of the store as the application sees it. */
+export function toConflict(record: LocalConflict): Conflict {
+  const { number, id, content, size, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs } = record;
+  return {
+    number,
+    id,
+    kind: fingerprint === undefined ? "deleted" : "upserted",
+    content,
+    size,
+    fingerprint: fingerprint === undefined ? undefined : hex(fingerprint),
+    prevailed: prevailed === undefined ? undefined : hex(prevailed),
+    standard: standardName(standard),
+    recordTime: toDate(recordTimeUs),
+    modifyTime: toDate(modifyTimeUs),
+  };
+}
+
+function toDate(us: number): Date {
+  return new Date(us / 1000);
+}
+
+/** Bytes as hex digits. */
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}

@@ -4,7 +4,7 @@ import { ErrorReason, type Fault } from "../core/fault.js";
 import { type CallBounds, type Connection, cancelled, type ExchangeCall, toTercetError } from "./connection.js";
 import { toError } from "./error.js";
 import type { ClientExchange } from "./protocol/exchange.js";
-import { runOperation } from "./protocol/operation.js";
+import { type ClientResult, type ConflictToResolve, type Resolution, runOperation } from "./protocol/operation.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
 
@@ -14,6 +14,8 @@ const TICK_MS = 1000;
 export interface ExchangeRun extends CallBounds {
   /** As in createClientExchange, in milliseconds: for the message. */
   readonly stepTimeoutMs: number;
+  /** Judges conflicts in place of the standard. */
+  readonly resolve?: (conflict: ConflictToResolve) => Promise<Resolution>;
   /** Called after every message of the server. What it throws or rejects with ends the exchange. */
   readonly onProgress?: (progress: ExchangeProgress) => void;
 }
@@ -47,7 +49,8 @@ export function runExchange(
 
     const driver = createDriver(exchange, {
       send: (message) => stream.write(message),
-      store: (operation) => runOperation(replica, operation),
+      store: (operation) =>
+        operation.kind === "resolve" ? judge(operation.conflict) : runOperation(replica, operation),
       close(fault) {
         if (fault === undefined) {
           // Through. The server's status is of no consequence any more.
@@ -63,6 +66,10 @@ export function runExchange(
       },
       yieldThen: (resume) => void setImmediate(resume),
     });
+    async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
+      if (run.resolve === undefined) throw new Error("there is no resolver");
+      return { kind: "resolve", resolution: await run.resolve(conflict) };
+    }
     /** What is reported as verified is on the disk. */
     function flushed(): unknown {
       try {

@@ -25,9 +25,11 @@ export interface ClientFace {
  *   - `agreed`: changed on both sides, into the same; nothing moves;
  *   - `arrived`: what is there is what this client sent earlier (R5), changed here again since; the client sends its own;
  *   - `new`: created here, and all that is there is the deletion of an item that this client never had;
+ *   - `lost`: what the client had agreed on was lost by the server with its history, and the server's state dates from
+ *     before; the client offers its own again (recovery only);
  *   - `conflict`: changed on both sides, into different things; the change standard decides.
  */
-export type Comparison = "known" | "same" | "theirs" | "agreed" | "arrived" | "new" | "conflict";
+export type Comparison = "known" | "same" | "theirs" | "agreed" | "arrived" | "new" | "lost" | "conflict";
 
 /** The comparison table of the protocol, for an item that the server told of. One that it did not tell of is unchanged there. */
 export function compare(client: ClientFace, server: KnownState): Comparison {
@@ -36,10 +38,37 @@ export function compare(client: ClientFace, server: KnownState): Comparison {
     if (!sameFingerprint(client.base?.fingerprint, server.fingerprint)) return "theirs";
     return server.fingerprint === undefined ? "known" : "same";
   }
-  if (sameFingerprint(client.pending.fingerprint, server.fingerprint)) return "agreed";
-  if (client.sendings.some((sent) => sameFingerprint(sent, server.fingerprint))) return "arrived";
+  const found = pendingAgainst(client, client.pending, server);
+  if (found !== "conflict") return found;
   // A deletion of an item that this side never had is nothing to tell. But a creation that may have arrived may be what
   // was deleted.
   const neverHad = client.base === undefined && client.sendings.length === 0;
   return neverHad && server.fingerprint === undefined ? "new" : "conflict";
+}
+
+/**
+ * The same in recovery. `fork` is the last revision that the histories of both sides share. What the client agreed on up
+ * to it is as real as the server's state; what it agreed on later the server lost, and numbers of revisions say nothing then.
+ */
+export function compareRecovered(client: ClientFace, server: KnownState, fork: number): Comparison {
+  const { base, pending } = client;
+  if (base === undefined) return compare(client, server);
+  if (base.revision <= fork) {
+    if (server.revision > base.revision) return compare(client, server);
+    if (sameFingerprint(base.fingerprint, server.fingerprint)) return "known";
+    // The base is not what the server ever held at that revision: a fault of this side's.
+    return pending === undefined ? "theirs" : pendingAgainst(client, pending, server);
+  }
+  if (sameFingerprint(base.fingerprint, server.fingerprint)) return "same";
+  const found = pending === undefined ? "conflict" : pendingAgainst(client, pending, server);
+  return found === "conflict" && server.revision <= fork ? "lost" : found;
+}
+
+function pendingAgainst(
+  client: ClientFace,
+  pending: NonNullable<ClientFace["pending"]>,
+  server: KnownState,
+): "agreed" | "arrived" | "conflict" {
+  if (sameFingerprint(pending.fingerprint, server.fingerprint)) return "agreed";
+  return client.sendings.some((sent) => sameFingerprint(sent, server.fingerprint)) ? "arrived" : "conflict";
 }

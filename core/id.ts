@@ -67,3 +67,17 @@ export function prefixEnd(prefix: string): string | undefined {
   }
   return undefined;
 }
+
+/**
+ * The shortest string of whole characters that is greater than `before` and not greater than `after`, in byte order, where
+ * `before` is less than `after`: a bound between two neighbouring ids.
+ */
+export function separator(before: string, after: string): string {
+  let end = 0;
+  for (const point of after) {
+    end += point.length;
+    const prefix = after.slice(0, end);
+    if (compareIds(prefix, before) > 0) return prefix;
+  }
+  return after;
+}

@@ -16,6 +16,8 @@ export interface RangeSum {
   add(fingerprint: Uint8Array): void;
   /** Takes an item's fingerprint out again. */
   subtract(fingerprint: Uint8Array): void;
+  /** Adds what other items come to. */
+  merge(total: RangeTotal): void;
   /** The sum as 32 little-endian bytes. */
   bytes(): Buffer;
 }
@@ -56,6 +58,10 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
     subtract(fingerprint) {
       items -= 1;
       accumulate(fingerprint, -1);
+    },
+    merge(total) {
+      items += total.count;
+      if (total.sum.length === FINGERPRINT_BYTES) accumulate(total.sum, 1);
     },
     bytes() {
       spread();

@@ -1,17 +1,39 @@
 import { ChangeStandard } from "../gen/tercet/v1/item.js";
 
-/** Whose change prevails. */
-export type Prevailing = "mine" | "theirs";
+/** Whose change of a conflict prevails; `held`: nobody's yet. */
+export type Prevailing = "mine" | "theirs" | "held";
 
-/** Standards that this version can judge by. */
-export const SUPPORTED_STANDARDS: readonly ChangeStandard[] = [
-  ChangeStandard.CHANGE_STANDARD_SERVER,
-  ChangeStandard.CHANGE_STANDARD_CLIENT,
-];
+/** A version of an item as a standard sees it. */
+export interface Version {
+  /** Undefined: deleted. */
+  readonly fingerprint: Uint8Array | undefined;
+  readonly modifyTimeUs: number;
+}
 
-/** Whose change of a conflict prevails at the client; `standard` is one of SUPPORTED_STANDARDS. */
-export function judge(standard: ChangeStandard): Prevailing {
-  return standard === ChangeStandard.CHANGE_STANDARD_CLIENT ? "mine" : "theirs";
+/** Whose change of a conflict prevails at the client, by a standard that is in force. Unknown ones must not come here. */
+export function judge(standard: ChangeStandard, mine: Version, theirs: Version): Prevailing {
+  switch (standard) {
+    case ChangeStandard.CHANGE_STANDARD_CLIENT:
+      return "mine";
+    case ChangeStandard.CHANGE_STANDARD_NEWEST:
+      return isNewer(mine, theirs) ? "mine" : "theirs";
+    case ChangeStandard.CHANGE_STANDARD_MANUAL:
+      return "held";
+    default:
+      return "theirs";
+  }
+}
+
+/** Whether this client can judge by a standard. */
+export function isKnownStandard(standard: ChangeStandard): boolean {
+  return Object.values(NAMES).includes(standard);
+}
+
+/** The later time prevails; on a tie the greater fingerprint, and a deletion is less than any. */
+function isNewer(mine: Version, theirs: Version): boolean {
+  if (mine.modifyTimeUs !== theirs.modifyTimeUs) return mine.modifyTimeUs > theirs.modifyTimeUs;
+  if (mine.fingerprint === undefined) return false;
+  return theirs.fingerprint === undefined || Buffer.compare(mine.fingerprint, theirs.fingerprint) > 0;
 }
 
 const NAMES: Readonly<Record<string, ChangeStandard>> = {

@@ -1,71 +1,154 @@
-import { type Comparison, compare } from "../../core/compare.js";
+import { type Comparison, compare, compareRecovered } from "../../core/compare.js";
 import type { Content } from "../../core/content.js";
 import type { Change } from "../../core/page.js";
-import { judge, type Prevailing } from "../../core/standard.js";
+import { judge, type Prevailing, type Version } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { Action, LocalState } from "../replica/store.js";
+import type { Action, BaseState, LocalState, LocalWrite } from "../replica/store.js";
 
-/** What is to be done with one change that the server told, before its content is at hand. */
+/** What a comparison and a judgement need to know beside both versions. */
+export interface Circumstances {
+  /** The standard in force. */
+  readonly standard: ChangeStandard;
+  /** This side's times count up to here: the server's clock and the allowed skew. */
+  readonly ceilingUs: number;
+  /** In recovery, the last revision that both histories share. */
+  readonly fork: number | undefined;
+  /** What the server lost is not offered to it again: its history is followed. */
+  readonly follows: boolean;
+  /** Items that are held are judged anew: by another standard, or by the application. */
+  readonly rejudges: boolean;
+}
+
+/** What is to be done with one item of which the server's state is told. */
 export interface Decision {
+  /** The server's state, or of a member of a group that gives way without news, its base. */
   readonly change: Change;
-  readonly comparison: Comparison;
-  /** Of a conflict: whose change prevails. */
-  readonly prevailed: Prevailing | undefined;
   /** The state that was judged (R8). */
-  readonly sequence: number;
-  /** The server's content is to be taken and did not come inline. */
-  readonly needsContent: boolean;
+  readonly local: LocalState;
+  readonly comparison: Comparison;
+  /** Of a conflict: how it ends; undefined where it has not been judged yet. */
+  readonly outcome: Prevailing | "merged" | undefined;
+  /** Where both give way to a version of the application's: that; undefined deletes the item. */
+  readonly merged: LocalWrite["upsert"];
+  /** Decisions of the same unit, an atomic group, are carried out together or not at all; 0 for none. */
+  readonly unit: number;
+  /** A member of a group that the server told nothing of, and that shares the fate of the others. */
+  readonly companion: boolean;
 }
 
 /**
- * Step 2 and the change standard for one change; undefined where there is nothing to do. `unmade`: what was sent of the
- * item is known not to have been made.
+ * Step 2 for one change; undefined where there is nothing to do. `unmade`: what was sent of the item is known not to have
+ * been made.
  */
 export function decide(
   local: LocalState,
   change: Change,
-  standard: ChangeStandard,
+  circumstances: Circumstances,
   unmade: boolean,
 ): Decision | undefined {
-  const comparison = compare(unmade ? { ...local, sendings: [] } : local, change);
+  const { fork, follows, rejudges } = circumstances;
+  const face = unmade ? { ...local, sendings: [] } : local;
+  let comparison = fork === undefined ? compare(face, change) : compareRecovered(face, change, fork);
+  if (rejudges && local.pending?.held === true) comparison = "conflict";
   if (comparison === "known") return undefined;
-  const prevailed = comparison === "conflict" ? judge(standard) : undefined;
-  const takes = comparison === "theirs" || prevailed === "theirs";
-  const needsContent = takes && change.fingerprint !== undefined && change.content === undefined;
-  return { change, comparison, prevailed, sequence: local.sequence, needsContent };
+  const followed = comparison === "lost" && follows;
+  return {
+    change,
+    local,
+    comparison: followed ? "conflict" : comparison,
+    outcome: followed ? "theirs" : undefined,
+    merged: undefined,
+    unit: 0,
+    companion: false,
+  };
 }
 
-/** A content that was fetched, as of a revision which may be later than the one that was told. */
-export type Fetched = Change;
+/** A conflict judged by the standard in force. */
+export function judged(decision: Decision, { standard, ceilingUs }: Circumstances): Decision {
+  return { ...decision, outcome: judge(standard, mineOf(decision.local, ceilingUs), decision.change) };
+}
 
-/** The action that carries a decision out, once its content is at hand. */
-export function toAction(decision: Decision, fetched: Fetched | undefined, standard: ChangeStandard): Action {
-  const { change, comparison, sequence } = decision;
-  const base = { id: change.id, sequence };
+/** This side's version, its time no later than the ceiling. */
+export function mineOf({ pending, base, modifyTimeUs }: LocalState, ceilingUs: number): Version {
+  if (pending === undefined) {
+    return { fingerprint: base?.fingerprint, modifyTimeUs: Math.min(modifyTimeUs, ceilingUs) };
+  }
+  return { fingerprint: pending.fingerprint, modifyTimeUs: Math.min(pending.modifyTimeUs, ceilingUs) };
+}
+
+/** The server's content is to be stored, and is not at hand. */
+export function needsContent({ change, comparison, outcome }: Decision): boolean {
+  if (change.fingerprint === undefined || change.content !== undefined) return false;
+  return comparison === "theirs" || (outcome !== undefined && outcome !== "mine");
+}
+
+/** The action that carries a decision out. `fetched`: the server's content, possibly of a later revision than was told. */
+export function toAction(decision: Decision, fetched: Change | undefined, standard: ChangeStandard): Action {
+  const { comparison, local, unit } = decision;
+  const change = needsContent(decision) && fetched !== undefined ? fetched : decision.change;
+  const { id, revision } = change;
+  const common = { id, sequence: local.sequence, ...(unit === 0 ? {} : { unit }) };
   switch (comparison) {
     case "agreed":
-      return { kind: "agree", ...base, revision: change.revision };
-    case "same":
-    case "arrived":
-    case "new":
-      return rebase(decision, undefined);
+      return { kind: "agree", ...common, revision };
+    case "lost":
+      return local.pending === undefined ? offer(change, local, undefined) : rebase(change, common, undefined);
     case "conflict":
-      return decision.prevailed === "mine" ? rebase(decision, standard) : take(decision, fetched, standard);
+      return endConflict(decision, change, common, standard);
+    case "theirs":
+      return take(change, common, undefined);
     default:
-      return take(decision, fetched, undefined);
+      return rebase(change, common, undefined);
   }
 }
 
-function rebase({ change, sequence }: Decision, overrides: ChangeStandard | undefined): Action {
-  const { id, fingerprint, revision, content } = change;
-  return { kind: "rebase", id, sequence, base: { fingerprint, revision }, content, overrides };
+type Common = { readonly id: string; readonly sequence: number; readonly unit?: number };
+
+function endConflict(decision: Decision, change: Change, common: Common, standard: ChangeStandard): Action {
+  const { outcome, local, merged, companion } = decision;
+  const held = outcome === "held";
+  if (outcome === "theirs") return take(change, common, standard);
+  if (local.pending === undefined) return offer(change, local, held ? undefined : standard, held);
+  if (outcome === "merged") {
+    const { content } = change;
+    // Later than both.
+    const modifyTimeUs = Math.max(local.pending.modifyTimeUs, change.modifyTimeUs) + 1;
+    return {
+      kind: "merge",
+      ...common,
+      upsert: merged,
+      base: baseOf(change),
+      content,
+      overrides: standard,
+      modifyTimeUs,
+    };
+  }
+  if (companion) return { kind: "hold", ...common };
+  return { ...rebase(change, common, held ? undefined : standard), held };
 }
 
-function take(decision: Decision, fetched: Fetched | undefined, conflict: ChangeStandard | undefined): Action {
-  const change = decision.needsContent && fetched !== undefined ? fetched : decision.change;
-  const { id, fingerprint, revision, modifyTimeUs } = change;
+function baseOf({ fingerprint, revision, modifyTimeUs }: Change): BaseState {
+  return { fingerprint, revision, modifyTimeUs };
+}
+
+function rebase(
+  change: Change,
+  common: Common,
+  overrides: ChangeStandard | undefined,
+): Extract<Action, { kind: "rebase" }> {
+  return { kind: "rebase", ...common, base: baseOf(change), content: change.content, overrides };
+}
+
+function offer(change: Change, local: LocalState, overrides: ChangeStandard | undefined, held = false): Action {
+  const { id, sequence } = local;
+  const base = change.fingerprint === undefined && change.revision === 0 ? undefined : baseOf(change);
+  return { kind: "offer", id, sequence, base, content: change.content, overrides, held };
+}
+
+function take(change: Change, common: Common, conflict: ChangeStandard | undefined): Action {
+  const { fingerprint, revision, modifyTimeUs } = change;
   const upsert = fingerprint === undefined ? undefined : { content: contentOf(change), fingerprint };
-  return { kind: "take", id, sequence: decision.sequence, upsert, revision, modifyTimeUs, conflict };
+  return { kind: "take", ...common, upsert, revision, modifyTimeUs, conflict };
 }
 
 function contentOf(change: Change): Content {

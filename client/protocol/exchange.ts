@@ -3,23 +3,25 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS, negotiateLimits } from "../../core/limits.js";
 import { fromPageChanges } from "../../core/page.js";
 import { type RangeTotal, sameTotal } from "../../core/range-sum.js";
-import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type {
-  ChangePage,
-  Contents,
-  ExchangeRequest,
-  ExchangeResponse,
-  Limits,
-  Opened,
-  Verdicts,
+import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import {
+  Capability,
+  type ChangePage,
+  type Contents,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  type Limits,
+  type Opened,
+  type Verdicts,
 } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
 import { outOfOrder, unverifiedFault } from "./faults.js";
 import { type Carried, createIntake, type Job, NO_JOB } from "./intake.js";
-import { lastHeard, NO_WISHES, readOpened, toOpen } from "./opening.js";
+import { hasLostCheckpoint, lastHeard, NO_WISHES, readOpened, toOpen } from "./opening.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { createOutflow, type Outflow } from "./outflow.js";
-import { createReportBuilder, type ExchangeProgress, type ExchangeReport } from "./report.js";
+import { createRecovery, type Recovery } from "./recovery.js";
+import { createReportBuilder, type ExchangeProgress, type ExchangeReport, type ReportedRecovery } from "./report.js";
 import { createRoundTrips } from "./round-trips.js";
 import { rejectionJob, settleVerdicts } from "./settle-verdicts.js";
 
@@ -29,12 +31,26 @@ export interface ClientExchangeConfig {
   readonly standard: ChangeStandard;
   /** Create the collection if the server does not have it. */
   readonly create: boolean;
+  /** Where the replica's collection was deleted: fill the one of its name, made anew if need be, with what the replica has. */
+  readonly recreate: boolean;
   /** Who is calling, for the server's log. */
   readonly client: string;
   /** What the client would like; what is left out is no wish. */
   readonly limits: Partial<Limits>;
   /** How long the server may leave the client waiting, in microseconds. */
   readonly stepTimeoutUs: number;
+  /**
+   * `dry-run`: finds out what would move, and how conflicts would end, and changes nothing on either side. `verify`: compares
+   * what the replica last agreed on with what the server has, range by range, and changes nothing either.
+   */
+  readonly mode: "sync" | "dry-run" | "verify";
+  /**
+   * What a change of the server's history does, which was restored to an earlier time: what it lost is offered to it again,
+   * or goes into conflict records here (`follow`), or the exchange ends with TOKEN_OTHER_HISTORY (`stop`).
+   */
+  readonly onHistoryChange: "offer" | "follow" | "stop";
+  /** The application judges conflicts by itself (the operation `resolve`), whatever the standard in force. */
+  readonly resolves: boolean;
 }
 
 /** The client's side of one exchange. */
@@ -65,6 +81,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   const jobs: Job[] = [];
   const report = createReportBuilder();
   const wishes: Limits = { ...NO_WISHES, ...config.limits };
+  const dryRun = config.mode !== "sync";
 
   let awaiting: ((result: ClientResult) => void) | undefined;
   let following: ClientOperation | undefined;
@@ -76,7 +93,9 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   let limits = negotiateLimits(DEFAULT_LIMITS, wishes);
   let standard: ChangeStandard = config.standard;
   let opened: Opened | undefined;
+  let openedUs = 0;
   let unsaved: ApplyBatch["opened"];
+  let lineage: ReplicaState["lineage"] = [];
   let token: Uint8Array = Buffer.alloc(0);
   let revision = 0;
   let total: RangeTotal = { count: 0, sum: Buffer.alloc(32) };
@@ -85,8 +104,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   let compared = false;
   /** A Done is due, in this round trip at the earliest. */
-  let doneDue: number | undefined = 1;
+  let doneDue: number | undefined = dryRun ? undefined : 1;
   let verified = false;
+  let recovery: Recovery | undefined;
+  let recovering = false;
+  /** Held items after this id are still to be judged anew. */
+  let heldAfter: string | undefined;
   const trips = createRoundTrips();
   let passes = 0;
   let nowUs = 0;
@@ -118,7 +141,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     },
     fetched: trips.fetched,
     fail: close,
-    standard: () => standard,
+    standard: () => ({ standard, ceilingUs: ceiling() }),
+    follows: config.onHistoryChange === "follow",
+    resolves: config.resolves,
+    dryRun,
     window: () => ({ bytes: limits.windowBytes, items: limits.windowItems }),
     isFirst: (sequence) => outflow?.window.isFirst(sequence) === true,
     takeOpened() {
@@ -129,7 +155,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     nowUs: () => nowUs,
     isNew: (checkpoint) => unsaved !== undefined || !checkpoint.token.equals(token),
     applied(done, result) {
-      total = result.total;
+      if (result !== undefined) total = result.total;
       for (const carried of done) note(carried);
     },
     compared(job) {
@@ -146,24 +172,34 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     intake.start(job);
   }
 
+  /** The latest modify time that counts: the server's clock, and the skew that it allows. */
+  function ceiling(): number {
+    if (opened === undefined) return Number.MAX_SAFE_INTEGER;
+    return opened.serverTimeUs + (nowUs - openedUs) + opened.skewUs;
+  }
+
   // ---- opening
 
   function begin(): void {
     ask({ kind: "begin" }, (result) => {
       if (result.kind !== "begin") return;
       state = result.state;
-      ({ token, revision, total } = state);
+      ({ token, revision, total, lineage } = state);
       seen = revision;
       limits = lastHeard(state, wishes);
       outflow = createOutflow(state, () => limits);
-      const query = outflow.eagerQuery();
-      if (query === undefined) sendOpen(state);
-      else takeOutgoing(query, () => sendOpen(result.state));
+      if (config.mode === "verify" || hasLostCheckpoint(state)) {
+        sendOpen(state, true);
+        return startRecovery("asked");
+      }
+      const query = dryRun ? undefined : outflow.eagerQuery();
+      if (query === undefined) sendOpen(state, false);
+      else takeOutgoing(query, () => sendOpen(result.state, false));
     });
   }
 
-  function sendOpen(from: ReplicaState): void {
-    send({ $case: "open", value: toOpen(from, config, wishes) }, 1);
+  function sendOpen(from: ReplicaState, recover: boolean): void {
+    send({ $case: "open", value: toOpen(from, config, wishes, recover) }, 1);
   }
 
   function takeOutgoing(query: OutgoingQuery, before?: () => void): void {
@@ -173,7 +209,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       const taken = outflow?.taken(query, result.batch, seen, intake.givesWay);
       if (taken === undefined) return;
       const { pushes, trip, tooLarge } = taken;
-      for (const push of pushes) send({ $case: "push", value: push }, trip);
+      for (const push of pushes) {
+        if (query.eager) report.counts.eager += push.pushes.length;
+        send({ $case: "push", value: push }, trip);
+      }
       if (pushes.length > 0) doneDue = Math.max(doneDue ?? 1, trip);
       if (tooLarge.length > 0) jobs.push(rejectionJob(tooLarge, limits.itemBytes, report));
     });
@@ -181,9 +220,88 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   function receiveOpened(message: Opened): void {
     opened = message;
-    const opening = readOpened(message, state as ReplicaState, wishes);
+    openedUs = nowUs;
+    const opening = readOpened(message, state as ReplicaState, { ...config, recovers: recovering }, wishes);
     if ("reason" in opening) return close(opening);
     ({ standard, limits, unsaved } = opening);
+    lineage = unsaved?.lineage ?? lineage;
+    const rejudges = config.resolves || standard !== ChangeStandard.CHANGE_STANDARD_MANUAL;
+    if (state !== undefined && state.held > 0 && rejudges && config.mode !== "verify") heldAfter = "";
+    if (!opening.refused || recovering) return;
+    trips.begin(1);
+    trips.end();
+    const compacted = message.tokenRefused === ErrorReason.ERROR_REASON_TOKEN_COMPACTED;
+    startRecovery(compacted ? "compacted" : "history");
+  }
+
+  // ---- recovery
+
+  function startRecovery(why: ReportedRecovery["why"]): void {
+    recovering = true;
+    compared = false;
+    doneDue = undefined;
+    trips.forget();
+    report.recovery(why);
+    recovery = createRecovery({
+      ask,
+      send(query) {
+        const trip = trips.next();
+        send({ $case: "ranges", value: query }, trip);
+        return trip;
+      },
+      found(changes, doubtful, trip, after) {
+        report.counts.told += changes.length + doubtful.length;
+        if (changes.length + doubtful.length === 0) {
+          trips.begin(trip);
+          trips.end();
+          return after();
+        }
+        start({ ...NO_JOB, changes, doubtful, trip, fork: recovery?.fork, after });
+      },
+      complete: recovered,
+      fail: close,
+      rebinds: unsaved?.rebind === true,
+    });
+    const known = lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
+    send({ $case: "recover", value: { lineage: known } }, trips.next());
+    recovery.begin();
+  }
+
+  function recovered(to: NonNullable<ApplyBatch["recovered"]>): void {
+    report.forked(recovery?.fork ?? 0);
+    if (dryRun) {
+      ({ revision } = to);
+      recovering = false;
+      return endDryRun();
+    }
+    start({
+      ...NO_JOB,
+      recovered: to,
+      trip: 0,
+      after() {
+        ({ token, revision, lineage } = to);
+        seen = to.revision;
+        recovering = false;
+        compared = true;
+        outflow?.compared(trips.next());
+        doneDue = trips.next();
+      },
+    });
+  }
+
+  /** What would be sent: pending changes that are not held, and that did not come to nothing by the comparison. */
+  function endDryRun(after = 0): void {
+    if (config.mode === "verify") {
+      verified = report.differs === 0;
+      return close();
+    }
+    ask({ kind: "pending", after }, (result) => {
+      if (result.kind !== "pending") return;
+      const last = result.changes.at(-1);
+      if (last === undefined) return close();
+      for (const change of result.changes) report.wouldSend(change);
+      endDryRun(last.sequence);
+    });
   }
 
   // ---- change info and verdicts
@@ -197,6 +315,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     }
     const { changes, doubtful } = read;
     report.counts.told += changes.length + doubtful.length;
+    for (const { content } of changes) if (content !== undefined) report.counts.inline += 1;
     return {
       ...NO_JOB,
       changes,
@@ -215,23 +334,31 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function note({ decision, action }: Carried): void {
-    const { change, comparison, prevailed, sequence } = decision;
+    const { change, comparison, outcome, local, companion } = decision;
     const { counts } = report;
-    if (action.kind === "take" && action.upsert !== undefined) counts.received += 1;
-    if (action.kind === "take" && action.upsert === undefined) counts.deleted += 1;
+    if (recovering) report.difference(decision);
+    const takes = comparison === "theirs" || outcome === "theirs";
+    if (takes && change.fingerprint !== undefined) counts.received += 1;
+    if (takes && change.fingerprint === undefined) counts.deleted += 1;
     if (comparison === "agreed") {
       counts.settled += 1;
-      outflow?.window.agree(sequence);
+      outflow?.window.agree(local.sequence);
     }
-    if (prevailed !== undefined) report.conflict({ id: change.id, standard, prevailed });
-    const goesThere = comparison === "arrived" || comparison === "new" || prevailed === "mine";
-    if (goesThere) outflow?.again(change.id, sequence, trips.next());
+    if (outcome !== undefined && !companion) report.conflict({ id: change.id, standard, prevailed: outcome });
+    if (action === undefined) return report.wouldDo(decision);
+    if (comparison === "theirs" || comparison === "same" || takes || outcome === "held") return;
+    // What is pending again, or on a new base, is to be sent; and with it all of its group.
+    const members = local.pending?.group?.ids ?? [];
+    for (const id of comparison === "agreed" ? [] : [change.id]) outflow?.again(id, local.sequence, trips.next());
+    for (const id of members) if (id !== change.id) outflow?.again(id, local.sequence, trips.next());
   }
 
   function finished(job: Job): void {
     if (job.checkpoint !== undefined) ({ token, revision } = job.checkpoint);
     if (job.fetches) send({ $case: "taken", value: { revision } }, 0);
     trips.end();
+    if (job.after !== undefined) return job.after();
+    if (dryRun && job.end) return endDryRun();
     if (job.proof === undefined) return;
     trips.proved();
     const more = doneDue !== undefined || trips.proofsDue > 0 || outflow?.idle !== true || outflow.window.items > 0;
@@ -241,7 +368,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     else if (sameTotal(job.proof, total)) {
       verified = true;
       close();
-    } else close(unverifiedFault(state as ReplicaState, job.proof.count, total));
+    } else if (recovery === undefined && canRecover()) startRecovery("unverified");
+    else close(unverifiedFault(state as ReplicaState, job.proof.count, total));
+  }
+
+  function canRecover(): boolean {
+    return opened?.capabilities.includes(Capability.CAPABILITY_RECONCILE) === true;
   }
 
   // ---- the machine
@@ -252,6 +384,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     }
     if (message.$case === "goingAway") return;
     if (opened === undefined) return close(outOfOrder(`the first message was "${message.$case}", not "opened"`));
+    if (message.$case === "ranges" && recovery !== undefined && recovering) return recovery.receive(message.value);
     if (message.$case !== "page" && message.$case !== "verdicts")
       return close(outOfOrder(`"${message.$case}" was not asked for`));
     const job = message.$case === "page" ? pageJob(message.value) : verdictsJob(message.value);
@@ -261,7 +394,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   /** What to do next of its own accord, once no message is under way. */
   function goOn(): boolean {
-    if (outflow === undefined || state === undefined) return false;
+    if (outflow === undefined || state === undefined || recovering || dryRun) return false;
     const query = outflow.nextQuery(compared);
     if (query !== undefined) {
       takeOutgoing(query);
@@ -284,12 +417,30 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     return true;
   }
 
+  /** Another standard than MANUAL is in force, or the application judges: what is held is judged anew. */
+  function judgeHeld(after: string): void {
+    heldAfter = undefined;
+    ask({ kind: "held", after }, (result) => {
+      if (result.kind !== "held" || result.items.length === 0) return;
+      heldAfter = result.items.at(-1)?.id;
+      const changes = result.items.map(({ id, theirs, theirsRevision, theirsTimeUs }) => {
+        const told = { id, revision: theirsRevision, fingerprint: theirs, modifyTimeUs: theirsTimeUs };
+        return { ...told, size: 0, group: 0, content: undefined };
+      });
+      start({ ...NO_JOB, changes, rejudges: true, trip: 0 });
+    });
+  }
+
   function step(): boolean {
     const contents = arrived.shift();
     const job = intake.busy ? undefined : jobs.shift();
-    const message = intake.busy || job !== undefined || contents !== undefined ? undefined : inbox.shift();
+    const busy = intake.busy || (recovering && recovery?.busy === true);
+    const rejudges = !busy && job === undefined && heldAfter !== undefined && !recovering;
+    const taken = busy || rejudges || job !== undefined || contents !== undefined;
+    const message = taken ? undefined : inbox.shift();
     if (contents !== undefined) intake.receive(contents);
     else if (job !== undefined) start(job);
+    else if (rejudges) judgeHeld(heldAfter ?? "");
     else if (message !== undefined) handle(message);
     else return intake.busy && !intake.waiting ? false : goOn();
     return true;
@@ -360,7 +511,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         contended,
         roundTrips: trips.count,
         verified,
-        unverified: verified ? undefined : "outrun",
+        unverified: verified || dryRun ? undefined : "outrun",
         revision,
         count: total.count,
         sum: total.sum,

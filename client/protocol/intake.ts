@@ -1,14 +1,15 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
-import type { ChangeStandard, Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
+import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { ContentRefused, Contents } from "../../gen/tercet/v1/sync.js";
 import type { Action, ApplyBatch, ApplyResult } from "../replica/store.js";
-import { type Decision, decide, toAction } from "./compare-changes.js";
+import { type Circumstances, type Decision, decide, needsContent, toAction } from "./compare-changes.js";
+import { addBaseContents, judgeConflicts } from "./judge-conflicts.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { readContents } from "./receive-content.js";
 
-/** A message of the server that changes the replica: a page of change info, or verdicts. */
+/** Something that changes the replica: a page of change info, verdicts, or what recovery found. */
 export interface Job {
   /** What verdicts have settled already. */
   readonly actions: readonly Action[];
@@ -30,6 +31,14 @@ export interface Job {
   readonly fetches: boolean;
   /** In which round trip the server was asked for it. */
   readonly trip: number;
+  /** Of a recovery: the last revision that both histories share. */
+  readonly fork: number | undefined;
+  /** A recovery is complete; stored with the last of it. */
+  readonly recovered: ApplyBatch["recovered"];
+  /** Held items are judged anew. */
+  readonly rejudges: boolean;
+  /** What goes on once it is through. */
+  readonly after: (() => void) | undefined;
 }
 
 /** A job with nothing to do. */
@@ -44,6 +53,10 @@ export const NO_JOB: Job = {
   witness: undefined,
   fetches: false,
   trip: 1,
+  fork: undefined,
+  recovered: undefined,
+  rejudges: false,
+  after: undefined,
 };
 
 /** What the intake needs of the machine around it. */
@@ -55,7 +68,14 @@ export interface IntakeWorld {
   /** What was fetched has come. */
   fetched(): void;
   fail(fault: Fault): void;
-  standard(): ChangeStandard;
+  /** The standard in force, and up to where this side's times count. */
+  standard(): Pick<Circumstances, "standard" | "ceilingUs">;
+  /** What the server lost with its history is not offered to it again. */
+  readonly follows: boolean;
+  /** The application judges conflicts by itself. */
+  readonly resolves: boolean;
+  /** Nothing is stored, fetched or sent: a dry run. */
+  readonly dryRun: boolean;
   /** Contents that may be asked for at a time. */
   window(): { readonly bytes: number; readonly items: number };
   /** A push of this pending change is on its way, the first one ever. */
@@ -65,18 +85,18 @@ export interface IntakeWorld {
   nowUs(): number;
   /** Whether a checkpoint says more than what the replica has. */
   isNew(checkpoint: Checkpoint): boolean;
-  /** A transaction was made: these decisions with these actions. */
-  applied(done: readonly Carried[], result: ApplyResult): void;
+  /** Decisions were carried out: in a transaction, or in a dry run in thought. */
+  applied(done: readonly Carried[], result: ApplyResult | undefined): void;
   /** All changes of a job were compared, and what needs no content was stored. */
   compared(job: Job): void;
   /** A job is through. */
   finished(job: Job): void;
 }
 
-/** A decision that was carried out. */
+/** A decision that was carried out; in a dry run there is no action. */
 export interface Carried {
   readonly decision: Decision;
-  readonly action: Action;
+  readonly action: Action | undefined;
 }
 
 /** Receives change info and content: compares, judges, fetches what is needed, and stores. One job at a time. */
@@ -111,31 +131,73 @@ export function createIntake(world: IntakeWorld): Intake {
     comparedAll = false;
     witness = next.witness;
     retried = new Set(next.doubtful.map((change) => change.id));
-    if (next.doubtful.length === 0) return compareChanges(next.changes, next.actions);
+    if (next.doubtful.length === 0 || world.dryRun) return compareChanges(next.changes, next.actions);
     fetchContents([...retried], () => {
       const again = next.doubtful.flatMap((change) => fetched.get(change.id) ?? []);
       compareChanges([...next.changes, ...again], next.actions);
     });
   }
 
+  function circumstances(): Circumstances {
+    const { fork, rejudges } = job as Job;
+    return { ...world.standard(), fork, rejudges, follows: world.follows };
+  }
+
+  const judge = { ask: world.ask, circumstances, resolves: world.resolves && !world.dryRun };
+
   /** Compares, judges and stores; then goes on with `next`, or where there is none, stores the checkpoint and finishes. */
   function compareChanges(changes: readonly Change[], actions: readonly Action[], next?: () => void): void {
     if (changes.length === 0) return store([], actions, next);
-    const { unmade } = job as Job;
+    const { unmade, rejudges } = job as Job;
     world.ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
       if (result.kind !== "lookup") return;
       const decisions = result.states.flatMap((local, index) => {
         const proved = unmade.has(local.id) || world.isFirst(local.sequence);
-        const decision = decide(local, changes[index] as Change, world.standard(), proved);
+        const decision = decide(local, changes[index] as Change, circumstances(), proved);
         return decision === undefined ? [] : [decision];
       });
-      const needing = decisions.filter((decision) => decision.needsContent);
-      for (const { change, sequence } of needing) if (sequence > 0) givingWay.add(change.id);
-      const slices = sliceByContent(needing, world.window());
-      const atOnce = needing.length === 0 ? decisions : decisions.filter((decision) => !decision.needsContent);
-      // What needs no content does not wait for what does; what comes at once is one transaction.
-      store(atOnce, actions, slices.length === 0 ? next : () => storeSlices(slices, next));
+      if (rejudges) addBaseContents(judge, decisions, (complete) => settle(complete, actions, next));
+      else settle(decisions, actions, next);
     });
+  }
+
+  /** Judges what is in conflict. An application judges by contents: those that are not at hand are fetched before. */
+  function settle(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
+    const unread = judge.resolves ? decisions.filter(isUnreadConflict) : [];
+    if (unread.length === 0) {
+      return judgeConflicts(judge, decisions, (all) => storeAll(all, actions, next));
+    }
+    const others = decisions.filter((decision) => !unread.includes(decision));
+    const slices = sliceByContent(unread, world.window());
+    judgeConflicts(judge, others, (all) => storeAll(all, actions, () => readSlices(slices, next)));
+  }
+
+  /** Fetches, judges and stores conflicts slice by slice. */
+  function readSlices(slices: readonly (readonly Decision[])[], next?: () => void): void {
+    const [slice = [], ...rest] = slices;
+    fetchContents(
+      slice.map(({ change }) => change.id),
+      () => {
+        const read = slice.map((decision) => ({
+          ...decision,
+          change: fetched.get(decision.change.id) ?? decision.change,
+        }));
+        const then = rest.length === 0 ? next : () => readSlices(rest, next);
+        judgeConflicts(judge, read, (all) => storeAll(all, [], then));
+      },
+    );
+  }
+
+  /** What needs no content does not wait for what does; what comes at once is one transaction. */
+  function storeAll(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
+    const units = new Set(decisions.flatMap((decision) => (needsContent(decision) ? [decision.unit] : [])));
+    units.delete(0);
+    const waits = (decision: Decision): boolean => needsContent(decision) || units.has(decision.unit);
+    const needing = world.dryRun ? [] : decisions.filter(waits);
+    for (const { change, local } of needing) if (local.sequence > 0) givingWay.add(change.id);
+    const slices = sliceByContent(needing, world.window());
+    const atOnce = needing.length === 0 ? decisions : decisions.filter((decision) => !waits(decision));
+    store(atOnce, actions, slices.length === 0 ? next : () => storeSlices(slices, next));
   }
 
   /** Fetches and stores slice by slice, so that the contents in memory are bounded. */
@@ -147,40 +209,64 @@ export function createIntake(world: IntakeWorld): Intake {
     const [slice = [], ...rest] = slices;
     const then = rest.length === 0 ? next : () => storeSlices(rest, next);
     fetchContents(
-      slice.map((decision) => decision.change.id),
+      slice.filter(needsContent).map((decision) => decision.change.id),
       () => store(slice, [], then),
     );
   }
 
   /** One transaction. The last one of a job, which has no `next`, brings the checkpoint. */
   function store(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
-    const current = job as Job;
-    const carried = decisions.map((decision): Carried => {
-      return { decision, action: toAction(decision, fetched.get(decision.change.id), world.standard()) };
+    const then = next ?? finish;
+    if (world.dryRun) {
+      world.applied(
+        decisions.map((decision) => ({ decision, action: undefined })),
+        undefined,
+      );
+      return then();
+    }
+    const { standard } = world.standard();
+    const carried = decisions.map((decision) => {
+      return { decision, action: toAction(decision, fetched.get(decision.change.id), standard) };
     });
     fetched = new Map();
-    const checkpoint = next === undefined ? current.checkpoint : undefined;
-    const then = next ?? finish;
-    const nothing = carried.length === 0 && actions.length === 0;
-    if (nothing && (checkpoint === undefined || !world.isNew(checkpoint))) return then();
-    const opened = world.takeOpened();
-    const batch: ApplyBatch = {
-      actions: [...actions, ...carried.map((each) => each.action)],
-      nowUs: world.nowUs(),
-      ...(checkpoint === undefined ? {} : { checkpoint }),
-      ...(opened === undefined ? {} : { opened }),
-      ...(witness === undefined ? {} : { witness }),
-    };
+    const batch = toBatch(
+      carried.map(({ action }) => action),
+      actions,
+      next === undefined,
+    );
+    if (batch === undefined) return then();
     world.ask({ kind: "apply", batch }, (result) => {
       if (result.kind !== "apply") return;
       const stale = new Set(result.result.stale);
       const done = carried.filter((each) => !stale.has(each.decision.change.id));
       world.applied(done, result.result);
+      const left = decisions.filter((decision) => stale.has(decision.change.id) && !decision.companion);
       // R8: what the application changed meanwhile is compared once more, with what is left.
-      const again = decisions.flatMap((decision) => (stale.has(decision.change.id) ? [decision.change] : []));
-      if (again.length > 0) compareChanges(again, [], next);
-      else then();
+      if (stale.size > 0) {
+        compareChanges(
+          left.map((decision) => decision.change),
+          [],
+          next,
+        );
+      } else then();
     });
+  }
+
+  /** A transaction; undefined where there is nothing to store. */
+  function toBatch(carried: readonly Action[], actions: readonly Action[], isLast: boolean): ApplyBatch | undefined {
+    const { checkpoint, recovered } = job as Job;
+    const moves = isLast && checkpoint !== undefined && world.isNew(checkpoint);
+    if (carried.length === 0 && actions.length === 0 && !moves && !(isLast && recovered !== undefined))
+      return undefined;
+    const opened = world.takeOpened();
+    return {
+      actions: [...actions, ...carried],
+      nowUs: world.nowUs(),
+      ...(isLast && checkpoint !== undefined ? { checkpoint } : {}),
+      ...(isLast && recovered !== undefined ? { recovered } : {}),
+      ...(opened === undefined ? {} : { opened }),
+      ...(witness === undefined ? {} : { witness }),
+    };
   }
 
   function fetchContents(ids: readonly string[], then: () => void): void {
@@ -237,23 +323,46 @@ export function createIntake(world: IntakeWorld): Intake {
   };
 }
 
-/** Cuts decisions where the contents to fetch would go beyond the window. A larger one is a slice of its own. */
+/** A conflict whose other version is not at hand. */
+function isUnreadConflict({ change, comparison, outcome }: Decision): boolean {
+  const open = comparison === "conflict" && outcome === undefined;
+  return open && change.fingerprint !== undefined && change.content === undefined;
+}
+
+/** Cuts decisions where the contents to fetch would go beyond the window. A larger one, or a unit, is a slice of its own. */
 function sliceByContent(
   decisions: readonly Decision[],
   window: { readonly bytes: number; readonly items: number },
 ): readonly (readonly Decision[])[] {
   const slices: Decision[][] = [];
   let filled = Number.POSITIVE_INFINITY;
-  for (const decision of decisions) {
-    const size = decision.change.size + ITEM_OVERHEAD_BYTES;
-    if (filled + size > window.bytes || (slices.at(-1)?.length ?? 0) >= window.items) {
+  for (const atom of atomsOf(decisions)) {
+    const size = atom.reduce((sum, { change }) => sum + change.size + ITEM_OVERHEAD_BYTES, 0);
+    if (filled + size > window.bytes || (slices.at(-1)?.length ?? 0) + atom.length > window.items) {
       slices.push([]);
       filled = 0;
     }
-    (slices.at(-1) as Decision[]).push(decision);
+    (slices.at(-1) as Decision[]).push(...atom);
     filled += size;
   }
   return slices;
+}
+
+/** Decisions one by one, but those of a unit together. */
+function atomsOf(decisions: readonly Decision[]): Iterable<readonly Decision[]> {
+  const units = new Map<number, Decision[]>();
+  const atoms: (readonly Decision[])[] = [];
+  for (const decision of decisions) {
+    const known = units.get(decision.unit);
+    if (decision.unit === 0) atoms.push([decision]);
+    else if (known !== undefined) known.push(decision);
+    else {
+      const atom = [decision];
+      units.set(decision.unit, atom);
+      atoms.push(atom);
+    }
+  }
+  return atoms;
 }
 
 function refused({ id, reason, message }: ContentRefused): Fault {

@@ -1,8 +1,8 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS, negotiateLimits } from "../../core/limits.js";
-import { SUPPORTED_STANDARDS } from "../../core/standard.js";
+import { isKnownStandard } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { type Limits, Limits as LimitsMessage, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
+import { Capability, type Limits, Limits as LimitsMessage, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch, ReplicaState } from "../replica/store.js";
 import { outOfOrder, refusedFault, unsupportedStandard } from "./faults.js";
 import { mergeLineage, sameLineage } from "./lineage.js";
@@ -23,25 +23,37 @@ export const NO_WISHES: Limits = {
 export interface OpeningWishes {
   readonly standard: ChangeStandard;
   readonly create: boolean;
+  readonly recreate: boolean;
   readonly client: string;
+  /** What a change of the server's history does: see ClientExchangeConfig. */
+  readonly onHistoryChange: "offer" | "follow" | "stop";
 }
 
+/** What this client can do beyond the minimum. */
+const CAPABILITIES: readonly Capability[] = [Capability.CAPABILITY_RECONCILE, Capability.CAPABILITY_GROUPS];
+
 /** The first message of an exchange of this replica. */
-export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limits): Open {
+export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limits, recover: boolean): Open {
   return {
     collection: state.collection,
     collectionUid: Buffer.from(state.collectionUid),
     token: Buffer.from(state.token),
     standard: wishes.standard,
-    capabilities: [],
+    capabilities: [...CAPABILITIES],
     limits,
     range: undefined,
-    dryRun: false,
     live: false,
     create: wishes.create,
+    recreate: wishes.recreate,
     client: wishes.client,
     witness: Buffer.from(state.witness),
+    recover,
   };
+}
+
+/** The replica has items that it agreed on, and no token that says up to where. */
+export function hasLostCheckpoint({ token, total, pending }: ReplicaState): boolean {
+  return token.length === 0 && total.count > pending;
 }
 
 /** The limits that a replica last heard of; the defaults before the first exchange. */
@@ -55,17 +67,36 @@ export interface Opening {
   readonly limits: Limits;
   /** What the replica does not know yet, to be kept with the next transaction. */
   readonly unsaved: ApplyBatch["opened"];
+  /** The token can't be served: recover. */
+  readonly refused: boolean;
 }
 
 /** Reads the server's first message: whether an exchange can be had, and what is in force. */
-export function readOpened(message: Opened, state: ReplicaState, wishes: Limits): Opening | Fault {
-  if (message.tokenRefused !== ErrorReason.ERROR_REASON_UNSPECIFIED) return refusedFault(message, state);
-  if (message.collectionUid.length !== 16) return outOfOrder("the server did not say which collection this is");
-  if (!SUPPORTED_STANDARDS.includes(message.standard)) return unsupportedStandard(message.standard);
+export function readOpened(
+  message: Opened,
+  state: ReplicaState,
+  wishes: OpeningWishes & { readonly recovers: boolean },
+  limitWishes: Limits,
+): Opening | Fault {
+  const { tokenRefused: reason, collectionUid: uid } = message;
+  const refused = reason !== ErrorReason.ERROR_REASON_UNSPECIFIED;
+  const canRecover = message.capabilities.includes(Capability.CAPABILITY_RECONCILE);
+  const stops = reason === ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY && wishes.onHistoryChange === "stop";
+  if (refused && (!canRecover || stops)) return refusedFault(message, state);
+  if (uid.length !== 16) return outOfOrder("the server did not say which collection this is");
+  if (!isKnownStandard(message.standard)) return unsupportedStandard(message.standard);
   const told = message.limits ?? DEFAULT_LIMITS;
-  const lineage = mergeLineage(state.lineage, message.lineage);
+  // What a history is worth that the replica does not stand in yet, recovery finds out.
+  const lineage = refused || wishes.recovers ? state.lineage : mergeLineage(state.lineage, message.lineage);
   const limits = Buffer.from(LimitsMessage.encode(told).finish());
+  const rebind = state.collectionUid.length > 0 && !uid.equals(state.collectionUid);
+  if (rebind && !wishes.recreate) return outOfOrder("the server opened another collection than the replica's");
   const known = sameLineage(lineage, state.lineage) && limits.equals(state.limits) && state.collectionUid.length > 0;
-  const unsaved = known ? undefined : { collectionUid: message.collectionUid, lineage, limits };
-  return { standard: message.standard, limits: negotiateLimits(told, wishes), unsaved };
+  const unsaved = known && !rebind ? undefined : { collectionUid: uid, lineage, limits, ...(rebind ? { rebind } : {}) };
+  return {
+    standard: message.standard,
+    limits: negotiateLimits(told, limitWishes),
+    unsaved,
+    refused: refused || rebind,
+  };
 }

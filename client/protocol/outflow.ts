@@ -57,7 +57,7 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
   function takenAgain(ids: readonly string[], batch: OutgoingBatch): number {
     const taken = new Set(batch.changes.map((change) => change.id));
     let trip = firstTrip;
-    for (const id of ids) {
+    for (const id of [...taken, ...ids]) {
       trip = Math.max(trip, resend.get(id) ?? 0);
       // What was taken is on its way; what was not, and comes no more, is not pending any longer.
       if (!batch.more || taken.has(id)) resend.delete(id);
@@ -99,10 +99,14 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       const again = "ids" in query.select;
       const trip = "ids" in query.select ? takenAgain(query.select.ids, batch) : query.eager ? 1 : firstTrip;
       const { itemBytes } = limits();
-      const taken = batch.changes.filter(({ id, sequence }) => {
-        return !except(id) && (again || query.eager || !eagerSent.has(sequence));
-      });
-      const [changes, tooLarge] = partition(taken, ({ upsert }) => (upsert?.size ?? 0) <= itemBytes);
+      const taken = atomsOf(batch.changes).filter((atom) =>
+        atom.every(({ id, sequence }) => !except(id) && (again || query.eager || !eagerSent.has(sequence))),
+      );
+      const fits = (atom: readonly OutgoingChange[]): boolean =>
+        atom.every(({ upsert }) => (upsert?.size ?? 0) <= itemBytes);
+      const atoms = taken.filter(fits);
+      const changes = atoms.flat();
+      const tooLarge = atoms.length === taken.length ? [] : taken.filter((atom) => !fits(atom)).flat();
       if (query.eager) {
         for (const change of changes) eagerSent.add(change.sequence);
         if (!batch.more && !batch.skipped && tooLarge.length === 0) cursor = through;
@@ -113,7 +117,7 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       }
       const seen = query.eager ? undefined : known;
       return {
-        pushes: cutByBytes(changes, limits().messageBytes).map((cut) => toPushBatch(cut, seen, known)),
+        pushes: cutByBytes(atoms, limits().messageBytes).map((cut) => toPushBatch(cut, seen, known)),
         trip,
         // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
         tooLarge: query.eager ? [] : tooLarge,
@@ -139,23 +143,33 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
   };
 }
 
-/** Cuts changes where a message would exceed `bytes`. A larger one is a message of its own. */
-function cutByBytes(changes: readonly OutgoingChange[], bytes: number): readonly (readonly OutgoingChange[])[] {
+/** Changes one by one, but those of an atomic group together. */
+function atomsOf(changes: readonly OutgoingChange[]): readonly (readonly OutgoingChange[])[] {
+  const atoms: OutgoingChange[][] = [];
+  let group = 0;
+  for (const change of changes) {
+    if (change.group !== 0 && change.group === group) atoms.at(-1)?.push(change);
+    else atoms.push([change]);
+    group = change.group;
+  }
+  return atoms;
+}
+
+/** Cuts changes where a message would exceed `bytes`. A larger one, or a larger group, is a message of its own. */
+function cutByBytes(
+  atoms: readonly (readonly OutgoingChange[])[],
+  bytes: number,
+): readonly (readonly OutgoingChange[])[] {
   const cuts: OutgoingChange[][] = [];
   let filled = Number.POSITIVE_INFINITY;
-  for (const change of changes) {
-    const size = changeBytes(change);
+  for (const atom of atoms) {
+    const size = atom.reduce((sum, change) => sum + changeBytes(change), 0);
     if (filled + size > bytes) {
       cuts.push([]);
       filled = 0;
     }
-    (cuts.at(-1) as OutgoingChange[]).push(change);
+    (cuts.at(-1) as OutgoingChange[]).push(...atom);
     filled += size;
   }
   return cuts;
-}
-
-function partition<T>(all: readonly T[], belongs: (each: T) => boolean): readonly [readonly T[], readonly T[]] {
-  const others = all.filter((each) => !belongs(each));
-  return others.length === 0 ? [all, others] : [all.filter(belongs), others];
 }

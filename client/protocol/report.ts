@@ -1,13 +1,41 @@
 import type { Prevailing } from "../../core/standard.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import type { PendingChange } from "../replica/store.js";
+import type { Decision } from "./compare-changes.js";
 
 /** A conflict of an exchange and how it ended. */
 export interface ReportedConflict {
   readonly id: string;
   readonly standard: ChangeStandard;
-  /** Whose change prevailed. The other one is in a conflict record of the side that gave way. */
-  readonly prevailed: Prevailing;
+  /**
+   * Whose change prevailed; the other one is in a conflict record of the side that gave way. `held`: both versions are kept
+   * until somebody resolves it; `merged`: both gave way to a version of the application's.
+   */
+  readonly prevailed: Prevailing | "merged";
+}
+
+/** An item in which both sides differ, found by a comparison of ranges. */
+export interface ReportedDifference {
+  readonly id: string;
+  /** What the replica agreed on, and what the server has; undefined for no item. */
+  readonly here: Uint8Array | undefined;
+  readonly there: Uint8Array | undefined;
+  /** Revision of the server's state, where it is known; else 0. */
+  readonly revision: number;
+}
+
+/** A recovery: both sides were compared range by range. */
+export interface ReportedRecovery {
+  /** Why: the server had compacted, has another history, the final proof failed, or it was asked for. */
+  readonly why: "compacted" | "history" | "unverified" | "asked";
+  /** The last revision that both histories share, for `history`. */
+  readonly forkRevision: number;
+  /** Items that differed. */
+  readonly differences: number;
+  /** Items that the server had lost, and that were offered to it again: the first 10,000 of `offeredCount`. */
+  readonly offered: readonly string[];
+  readonly offeredCount: number;
 }
 
 /** A change that the server did not accept. It stays pending, marked. */
@@ -41,6 +69,13 @@ export interface ExchangeReport {
   readonly contended: readonly string[];
   /** How often the client had to wait for an answer before it could go on. */
   readonly roundTrips: number;
+  /** Contents that rode along with their change info, and changes that were sent right behind the opening message. */
+  readonly inline: number;
+  readonly eager: number;
+  /** Set where both sides were compared range by range. */
+  readonly recovery: ReportedRecovery | undefined;
+  /** Of a recovery: items that differed; the first 10,000 of `recovery.differences`. */
+  readonly differences: readonly ReportedDifference[];
   /** The final proof was equal: both sides hold the same at `revision`. */
   readonly verified: boolean;
   /** Why not, where not. */
@@ -76,11 +111,25 @@ export interface ReportBuilder {
     settled: number;
     told: number;
     judged: number;
+    inline: number;
+    eager: number;
   };
   conflict(conflict: ReportedConflict): void;
   /** The conflict has not ended: the change lost its races, and stays pending. */
   contended(id: string): void;
   rejection(rejection: ReportedRejection): void;
+  /** A recovery begins. */
+  recovery(why: ReportedRecovery["why"]): void;
+  /** Where the histories of both sides part. */
+  forked(revision: number): void;
+  /** An item differs, found in recovery. */
+  difference(decision: Decision): void;
+  /** How many did. */
+  readonly differs: number;
+  /** Dry run: what a decision would do. */
+  wouldDo(decision: Decision): void;
+  /** Dry run: a change is pending; it would be sent, unless a decision or its state is against it. */
+  wouldSend(change: PendingChange): void;
   /** The report, with what the exchange knows besides. */
   build(facts: Omit<ExchangeReport, keyof ReturnType<ReportBuilder["counted"]>>): ExchangeReport;
   /** What was counted so far. */
@@ -95,6 +144,10 @@ export interface ReportBuilder {
     | "conflictCount"
     | "rejected"
     | "rejectedCount"
+    | "inline"
+    | "eager"
+    | "recovery"
+    | "differences"
   >;
 }
 
@@ -105,11 +158,32 @@ export function createReportBuilder(): ReportBuilder {
   const rejected: ReportedRejection[] = [];
   let unlisted = 0;
   let rejectedCount = 0;
-  const counts = { sent: 0, sentDeletions: 0, received: 0, deleted: 0, settled: 0, told: 0, judged: 0 };
+  const differences: ReportedDifference[] = [];
+  const offered: string[] = [];
+  let recovery: ReportedRecovery | undefined;
+  let differs = 0;
+  let offeredCount = 0;
+  /** Dry run: pending changes that would not be sent. */
+  const unsent = new Set<string>();
+  const counts = {
+    sent: 0,
+    sentDeletions: 0,
+    received: 0,
+    deleted: 0,
+    settled: 0,
+    told: 0,
+    judged: 0,
+    inline: 0,
+    eager: 0,
+  };
 
   function counted(): ReturnType<ReportBuilder["counted"]> {
-    const { sent, sentDeletions, received, deleted, settled } = counts;
+    const { sent, sentDeletions, received, deleted, settled, inline, eager } = counts;
     return {
+      inline,
+      eager,
+      recovery: recovery && { ...recovery, differences: differs, offered, offeredCount },
+      differences,
       sent,
       sentDeletions,
       received,
@@ -132,6 +206,36 @@ export function createReportBuilder(): ReportBuilder {
     },
     contended(id) {
       conflicts.delete(id);
+    },
+    recovery(why) {
+      recovery = { why, forkRevision: 0, differences: 0, offered: [], offeredCount: 0 };
+    },
+    forked(revision) {
+      if (recovery !== undefined) recovery = { ...recovery, forkRevision: revision };
+    },
+    difference({ change, comparison, local }) {
+      // The same content under another revision is no difference, nor is what this side has not sent yet.
+      if (comparison === "same" || comparison === "new") return;
+      const { id, fingerprint: there, revision } = change;
+      const here = local.base?.fingerprint;
+      if (here === undefined && there === undefined) return;
+      differs += 1;
+      if (differences.length < LISTED) differences.push({ id, here, there, revision });
+      if (comparison !== "lost") return;
+      offeredCount += 1;
+      if (offered.length < LISTED) offered.push(id);
+    },
+    get differs() {
+      return differs;
+    },
+    wouldDo({ change, comparison, outcome }) {
+      const stays = comparison === "arrived" || comparison === "new" || outcome === "mine" || outcome === "merged";
+      if (!stays) unsent.add(change.id);
+    },
+    wouldSend({ id, kind, held }) {
+      if (held || unsent.has(id)) return;
+      if (kind === "deleted") counts.sentDeletions += 1;
+      else counts.sent += 1;
     },
     rejection(rejection) {
       rejectedCount += 1;

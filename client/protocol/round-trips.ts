@@ -26,6 +26,8 @@ export interface RoundTrips {
   readonly proofTrip: number;
   /** A proof has come. */
   proved(): void;
+  /** The Dones so far will not be answered. */
+  forget(): void;
 }
 
 /** Nothing was sent yet. */
@@ -70,6 +72,9 @@ export function createRoundTrips(): RoundTrips {
     },
     proved() {
       proofs.shift();
+    },
+    forget() {
+      proofs.length = 0;
     },
   };
 }

@@ -14,8 +14,12 @@ import type { OutgoingChange } from "../replica/store.js";
 export function toPushBatch(changes: readonly OutgoingChange[], seen: number | undefined, known: number): PushBatch {
   const sum = createRangeSum();
   let modifyTimeUs = 0;
+  let group = 0;
+  let lastKey = 0;
   const pushes = changes.map((change): Push => {
     if (change.upsert !== undefined) sum.add(change.upsert.fingerprint);
+    if (change.group !== 0 && change.group !== lastKey) group += 1;
+    lastKey = change.group;
     const sameTime = change.modifyTimeUs === modifyTimeUs;
     modifyTimeUs = change.modifyTimeUs;
     return {
@@ -27,7 +31,7 @@ export function toPushBatch(changes: readonly OutgoingChange[], seen: number | u
       revisionSeen: change.base !== undefined && change.base.revision > known ? change.base.revision : undefined,
       overrides: change.overrides ?? ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
       modifyTimeUs: sameTime ? 0 : change.modifyTimeUs,
-      group: 0,
+      group: change.group === 0 ? 0 : group,
       uploadId: Buffer.alloc(0),
       fence: change.resent,
     };

@@ -79,8 +79,12 @@ function settleOne(verdict: Verdict, sending: Sending, index: number, world: Ver
       world.report.rejection({ id, reason, message });
       return { kind: "reject", id, sequence, reason, message, resent: sending.resent };
     }
+    case PushOutcome.PUSH_OUTCOME_COMPARE_FIRST:
+      // The token is refused, and the server recovers first.
+      world.outflow.again(id, sequence, sending.trip + 1);
+      return { kind: "return", id, sequence, resent: sending.resent };
     default:
-      // A conflict is compared. COMPARE_FIRST, or an outcome that this client does not know: the change stays pending.
+      // A conflict is compared. An outcome that this client does not know: the change stays pending.
       return undefined;
   }
 }
@@ -94,8 +98,11 @@ function isStillTold(current: ChangeInfo, revision: number): boolean {
 /** Marks what is too large for the server as rejected, without sending it. */
 export function rejectionJob(changes: readonly OutgoingChange[], itemBytes: number, report: ReportBuilder): Job {
   const actions = changes.map(({ id, sequence, upsert, resent }): Action => {
-    const reason = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
-    const message = `content: is ${upsert?.size} bytes; the server takes items of up to ${itemBytes}`;
+    const large = (upsert?.size ?? 0) > itemBytes;
+    const reason = large ? ErrorReason.ERROR_REASON_ITEM_TOO_LARGE : ErrorReason.ERROR_REASON_GROUP_INVALID;
+    const message = large
+      ? `content: is ${upsert?.size} bytes; the server takes items of up to ${itemBytes}`
+      : "another item of its atomic group is too large, and a group goes whole";
     report.rejection({ id, reason, message });
     return { kind: "reject", id, sequence, reason, message, resent };
   });

@@ -12,8 +12,11 @@ export interface AuditRow {
   readonly pending: { readonly fingerprint: Uint8Array | undefined; readonly base: Uint8Array | undefined } | undefined;
 }
 
-/** Compares what a replica has with what it says of it. The contents are hashed anew; nothing kept is believed. */
-export function auditRows(rows: Iterable<AuditRow>, kept: RangeTotal): ReplicaDamage | undefined {
+/**
+ * Compares what a replica has with what it says of it. The contents are hashed anew; nothing kept is believed. `ranges`:
+ * whether the sums of ranges were found right.
+ */
+export function auditRows(rows: Iterable<AuditRow>, kept: RangeTotal, ranges: boolean): ReplicaDamage | undefined {
   const sum = createRangeSum();
   const damaged: string[] = [];
   let damagedCount = 0;
@@ -30,6 +33,6 @@ export function auditRows(rows: Iterable<AuditRow>, kept: RangeTotal): ReplicaDa
   }
   const total = totalOf(sum);
   const right = total.count === kept.count && sameFingerprint(total.sum, kept.sum);
-  if (right && damagedCount === 0) return undefined;
-  return { damaged, damagedCount, total: right ? undefined : total };
+  if (right && ranges && damagedCount === 0) return undefined;
+  return { damaged, damagedCount, total: right ? undefined : total, ranges };
 }

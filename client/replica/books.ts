@@ -1,3 +1,5 @@
+import { sameFingerprint } from "../../core/fingerprint.js";
+import type { RangeChange } from "../../core/range-index.js";
 import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { StorageError } from "../../core/storage-error.js";
@@ -17,6 +19,7 @@ export interface Ledger {
   items: number;
   pending: number;
   rejected: number;
+  held: number;
   conflicts: number;
   /** Greatest sequence number given out. */
   lastSequence: number;
@@ -29,7 +32,11 @@ export interface Ledger {
 
 /** A ledger that is open for changes, with its sum in a form that can be added to. */
 export interface Books extends Omit<Ledger, "total"> {
-  readonly sum: RangeSum;
+  sum: RangeSum;
+  /** `lastSequence` when the transaction began: what has a greater one was not seen by anybody yet. */
+  readonly sequenceBefore: number;
+  /** Every move of a base in this transaction, in their order. */
+  readonly moves: RangeChange[];
 }
 
 const NOTHING = new Uint8Array(0);
@@ -51,6 +58,7 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
     items: 0,
     pending: 0,
     rejected: 0,
+    held: 0,
     conflicts: 0,
     lastSequence: 0,
     lastConflict: 0,
@@ -62,12 +70,12 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
 /** Opens a copy of the ledger for changes: nothing of it counts before `closeBooks`. */
 export function openBooks(ledger: Ledger): Books {
   const { total, ...rest } = ledger;
-  return { ...rest, sum: createRangeSum(total.count, total.sum) };
+  return { ...rest, sum: createRangeSum(total.count, total.sum), sequenceBefore: rest.lastSequence, moves: [] };
 }
 
 /** The ledger after the changes. */
 export function closeBooks(books: Books): Ledger {
-  const { sum, ...rest } = books;
+  const { sum, sequenceBefore: _before, moves: _moves, ...rest } = books;
   return { ...rest, total: totalOf(sum) };
 }
 
@@ -88,8 +96,18 @@ export function hearTime(books: Books, modifyTimeUs: number, nowUs: number): voi
   if (heard > books.lastTimeUs) books.lastTimeUs = heard;
 }
 
-/** A base moves: takes the old fingerprint out of the sum, and puts the new one in. Undefined: no item. */
-export function moveBase(books: Books, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
+/**
+ * A base moves, from one fingerprint to another (undefined: no item). Every move goes through here: the sum over all bases
+ * changes at once, the sums of ranges once for all moves of the transaction.
+ */
+export function moveBase(
+  books: Books,
+  id: string,
+  before: Uint8Array | undefined,
+  after: Uint8Array | undefined,
+): void {
+  if (sameFingerprint(before, after)) return;
+  books.moves.push({ id, before, after });
   if (before !== undefined) books.sum.subtract(before);
   if (after !== undefined) books.sum.add(after);
 }
@@ -97,11 +115,11 @@ export function moveBase(books: Books, before: Uint8Array | undefined, after: Ui
 /**
  * Keeps what the server's first message said, and binds the replica to its collection.
  *
- * @throws StorageError `foreign` where it is bound to another collection: nothing may be written then.
+ * @throws StorageError `foreign` where it is bound to another collection, and is not to be bound anew: nothing may be written then.
  */
 export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): void {
   const bound = Buffer.from(books.collectionUid);
-  if (bound.length > 0 && !bound.equals(opened.collectionUid)) {
+  if (bound.length > 0 && !bound.equals(opened.collectionUid) && opened.rebind !== true) {
     const other = Buffer.from(opened.collectionUid).toString("hex");
     throw new StorageError(
       "foreign",
@@ -113,11 +131,28 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
   books.limits = opened.limits;
 }
 
-/** Keeps how far the exchange has come: stands at the checkpoint from now on, unless it must come again (`stale`). */
-export function keepProgress(books: Books, { checkpoint, witness }: ApplyBatch, stale: boolean): void {
-  if (checkpoint !== undefined && !stale) {
-    books.token = checkpoint.token;
-    books.revision = checkpoint.revision;
+/**
+ * Keeps how far the exchange has come: stands at the checkpoint from now on, unless it must come again (`stale`). Where a
+ * recovery is complete, `recover` brings no revision of a base beyond the one it is given, and answers what the bases come to.
+ */
+export function keepProgress(
+  books: Books,
+  { checkpoint, witness, recovered }: ApplyBatch,
+  stale: boolean,
+  recover: (revision: number) => RangeTotal,
+): void {
+  const reached = stale ? undefined : (recovered ?? checkpoint);
+  if (reached !== undefined) {
+    books.token = reached.token;
+    books.revision = reached.revision;
+  }
+  if (recovered !== undefined && !stale) {
+    books.lineage = recovered.lineage;
+    // It speaks of another history.
+    books.witness = NOTHING;
+    books.witnessRevision = 0;
+    const { count, sum } = recover(recovered.revision);
+    books.sum = createRangeSum(count, sum);
   }
   if (witness !== undefined && witness.revision > books.witnessRevision) {
     books.witness = witness.token;

@@ -1,51 +1,30 @@
 import { randomBytes } from "node:crypto";
-import type { Content } from "../../core/content.js";
-import { asBuffer } from "../../core/content.js";
 import { compareIds } from "../../core/id.js";
-import { totalOf } from "../../core/range-sum.js";
+import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-index.js";
+import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import { type AuditRow, auditRows } from "./auditor.js";
+import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
+import { resolveItem } from "./held-rules.js";
+import { restore, writeAll } from "./local-rules.js";
 import {
-  type Books,
-  bind,
-  closeBooks,
-  emptyLedger,
-  keepProgress,
-  type Ledger,
-  nextTime,
-  openBooks,
-  stateOf,
-} from "./books.js";
-import { outgoingChange, takeWithin, unsettled } from "./outgoing.js";
-import { applyAction, type ItemRow, type PendingRow, type Rows, restore, writeChange } from "./rules.js";
-import type {
-  ApplyResult,
-  LocalConflict,
-  LocalItem,
-  LocalState,
-  LocalWrite,
-  OutgoingQuery,
-  PendingChange,
-  ReplicaStore,
-} from "./store.js";
+  type ConflictRows,
+  conflictRows,
+  type Entry,
+  entryRows,
+  pendingRows,
+  sendingKey,
+  UNKNOWN,
+} from "./memory-rows.js";
+import { outgoingChange, takeWithin, unsettledCreation } from "./outgoing.js";
+import type { PendingRow, Rows } from "./rows.js";
+import { applyActions } from "./rules.js";
+import type { ApplyResult, LocalConflict, LocalItem, LocalState, OutgoingQuery, ReplicaStore } from "./store.js";
+import { cleanState, heldItem, pendingChange, pendingState } from "./views.js";
 
 /** A replica in memory, for tests and simulation. */
 export interface MemoryReplica extends ReplicaStore {
   /** A replica in the same state, which from now on goes its own way: a copied or restored replica file. */
   clone(): MemoryReplica;
-}
-
-/** A version that was sent and overwritten. */
-interface Sending {
-  readonly fingerprint: Uint8Array | undefined;
-  readonly sequence: number;
-}
-
-/** All that is known of an id. Never changed, only replaced, so that copies of the state can share it. */
-interface Entry {
-  readonly item: (ItemRow & { readonly content: Content }) | undefined;
-  readonly pending: PendingRow | undefined;
-  readonly baseContent: Content | undefined;
-  readonly sendings: readonly Sending[];
 }
 
 /** A replica as plain data. */
@@ -54,8 +33,6 @@ interface MemoryState {
   readonly entries: Map<string, Entry>;
   readonly conflicts: Map<number, LocalConflict>;
 }
-
-const UNKNOWN: Entry = { item: undefined, pending: undefined, baseContent: undefined, sendings: [] };
 
 /** An empty replica in memory. It lasts as long as the object does; `replicaId` is 16 bytes, random by default. */
 export function createMemoryReplica(options: {
@@ -91,10 +68,12 @@ function memoryReplica(state: MemoryState): MemoryReplica {
     return sorted;
   }
 
-  function pendingRows(): PendingRow[] {
-    const rows: PendingRow[] = [];
-    for (const { pending } of state.entries.values()) if (pending !== undefined) rows.push(pending);
-    return rows.sort((a, b) => a.sequence - b.sequence);
+  function* bases({ from, to }: IdInterval): Generator<RangeEntry> {
+    for (const id of sortedIds()) {
+      const fingerprint = baseFingerprint(state.entries.get(id) ?? UNKNOWN);
+      if (fingerprint === undefined || compareIds(id, from) < 0) continue;
+      if (to === undefined || compareIds(id, to) < 0) yield { id, fingerprint };
+    }
   }
 
   return {
@@ -112,11 +91,10 @@ function memoryReplica(state: MemoryState): MemoryReplica {
       }
       return items;
     },
-    write(changes, nowUs) {
-      transaction((rows, books) => writeAll(rows, books, changes, nowUs));
-    },
+    write: (changes, nowUs, group) =>
+      transaction((rows, books) => ({ sequences: writeAll(rows, books, changes, nowUs, group) })),
     listPending(after, limit) {
-      const rows = pendingRows().filter((row) => row.sequence > after);
+      const rows = pendingRows(state.entries).filter((row) => row.sequence > after);
       return rows.slice(0, limit).map(pendingChange);
     },
     listConflicts(before, limit) {
@@ -137,35 +115,51 @@ function memoryReplica(state: MemoryState): MemoryReplica {
       });
       return true;
     },
+    pruneConflicts: (beforeUs) =>
+      transaction((_rows, books, conflicts) => {
+        const old = [...state.conflicts.values()].filter((record) => record.recordTimeUs < beforeUs);
+        for (const { number } of old) conflicts.delete(number);
+        books.conflicts -= old.length;
+        return old.length;
+      }),
+    listHeld(after, limit) {
+      const held = pendingRows(state.entries).filter((row) => row.held && compareIds(row.id, after) > 0);
+      const sorted = held.sort((a, b) => compareIds(a.id, b.id));
+      return sorted.slice(0, limit).map(heldItem);
+    },
+    resolveHeld: (id, how, nowUs) => transaction((rows, books) => resolveItem(rows, books, id, how, nowUs)),
     state: () => stateOf(state.ledger),
-    lookup: (ids) => ids.map((id) => localState(id, state.entries.get(id) ?? UNKNOWN)),
+    lookup: (ids) => ids.map((id) => localState(state.entries, id)),
+    listUnsettledCreations(after, limit) {
+      const rows = pendingRows(state.entries).filter((row) => row.sequence > after && unsettledCreation(row));
+      return rows.slice(0, limit).map((row) => localState(state.entries, row.id));
+    },
+    sumRanges: (intervals) => intervals.map((interval) => sumOf(bases(interval))),
+    splitRange: (interval, parts) => cutEntries([...bases(interval)], interval, parts),
+    listBases: (interval, limit) => [...bases(interval)].slice(0, limit),
     takeOutgoing(query) {
       return transaction((rows) => {
-        const selected = selectRows(state, query, pendingRows);
-        const fit = query.eager ? selected.filter((row) => !unsettled(row)) : selected;
-        const { taken, more } = takeWithin(fit, query);
+        const { taken, more, skipped } = takeWithin(selectRows(state, query), query, rows.group);
         const changes = taken.map((row) => outgoingChange(row, state.entries.get(row.id)?.item?.content));
         for (const row of taken) rows.updatePending(row, { ...row, sent: true });
-        return { changes, more, skipped: !more && fit.length < selected.length };
+        return { changes, more, skipped };
       });
     },
     apply(batch): ApplyResult {
       const { actions, nowUs, opened } = batch;
       return transaction((rows, books) => {
         if (opened !== undefined) bind(books, opened);
-        const stale: string[] = [];
-        const conflicts: number[] = [];
-        for (const action of actions) {
-          const outcome = applyAction(rows, books, action, nowUs);
-          if (outcome.stale) stale.push(action.id);
-          if (outcome.conflict !== undefined) conflicts.push(outcome.conflict);
-        }
-        keepProgress(books, batch, stale.length > 0);
-        return { stale, conflicts, total: totalOf(books.sum) };
+        const done = applyActions(rows, books, actions, nowUs);
+        sorted = undefined;
+        keepProgress(books, batch, done.stale.length > 0, (revision) => {
+          rows.clampRevisions(revision);
+          return sumOf(bases({ from: "", to: undefined }));
+        });
+        return { ...done, total: totalOf(books.sum) };
       });
     },
     flush() {},
-    audit: () => auditRows(auditedRows(state.entries), state.ledger.total),
+    audit: () => auditRows(auditedRows(state.entries), state.ledger.total, true),
     close() {},
     clone() {
       const { ledger, entries, conflicts } = state;
@@ -174,98 +168,35 @@ function memoryReplica(state: MemoryState): MemoryReplica {
   };
 }
 
-function writeAll(rows: Rows, books: Books, changes: readonly LocalWrite[], nowUs: number): void {
-  const timeUs = nextTime(books, nowUs);
-  for (const change of changes) writeChange(rows, books, change, timeUs);
-}
-
-interface ConflictRows {
-  add(record: LocalConflict): void;
-  delete(number: number): void;
-}
-
-function conflictRows(conflicts: Map<number, LocalConflict>, undo: (() => void)[]): ConflictRows {
-  return {
-    add(record) {
-      undo.push(() => conflicts.delete(record.number));
-      conflicts.set(record.number, record);
-    },
-    delete(number) {
-      const record = conflicts.get(number);
-      if (record !== undefined) undo.push(() => conflicts.set(number, record));
-      conflicts.delete(number);
-    },
-  };
-}
-
-function entryRows(entries: Map<string, Entry>, undo: (() => void)[], conflicts: ConflictRows): Rows {
-  function change(id: string, part: Partial<Entry>): void {
-    const before = entries.get(id);
-    undo.push(() => (before === undefined ? entries.delete(id) : entries.set(id, before)));
-    const after = { ...(before ?? UNKNOWN), ...part };
-    if (after.item === undefined && after.pending === undefined) entries.delete(id);
-    else entries.set(id, after);
-  }
-  function itemOf(id: string): NonNullable<Entry["item"]> {
-    const item = entries.get(id)?.item;
-    if (item === undefined) throw new Error(`there is no item ${JSON.stringify(id)}`);
-    return item;
-  }
-  return {
-    item: (id) => entries.get(id)?.item,
-    content: (id) => itemOf(id).content,
-    putItem: (id, row, content) => change(id, { item: { ...row, content } }),
-    setRevision: (id, revision) => change(id, { item: { ...itemOf(id), revision } }),
-    deleteItem: (id) => change(id, { item: undefined }),
-    pending: (id) => entries.get(id)?.pending,
-    insertPending: (row, content) => change(row.id, { pending: row, baseContent: content }),
-    updatePending: (_before, row) => change(row.id, { pending: row }),
-    setBaseContent: (row, content) => change(row.id, { baseContent: content }),
-    deletePending: (row) => change(row.id, { pending: undefined, baseContent: undefined }),
-    addSending(id, fingerprint, sequence) {
-      const key = sendingKey(fingerprint);
-      const others = (entries.get(id) ?? UNKNOWN).sendings.filter((sending) => sendingKey(sending.fingerprint) !== key);
-      change(id, { sendings: [...others, { fingerprint, sequence }] });
-    },
-    settleSendings(id, through) {
-      const sendings = (entries.get(id) ?? UNKNOWN).sendings.filter((sending) => sending.sequence > through);
-      change(id, { sendings });
-      return sendings.length > 0;
-    },
-    addConflict: (record) => conflicts.add(record),
-  };
-}
-
-/** Fingerprints in the order of their bytes, a deletion first: as SQLite keeps them. */
-function sendingKey(fingerprint: Uint8Array | undefined): string {
-  return fingerprint === undefined ? "" : asBuffer(fingerprint).toString("hex");
-}
-
 function localItem(id: string, { item, pending }: Entry): LocalItem | undefined {
   if (item === undefined) return undefined;
   const { content, fingerprint, modifyTimeUs } = item;
   return { id, content, fingerprint, modifyTimeUs, pending: pending !== undefined };
 }
 
-function pendingChange({ id, sequence, fingerprint, size, modifyTimeUs, rejected }: PendingRow): PendingChange {
-  return { id, sequence, kind: fingerprint === undefined ? "deleted" : "upserted", size, modifyTimeUs, rejected };
-}
-
-function localState(id: string, { item, pending, sendings }: Entry): LocalState {
-  if (pending === undefined) {
-    const base = item && { fingerprint: item.fingerprint, revision: item.revision };
-    return { id, sequence: 0, pending: undefined, base, sendings: [] };
-  }
-  const { sequence, fingerprint, modifyTimeUs, base } = pending;
+function localState(entries: ReadonlyMap<string, Entry>, id: string): LocalState {
+  const { item, pending, sendings } = entries.get(id) ?? UNKNOWN;
+  if (pending === undefined) return cleanState(id, item);
   const sent = new Map(sendings.map((sending) => [sendingKey(sending.fingerprint), sending.fingerprint]));
   const known = [...sent.keys()].sort().map((key) => sent.get(key));
-  if (pending.sent && !sent.has(sendingKey(fingerprint))) known.push(fingerprint);
-  return { id, sequence, pending: { fingerprint, modifyTimeUs }, base, sendings: known };
+  const { group } = pending;
+  return pendingState(pending, known, group === 0 ? [] : pendingRows(entries).filter((row) => row.group === group));
 }
 
-function selectRows(state: MemoryState, { select }: OutgoingQuery, pending: () => PendingRow[]): PendingRow[] {
-  if ("ids" in select) return [...new Set(select.ids)].flatMap((id) => state.entries.get(id)?.pending ?? []);
-  return pending().filter((row) => row.sequence > select.after && row.sequence <= select.through);
+/** The rows that a query names, held ones included. */
+function selectRows({ entries }: MemoryState, { select }: OutgoingQuery): PendingRow[] {
+  if ("ids" in select) return [...new Set(select.ids)].flatMap((id) => entries.get(id)?.pending ?? []);
+  return pendingRows(entries).filter((row) => row.sequence > select.after && row.sequence <= select.through);
+}
+
+function baseFingerprint({ item, pending }: Entry): Uint8Array | undefined {
+  return pending === undefined ? item?.fingerprint : pending.base?.fingerprint;
+}
+
+function sumOf(entries: Iterable<RangeEntry>): RangeTotal {
+  const sum = createRangeSum();
+  for (const { fingerprint } of entries) sum.add(fingerprint);
+  return totalOf(sum);
 }
 
 function conflictOf(state: MemoryState, number: number): LocalConflict {

@@ -1,38 +1,62 @@
 import type { Content } from "../../core/content.js";
-import type { PendingRow } from "./rules.js";
+import type { PendingRow } from "./rows.js";
 import type { OutgoingChange, OutgoingQuery } from "./store.js";
 
 /** Bytes that a change is reckoned at beside its id and content. */
 const CHANGE_BYTES = 64;
 
+/** What a query takes. */
+export interface Taken {
+  readonly taken: readonly PendingRow[];
+  readonly more: boolean;
+  /** Rows were left out because they have unsettled sendings. */
+  readonly skipped: boolean;
+}
+
 /**
- * Takes from the rows what a query's bounds allow. For an eager query the rows are those without unsettled sendings, and
- * all of them must be within the bounds, or none are taken.
+ * Takes from the rows what a query allows. A row of a group stands for all of it: `groupOf` answers the members by its key.
+ * For an eager query all that is not left out must be within the bounds, or none is taken.
  */
 export function takeWithin(
   rows: Iterable<PendingRow>,
   query: OutgoingQuery,
-): { readonly taken: readonly PendingRow[]; readonly more: boolean } {
+  groupOf: (key: number) => readonly PendingRow[],
+): Taken {
   const taken: PendingRow[] = [];
+  const groups = new Set<number>();
   let bytes = 0;
+  let skipped = false;
   for (const row of rows) {
-    bytes += Buffer.byteLength(row.id) + row.size + CHANGE_BYTES;
-    const full = bytes > query.maxBytes || taken.length >= query.maxChanges;
-    if (full && query.eager) return { taken: [], more: true };
-    if (full && taken.length > 0) return { taken, more: true };
-    taken.push(row);
+    if (groups.has(row.group)) continue;
+    if (row.group !== 0) groups.add(row.group);
+    const unit = row.group === 0 ? [row] : groupOf(row.group);
+    if (unit.some((member) => member.held)) continue;
+    if (query.eager && unit.some(unsettled)) {
+      skipped = true;
+      continue;
+    }
+    for (const { id, size } of unit) bytes += Buffer.byteLength(id) + size + CHANGE_BYTES;
+    const full = bytes > query.maxBytes || taken.length + unit.length > query.maxChanges;
+    if (full && query.eager) return { taken: [], more: true, skipped: false };
+    if (full && taken.length > 0) return { taken, more: true, skipped: false };
+    taken.push(...unit);
   }
-  return { taken, more: false };
+  return { taken, more: false, skipped };
 }
 
 /** A row as it was before it was taken, with the content of mine, as it is sent. */
 export function outgoingChange(row: PendingRow, content: Content | undefined): OutgoingChange {
-  const { id, sequence, fingerprint, size, modifyTimeUs, base, overrides } = row;
+  const { id, sequence, fingerprint, size, modifyTimeUs, base, overrides, group } = row;
   const upsert = fingerprint === undefined || content === undefined ? undefined : { content, fingerprint, size };
-  return { id, sequence, upsert, modifyTimeUs, base, overrides, resent: unsettled(row) };
+  return { id, sequence, upsert, modifyTimeUs, base, overrides, resent: unsettled(row), group };
 }
 
 /** Whether a version of the item was sent and has no verdict. */
 export function unsettled(row: PendingRow): boolean {
   return row.sent || row.resent;
+}
+
+/** Whether a change was sent as a creation and has no verdict: the server may have made it, and nothing here says so. */
+export function unsettledCreation(row: PendingRow): boolean {
+  return unsettled(row) && row.base?.fingerprint === undefined;
 }

@@ -1,17 +1,22 @@
-import { type Content, contentSize } from "../../core/content.js";
+import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
-import { type Books, hearTime, moveBase } from "./books.js";
-import { applyAction, type PendingRow, writeChange } from "./rules.js";
+import { type Books, hearTime, moveBase, nextTime } from "./books.js";
+import { groupWrites, type Written } from "./group-rules.js";
+import { newPending, writeChange } from "./local-rules.js";
+import { sizeOf } from "./row-rules.js";
+import type { ItemRow, PendingRow } from "./rows.js";
+import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import {
   fromPendingRow,
   PENDING_COLUMNS,
+  PENDING_WIDTH,
   type PendingTuple,
   type SentMark,
   type SqliteRows,
   toPendingRow,
 } from "./sqlite-rows.js";
-import { RUN_ROWS, sized } from "./sqlite-sized.js";
-import type { Action, ApplyResult, LocalWrite } from "./store.js";
+import { RUN_ROWS, type Sized, sized } from "./sqlite-sized.js";
+import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
  * The rules for many items at once. A pull into clean items, an import of new ones and the verdicts on a push go many rows
@@ -23,16 +28,19 @@ import type { Action, ApplyResult, LocalWrite } from "./store.js";
 export interface BulkRows {
   /** Does the actions in their order. */
   apply(actions: readonly Action[], books: Books, nowUs: number): Omit<ApplyResult, "total">;
-  /** Makes the changes of one local write. */
-  write(changes: readonly LocalWrite[], books: Books, timeUs: number): void;
+  /**
+   * Makes the changes of one local write; answers their sequence numbers.
+   *
+   * @throws GroupTooLarge by `limits`.
+   */
+  write(changes: readonly LocalWrite[], books: Books, nowUs: number, limits: GroupLimits | undefined): number[];
   /** What there is in `items` of these ids. */
-  findItems(ids: readonly string[]): Map<string, FoundItem>;
+  findItems(ids: readonly string[]): Map<string, ItemRow>;
   findContents(ids: readonly string[]): Map<string, Content>;
   /** The pending changes of these ids. */
   findPending(ids: readonly string[]): Map<string, PendingRow>;
 }
 
-type FoundItem = readonly [id: string, fingerprint: Buffer, revision: number];
 /** A pending change that still is what was sent, of which there is a verdict. */
 type SentTuple = [
   sequence: number,
@@ -41,8 +49,10 @@ type SentTuple = [
   baseFingerprint: Buffer | null,
   rejected: number,
   resent: number,
+  held: number,
 ];
 type Settle = Extract<Action, { kind: "settle" }>;
+type Done = { readonly stale: string[]; readonly conflicts: number[] };
 type FreshTake = Extract<Action, { kind: "take" }> & { readonly upsert: object };
 
 /** The bulk statements of an open replica file. */
@@ -50,21 +60,22 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
   const find = finders(db, mark);
   const putItems = sized(
     db,
-    "(?, ?, ?, ?, ?)",
-    (values) => `INSERT INTO items (id, fingerprint, revision, modify_time_us, content) VALUES ${values}
-      ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
+    "(?, ?, ?, ?, ?, ?)",
+    (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
+      ON CONFLICT (pending, id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
       modify_time_us = excluded.modify_time_us, content = excluded.content`,
   );
   const putPending = sized(
     db,
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+    `(${"?, ".repeat(PENDING_WIDTH)}NULL)`,
     (values) => `INSERT INTO pending VALUES ${values}`,
   );
-  const setRevisions = sized(
+  const cleanItems = sized(
     db,
     "(?, ?)",
     (values) => `WITH settled (id, revision) AS (VALUES ${values})
-      UPDATE items SET revision = settled.revision FROM settled WHERE items.id = settled.id`,
+      UPDATE items SET revision = settled.revision, pending = 0 FROM settled
+      WHERE items.pending = 1 AND items.id = settled.id`,
   );
   const dropPending = sized(db, "?", (sequences) => `DELETE FROM pending WHERE sequence IN (${sequences})`);
 
@@ -72,7 +83,7 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
   function takeFresh(takes: readonly FreshTake[], books: Books, nowUs: number, stale: string[]): void {
     const ids = takes.map((action) => action.id);
     const pending = books.pending === 0 ? undefined : find.pending(ids);
-    const items = books.items === 0 ? undefined : find.items(ids);
+    const items = books.items === 0 ? undefined : find.clean(ids);
     const values: unknown[] = [];
     for (const { id, upsert, revision, modifyTimeUs } of takes) {
       if (pending?.has(id) === true) {
@@ -81,87 +92,86 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
       }
       const before = items?.get(id);
       if (before === undefined) books.items += 1;
-      moveBase(books, before?.[1], upsert.fingerprint);
+      moveBase(books, id, before?.fingerprint, upsert.fingerprint);
       hearTime(books, modifyTimeUs, nowUs);
-      values.push(id, upsert.fingerprint, revision, modifyTimeUs, upsert.content);
+      values.push(id, 0, upsert.fingerprint, revision, modifyTimeUs, upsert.content);
     }
-    putItems.run(values, 5);
+    putItems.run(values, 6);
   }
 
   /** Verdicts on different ids; those on exactly what is pending, with nothing sent before it, here. */
-  function settleSent(actions: readonly Settle[], books: Books, nowUs: number): void {
+  function settleSent(actions: readonly Settle[], books: Books, nowUs: number, done: Done): void {
     const still = find.sent(actions);
     const revisions: unknown[] = [];
     const sequences: unknown[] = [];
     for (const action of actions) {
       const { id, sequence, fingerprint, revision } = action;
       const row = still.get(sequence);
-      if (row === undefined || row[1] !== id || row[5] === 1 || (row[2] ?? -1) >= revision) {
-        applyAction(rows, books, action, nowUs);
+      if (row === undefined || row[1] !== id || row[5] === 1 || row[6] === 1 || (row[2] ?? -1) >= revision) {
+        applyUnit(rows, books, [action], nowUs, done);
         continue;
       }
-      moveBase(books, row[3] ?? undefined, fingerprint);
+      moveBase(books, id, row[3] ?? undefined, fingerprint);
       books.pending -= 1;
       if (row[4] === 1) books.rejected -= 1;
       sequences.push(sequence);
       if (fingerprint !== undefined) revisions.push(id, revision);
     }
     dropPending.run(sequences, 1);
-    setRevisions.run(revisions, 2);
+    cleanItems.run(revisions, 2);
   }
 
-  function writeNew(changes: readonly LocalWrite[], books: Books, timeUs: number): void {
+  function writeNew(changes: readonly LocalWrite[], books: Books, timeUs: number): Written[] {
     const ids = changes.map((change) => change.id);
     const known = books.items === 0 ? undefined : find.items(ids);
     const pending = books.pending === 0 ? undefined : find.pending(ids);
     const items: unknown[] = [];
     const marks: unknown[] = [];
-    for (const change of changes) {
+    const written = changes.map((change) => {
       const { id, upsert } = change;
       if (upsert === undefined || known?.has(id) === true || pending?.has(id) === true) {
-        writeChange(rows, books, change, timeUs);
-        continue;
+        return writeChange(rows, books, change, timeUs);
       }
       books.lastSequence += 1;
       books.items += 1;
       books.pending += 1;
       books.lastTimeUs = timeUs;
-      const mine = creation(id, upsert.fingerprint, contentSize(upsert.content), books.lastSequence, timeUs);
-      items.push(id, upsert.fingerprint, 0, timeUs, upsert.content);
-      marks.push(...fromPendingRow(mine, mark));
-    }
-    putItems.run(items, 5);
-    putPending.run(marks, 12);
+      const mine = { fingerprint: upsert.fingerprint, size: sizeOf(upsert), modifyTimeUs: timeUs };
+      const sequence = books.lastSequence;
+      items.push(id, 1, upsert.fingerprint, 0, timeUs, upsert.content);
+      marks.push(...fromPendingRow({ ...newPending(id, sequence), ...mine }, mark));
+      return { sequence, group: 0 };
+    });
+    putItems.run(items, 6);
+    putPending.run(marks, PENDING_WIDTH);
+    return written;
   }
 
   return {
     apply(actions, books, nowUs) {
-      const stale: string[] = [];
-      const conflicts: number[] = [];
-      for (let at = 0; at < actions.length; ) {
-        const takes = runOf(actions, at, isFreshTake);
-        const settles = takes.length > 0 ? [] : runOf(actions, at, isSettle);
-        if (takes.length > 1) takeFresh(takes, books, nowUs, stale);
-        else if (settles.length > 1) settleSent(settles, books, nowUs);
-        else {
-          const action = actions[at] as Action;
-          const outcome = applyAction(rows, books, action, nowUs);
-          if (outcome.stale) stale.push(action.id);
-          if (outcome.conflict !== undefined) conflicts.push(outcome.conflict);
-        }
-        at += Math.max(takes.length, settles.length, 1);
+      const done: Done = { stale: [], conflicts: [] };
+      const ordered = orderByUnit(actions);
+      for (let at = 0; at < ordered.length; ) {
+        const takes = runOf(ordered, at, isFreshTake);
+        const settles = takes.length > 0 ? [] : runOf(ordered, at, isSettle);
+        const unit = takes.length > 1 || settles.length > 1 ? [] : unitAt(ordered, at);
+        if (takes.length > 1) takeFresh(takes, books, nowUs, done.stale);
+        else if (settles.length > 1) settleSent(settles, books, nowUs, done);
+        else applyUnit(rows, books, unit, nowUs, done);
+        at += Math.max(takes.length, settles.length, unit.length);
       }
-      return { stale, conflicts };
+      return done;
     },
-    write(changes, books, timeUs) {
-      if (changes.length === 1) writeChange(rows, books, changes[0] as LocalWrite, timeUs);
+    write(changes, books, nowUs, limits) {
+      const timeUs = nextTime(books, nowUs);
+      const written: Written[] = [];
+      if (changes.length === 1) written.push(writeChange(rows, books, changes[0] as LocalWrite, timeUs));
       else {
-        for (let at = 0; at < changes.length; ) {
-          const run = runOf(changes, at, isChange);
-          writeNew(run, books, timeUs);
-          at += run.length;
+        for (let at = 0; at < changes.length; at = written.length) {
+          for (const each of writeNew(runOf(changes, at, isChange), books, timeUs)) written.push(each);
         }
       }
+      return groupWrites(rows, books, changes, written, limits);
     },
     findItems: find.items,
     findContents: find.contents,
@@ -170,24 +180,29 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
 }
 
 function finders(db: Database, mark: SentMark) {
-  const items = sized(db, "?", (ids) => `SELECT id, fingerprint, revision FROM items WHERE id IN (${ids})`);
-  const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE id IN (${ids})`);
+  const itemsWhere = (pending: string) =>
+    sized(
+      db,
+      "?",
+      (ids) => `SELECT id, fingerprint, revision, modify_time_us FROM items WHERE ${pending} AND id IN (${ids})`,
+    );
+  const items = itemsWhere("pending IN (0, 1)");
+  const clean = itemsWhere("pending = 0");
+  const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending IN (0, 1) AND id IN (${ids})`);
   // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
   const sent = sized(
     db,
     "(?, ?)",
     (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
-      SELECT pending.sequence, id, base_revision, base_fingerprint, rejected_reason IS NOT NULL, resent
+      SELECT pending.sequence, id, base_revision, base_fingerprint, rejected_reason IS NOT NULL, resent, held
       FROM verdict CROSS JOIN pending
       ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
   );
   const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
   return {
-    items(ids: readonly string[]): Map<string, FoundItem> {
-      const found = new Map<string, FoundItem>();
-      for (const row of items.all(ids)) found.set(row[0] as string, row as unknown as FoundItem);
-      return found;
-    },
+    items: (ids: readonly string[]) => readItems(items, ids),
+    /** Without those that have a pending change: half the look-ups. */
+    clean: (ids: readonly string[]) => readItems(clean, ids),
     sent(actions: readonly Settle[]): Map<number, SentTuple> {
       const found = new Map<number, SentTuple>();
       const values = actions.flatMap((action) => [action.sequence, action.fingerprint ?? null]);
@@ -201,6 +216,15 @@ function finders(db: Database, mark: SentMark) {
       return found;
     },
   };
+}
+
+function readItems(statement: Sized, ids: readonly string[]): Map<string, ItemRow> {
+  const found = new Map<string, ItemRow>();
+  for (const row of statement.all(ids)) {
+    const [id, fingerprint, revision, modifyTimeUs] = row as [string, Buffer, number, number];
+    found.set(id, { fingerprint, revision, modifyTimeUs });
+  }
+  return found;
 }
 
 /** The elements from `at` on that are of a kind, with no id twice. */
@@ -221,7 +245,8 @@ function runOf<T extends { readonly id: string }, U extends T>(
 }
 
 function isFreshTake(action: Action): action is FreshTake {
-  return action.kind === "take" && action.sequence === 0 && action.upsert !== undefined;
+  if (action.kind !== "take" || action.sequence !== 0 || action.upsert === undefined) return false;
+  return unitOf(action) === 0 && action.conflict === undefined;
 }
 
 function isSettle(action: Action): action is Settle {
@@ -230,9 +255,4 @@ function isSettle(action: Action): action is Settle {
 
 function isChange(_change: LocalWrite): _change is LocalWrite {
   return true;
-}
-
-function creation(id: string, fingerprint: Uint8Array, size: number, sequence: number, timeUs: number): PendingRow {
-  const none = { base: undefined, overrides: undefined, rejected: undefined, sent: false, resent: false };
-  return { id, sequence, fingerprint, size, modifyTimeUs: timeUs, ...none };
 }

@@ -26,13 +26,14 @@ type ProgressTuple = [
   sentThrough: number,
   witness: Buffer,
   witnessRevision: number,
+  held: number,
 ];
 
 /** The ledger in `db`; `path` is for messages. */
 export function ledgerFile(db: Database, path: string): LedgerFile {
   const saveProgress = db.prepare(`UPDATE progress SET token = ?, revision = ?, items = ?, pending = ?, rejected = ?,
     conflicts = ?, last_sequence = ?, last_conflict = ?, last_time_us = ?, base_count = ?, base_sum = ?, sent_through = ?,
-    witness = ?, witness_revision = ?`);
+    witness = ?, witness_revision = ?, held = ?`);
   const saveOpened = db.prepare("UPDATE replica SET collection_uid = ?, limits = ?");
   const clearLineage = db.prepare("DELETE FROM lineage");
   const addEpoch = db.prepare("INSERT INTO lineage (ordinal, id, first_revision) VALUES (?, ?, ?)");
@@ -48,7 +49,7 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
       const progress = db
         .prepare<[], ProgressTuple>(
           `SELECT token, revision, items, pending, rejected, conflicts, last_sequence, last_conflict, last_time_us,
-          base_count, base_sum, sent_through, witness, witness_revision FROM progress`,
+          base_count, base_sum, sent_through, witness, witness_revision, held FROM progress`,
         )
         .raw()
         .get();
@@ -96,6 +97,7 @@ function toLedger(
     items,
     pending,
     rejected,
+    held: progress[14],
     conflicts,
     lastSequence: progress[6],
     lastConflict: progress[7],
@@ -108,7 +110,7 @@ function fromLedger(ledger: Ledger, sentThrough: number): (Uint8Array | number)[
   const { token, revision, items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs } = ledger;
   const { count, sum } = ledger.total;
   const counts = [items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs, count];
-  return [token, revision, ...counts, sum, sentThrough, ledger.witness, ledger.witnessRevision];
+  return [token, revision, ...counts, sum, sentThrough, ledger.witness, ledger.witnessRevision, ledger.held];
 }
 
 function same(a: Uint8Array | number | undefined, b: Uint8Array | number | undefined): boolean {

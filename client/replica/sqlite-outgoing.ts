@@ -1,6 +1,6 @@
 import type { Database } from "../../core/sqlite.js";
-import { outgoingChange, takeWithin, unsettled } from "./outgoing.js";
-import type { PendingRow } from "./rules.js";
+import { outgoingChange, takeWithin } from "./outgoing.js";
+import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import {
   PENDING_COLUMNS,
@@ -33,12 +33,14 @@ export function outgoingRows(
   const inOrder = page("true");
   // What was sent is up to the mark, but for rows that say otherwise; those have an index of their own. So changes that
   // wait for their verdicts cost nothing here, however many.
-  const unsentBelow = page(`sent = ${UNSENT} AND resent = 0`);
+  const unsentBelow = page(`sent = ${UNSENT} AND resent = 0 AND held = 0`);
   const unsentAbove = page("sent = 0 AND resent = 0");
   const anyUnsettled = db
     .prepare<[number, number, number], number>(
       `SELECT EXISTS (SELECT 1 FROM pending WHERE sequence > ? AND sequence <= ?
-      AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?)))`,
+      AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?)) AND held = 0
+      AND (group_key = 0 OR NOT EXISTS (SELECT 1 FROM pending AS member
+        WHERE member.group_key = pending.group_key AND member.group_key <> 0 AND member.held = 1)))`,
     )
     .pluck();
   const countUnmarked = db
@@ -62,24 +64,21 @@ export function outgoingRows(
     yield* read(unsentAbove, Math.max(mark.through, after), through);
   }
 
-  function* readIds(ids: readonly string[], eager: boolean): Generator<PendingRow> {
+  function* readIds(ids: readonly string[]): Generator<PendingRow> {
     for (const id of new Set(ids)) {
       const row = rows.pending(id);
-      if (row !== undefined && !(eager && unsettled(row))) yield row;
+      if (row !== undefined) yield row;
     }
   }
 
   function select({ select, eager }: OutgoingQuery): Iterable<PendingRow> {
-    if ("ids" in select) return readIds(select.ids, eager);
+    if ("ids" in select) return readIds(select.ids);
     return eager ? readUnsent(select.after, select.through) : read(inOrder, select.after, select.through);
   }
 
+  /** Whether there are changes with unsettled sendings, of which an eager query did not read all. */
   function leavesOut({ select }: OutgoingQuery): boolean {
-    if (!("ids" in select)) return anyUnsettled.get(select.after, select.through, mark.through) === 1;
-    return select.ids.some((id) => {
-      const row = rows.pending(id);
-      return row !== undefined && unsettled(row);
-    });
+    return "after" in select && anyUnsettled.get(select.after, select.through, mark.through) === 1;
   }
 
   /** Moves the mark if nothing that is not sent would come under it; else marks the rows. */
@@ -94,8 +93,8 @@ export function outgoingRows(
   }
 
   return (query) => {
-    const { taken, more } = takeWithin(select(query), query);
-    const skipped = query.eager && !more && leavesOut(query);
+    const { taken, more, skipped: seen } = takeWithin(select(query), query, rows.group);
+    const skipped = seen || (query.eager && !more && leavesOut(query));
     const contents = bulk.findContents(taken.map((row) => row.id));
     remember(taken);
     return { changes: taken.map((row) => outgoingChange(row, contents.get(row.id))), more, skipped };

@@ -2,12 +2,14 @@ import { randomBytes } from "node:crypto";
 import { totalOf } from "../../core/range-sum.js";
 import { type Database, toStorageError } from "../../core/sqlite.js";
 import { auditRows } from "./auditor.js";
-import { type Books, bind, closeBooks, keepProgress, nextTime, openBooks, stateOf } from "./books.js";
-import { restore } from "./rules.js";
+import { type Books, bind, closeBooks, keepProgress, openBooks, stateOf } from "./books.js";
+import { resolveItem } from "./held-rules.js";
+import { restore } from "./local-rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
 import { ledgerFile } from "./sqlite-ledger.js";
 import { outgoingRows } from "./sqlite-outgoing.js";
 import { queries } from "./sqlite-queries.js";
+import { sqliteRanges } from "./sqlite-ranges.js";
 import { sqliteRows } from "./sqlite-rows.js";
 import { createFile, openFile, type SqliteReplicaOptions } from "./sqlite-schema.js";
 import type { ReplicaStore } from "./store.js";
@@ -53,7 +55,8 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
   let { ledger } = loaded;
   const rows = sqliteRows(db, mark);
   const bulk = bulkRows(db, rows, mark);
-  const read = queries(db, rows, bulk);
+  const read = queries(db, rows, bulk, mark);
+  const ranges = sqliteRanges(db);
   const takeOutgoing = outgoingRows(db, rows, bulk, mark);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
@@ -87,6 +90,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       begin.run();
       try {
         const result = work(books);
+        ranges.store(books.moves);
         const after = closeBooks(books);
         file.save(ledger, after, through, mark.through);
         commit.run();
@@ -94,6 +98,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
         return result;
       } catch (error) {
         mark.through = through;
+        ranges.reset();
         // SQLite has rolled back by itself after some failures.
         if (db.inTransaction) rollback.run();
         throw error;
@@ -110,7 +115,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
     getBaseContent: (id) => guard(() => read.getBaseContent(id)),
     lookup: (ids) => guard(() => read.lookup(ids)),
     state: () => stateOf(ledger),
-    write: (changes, nowUs) => transaction((books) => bulk.write(changes, books, nextTime(books, nowUs))),
+    write: (changes, nowUs, group) => transaction((books) => ({ sequences: bulk.write(changes, books, nowUs, group) })),
     settleConflict: (number, bringBack, nowUs) =>
       transaction((books) => {
         const record = rows.conflict(number);
@@ -120,6 +125,18 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
         if (bringBack) restore(rows, books, record, nowUs);
         return true;
       }),
+    pruneConflicts: (beforeUs) =>
+      transaction((books) => {
+        const removed = rows.deleteConflictsBefore(beforeUs);
+        books.conflicts -= removed;
+        return removed;
+      }),
+    listHeld: (after, limit) => guard(() => read.listHeld(after, limit)),
+    resolveHeld: (id, how, nowUs) => transaction((books) => resolveItem(rows, books, id, how, nowUs)),
+    listUnsettledCreations: (after, limit) => guard(() => read.listUnsettledCreations(after, limit)),
+    sumRanges: (intervals) => guard(() => intervals.map((interval) => ranges.total(interval))),
+    splitRange: (interval, parts) => guard(() => ranges.split(interval, parts)),
+    listBases: (interval, limit) => guard(() => ranges.entries(interval, limit)),
     takeOutgoing: (query) => transaction(() => takeOutgoing(query)),
     apply(batch) {
       const { actions, nowUs, opened } = batch;
@@ -127,7 +144,11 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       return transaction((books) => {
         if (opened !== undefined) bind(books, opened);
         const done = bulk.apply(actions, books, nowUs);
-        keepProgress(books, batch, done.stale.length > 0);
+        keepProgress(books, batch, done.stale.length > 0, (revision) => {
+          rows.clampRevisions(revision);
+          ranges.store(books.moves.splice(0));
+          return ranges.total({ from: "", to: undefined });
+        });
         return { ...done, total: totalOf(books.sum) };
       }, false);
     },
@@ -136,7 +157,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       transaction(() => touch.run());
       unflushed = false;
     },
-    audit: () => guard(() => auditRows(read.audited(), ledger.total)),
+    audit: () => guard(() => auditRows(read.audited(), ledger.total, ranges.areRight())),
     close: () => guard(() => void db.close()),
   };
 }

@@ -1,4 +1,5 @@
 import type { Content } from "../../core/content.js";
+import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
@@ -30,8 +31,14 @@ export interface ReplicaStore {
   get(id: string): LocalItem | undefined;
   /** Items in the order of their ids. */
   list(query: LocalListQuery): readonly LocalItem[];
-  /** Makes the changes, all or none, and marks them pending. Input is validated; each id at most once. */
-  write(changes: readonly LocalWrite[], nowUs: number): void;
+  /**
+   * Makes the changes, all or none, and marks them pending. Input is validated; each id at most once. With `group` those of
+   * them that change anything become an atomic group, if there are two or more; a write to an item of a pending group, with
+   * `group` or without, belongs to that group, and groups that share an item become one.
+   *
+   * @throws GroupTooLarge where a pending group would come to have more than `groupLimits` allow: nothing is written.
+   */
+  write(changes: readonly LocalWrite[], nowUs: number, group?: GroupLimits): WriteResult;
   /** Pending changes by sequence number after `after`, at most `limit`, without contents. */
   listPending(after: number, limit: number): readonly PendingChange[];
   /** Conflict records, latest first, without contents: those with a number below `before`. */
@@ -46,6 +53,17 @@ export interface ReplicaStore {
    * whether there is such a record.
    */
   settleConflict(number: number, restore: boolean, nowUs: number): boolean;
+  /** Removes conflict records made before a time; answers how many. */
+  pruneConflicts(beforeUs: number): number;
+  /** Items held in conflict, by id after `after`, at most `limit`, without contents (theirs: `getBaseContent`). */
+  listHeld(after: string, limit: number): readonly HeldItem[];
+  /**
+   * Resolves an item that is held in conflict, and with it all items of its group. `mine`: the change prevails and is sent,
+   * overriding theirs. `theirs`: mine is kept in a conflict record, and the item becomes theirs. A content or a deletion
+   * (`merged`) prevails over both: mine is kept in a conflict record, too; the other items of its group are as `mine`.
+   * Answers whether the item is held.
+   */
+  resolveHeld(id: string, how: "mine" | "theirs" | { readonly merged: LocalWrite["upsert"] }, nowUs: number): boolean;
   /** Binds the replica to a collection by name, once; answers the state. */
   state(): ReplicaState;
 
@@ -54,6 +72,14 @@ export interface ReplicaStore {
   lookup(ids: readonly string[]): readonly LocalState[];
   /** Pending changes to send, remembered as sent in the same transaction. */
   takeOutgoing(query: OutgoingQuery): OutgoingBatch;
+  /** Pending changes that were sent as creations and have no verdict (no base, unsettled sendings), by sequence number. */
+  listUnsettledCreations(after: number, limit: number): readonly LocalState[];
+  /** What the bases of these items come to, each range by itself. Kept with every change, never computed by a long scan. */
+  sumRanges(intervals: readonly IdInterval[]): readonly RangeTotal[];
+  /** Cuts a range of bases into about so many parts of about the same size. */
+  splitRange(interval: IdInterval, parts: number): readonly RangePart[];
+  /** The bases in a range in the order of their ids, at most `limit`: ids and fingerprints. */
+  listBases(interval: IdInterval, limit: number): readonly RangeEntry[];
   /** Writes what an exchange decided. Every action is conditional on the sequence number that was judged (R8). */
   apply(batch: ApplyBatch): ApplyResult;
   /** Waits until everything applied is on the disk. */
@@ -77,6 +103,8 @@ export interface ReplicaDamage {
   readonly damaged: readonly string[];
   /** What count and sum over bases should be; undefined where they are right. */
   readonly total: RangeTotal | undefined;
+  /** Whether the sums of ranges (`sumRanges`) are those of the bases. */
+  readonly ranges: boolean;
 }
 
 /** What a replica file says of itself. */
@@ -105,10 +133,11 @@ export interface ReplicaState {
   readonly total: RangeTotal;
   /** Items that the application sees. */
   readonly items: number;
-  /** Pending changes, their greatest sequence number (0 for none ever), and how many are marked rejected. */
+  /** Pending changes, their greatest sequence number (0 for none ever), how many are marked rejected, and how many are held. */
   readonly pending: number;
   readonly lastSequence: number;
   readonly rejected: number;
+  readonly held: number;
   /** Conflict records. */
   readonly conflicts: number;
 }
@@ -139,6 +168,39 @@ export interface LocalWrite {
   readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
 }
 
+/** How large an atomic group may be. */
+export interface GroupLimits {
+  readonly items: number;
+  /** Of contents and ids, and 64 bytes an item. */
+  readonly bytes: number;
+}
+
+/** An atomic group would be too large. */
+export class GroupTooLarge extends Error {
+  override readonly name = "GroupTooLarge";
+}
+
+/** What a local write did. */
+export interface WriteResult {
+  /** For each change its pending sequence number, 0 where it changed nothing or ended a pending change. */
+  readonly sequences: readonly number[];
+}
+
+/** An item held in conflict: by ids, both versions are there until somebody resolves it. */
+export interface HeldItem {
+  readonly id: string;
+  readonly sequence: number;
+  /** Undefined: mine deletes it. */
+  readonly mine: Uint8Array | undefined;
+  readonly mineTimeUs: number;
+  /** Undefined: theirs deletes it. */
+  readonly theirs: Uint8Array | undefined;
+  readonly theirsRevision: number;
+  readonly theirsTimeUs: number;
+  /** Key of its group, 0 for none. */
+  readonly group: number;
+}
+
 /** A pending change, for people. */
 export interface PendingChange {
   readonly id: string;
@@ -148,6 +210,10 @@ export interface PendingChange {
   readonly modifyTimeUs: number;
   /** Why the server rejected it, if it did. */
   readonly rejected: { readonly reason: ErrorReason; readonly message: string } | undefined;
+  /** Held in conflict: not sent until it is resolved. */
+  readonly held: boolean;
+  /** Key of its atomic group, 0 for none. */
+  readonly group: number;
 }
 
 /** A version of this side that gave way. */
@@ -170,6 +236,8 @@ export interface BaseState {
   /** Undefined: that there is no such item. */
   readonly fingerprint: Uint8Array | undefined;
   readonly revision: number;
+  /** When it was changed, as the server has it; 0 where that is not known. */
+  readonly modifyTimeUs: number;
 }
 
 /** All that a comparison needs of an item. */
@@ -183,15 +251,27 @@ export interface LocalState {
         /** Fingerprint of mine; undefined for a deletion. */
         readonly fingerprint: Uint8Array | undefined;
         readonly modifyTimeUs: number;
+        /** Held in conflict: the base is theirs. */
+        readonly held: boolean;
+        /** Its atomic group: all of its members, this one included, and the latest of their modify times. */
+        readonly group:
+          | { readonly key: number; readonly ids: readonly string[]; readonly latestUs: number }
+          | undefined;
       }
     | undefined;
+  /** When the item was changed, where it is clean; else 0. */
+  readonly modifyTimeUs: number;
   /** Undefined: nothing is known. */
   readonly base: BaseState | undefined;
   /** Versions that were sent and have no verdict (fingerprints; undefined for a deletion), the present one included. */
   readonly sendings: readonly (Uint8Array | undefined)[];
 }
 
-/** Which pending changes to take. */
+/**
+ * Which pending changes to take. Held ones are left out, without `skipped`. A group is taken whole, or not at all, its
+ * changes one behind the other; `maxBytes` and `maxChanges` may be exceeded by one group. A group with a member that is
+ * left out (eager: with unsettled sendings) is left out. By ids: a group is taken whole where one of its members is named.
+ */
 export interface OutgoingQuery {
   /** By sequence number, after this one and up to `through`; or these ids (which must be pending, else left out). */
   readonly select: { readonly after: number; readonly through: number } | { readonly ids: readonly string[] };
@@ -217,6 +297,8 @@ export interface OutgoingChange {
   readonly overrides: ChangeStandard | undefined;
   /** Had unsettled sendings before this one. */
   readonly resent: boolean;
+  /** Key of its atomic group, 0 for none. */
+  readonly group: number;
 }
 
 /** Changes to send. */
@@ -228,16 +310,21 @@ export interface OutgoingBatch {
   readonly skipped: boolean;
 }
 
-/** What to do with one item. All but `settle` and `reject` are made only if the pending sequence number is `sequence`. */
+/**
+ * What to do with one item. All but the verdicts (`settle`, `return`, `reject`) are made only if the pending sequence number is `sequence`. Of
+ * actions with the same `unit` (a number other than 0) none is made, and all are stale, where one of them is: an atomic
+ * group goes whole.
+ */
 export type Action =
   /**
-   * Mine and base become the server's state; pending mark and sendings go. With `conflict`, mine is kept in a conflict
-   * record first, if it was pending.
+   * Mine and base become the server's state; pending mark and sendings go, and so does the mark of its group. With
+   * `conflict`, mine is kept in a conflict record first: a pending change, or, in recovery from a lost history, a clean item.
    */
   | {
       readonly kind: "take";
       readonly id: string;
       readonly sequence: number;
+      readonly unit?: number;
       /** Undefined: the item was deleted. */
       readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
       readonly revision: number;
@@ -246,19 +333,61 @@ export type Action =
     }
   /**
    * Only the base moves: mine is clean and stays as it is (a new revision of the same content), or is pending and stays
-   * pending on the new base, its sendings settled.
+   * pending on the new base, its sendings settled. With `held` (pending only) it is held in conflict from now on; without,
+   * it is not any more.
    */
   | {
       readonly kind: "rebase";
       readonly id: string;
       readonly sequence: number;
+      readonly unit?: number;
       readonly base: BaseState;
       /** Content of the base, where known: for merges. */
       readonly content: Content | undefined;
       readonly overrides: ChangeStandard | undefined;
+      readonly held?: boolean;
+    }
+  /**
+   * A clean item (sequence 0) becomes a pending upsert again on another base: the server lost it with its history. An id that
+   * has no item: nothing happens.
+   */
+  | {
+      readonly kind: "offer";
+      readonly id: string;
+      readonly sequence: number;
+      readonly base: BaseState | undefined;
+      /** Content of that base, where known. */
+      readonly content: Content | undefined;
+      readonly overrides: ChangeStandard | undefined;
+      /** Held in conflict with that base from now on. */
+      readonly held?: boolean;
+    }
+  /** A pending change is held from now on, on the base that it has: it shares the fate of its group. Nothing else changes. */
+  | { readonly kind: "hold"; readonly id: string; readonly sequence: number; readonly unit?: number }
+  /**
+   * A conflict (pending) ends in a content of its own, or a deletion: mine is kept in a conflict record of standard
+   * `overrides`, and becomes `upsert` as a new pending change on the base `base` (theirs), of the time `modifyTimeUs`. It
+   * stays a member of its group.
+   */
+  | {
+      readonly kind: "merge";
+      readonly id: string;
+      readonly sequence: number;
+      readonly unit?: number;
+      readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
+      readonly base: BaseState;
+      readonly content: Content | undefined;
+      readonly overrides: ChangeStandard;
+      readonly modifyTimeUs: number;
     }
   /** Mine is what the server has: base becomes mine, pending mark and sendings go. */
-  | { readonly kind: "agree"; readonly id: string; readonly sequence: number; readonly revision: number }
+  | {
+      readonly kind: "agree";
+      readonly id: string;
+      readonly sequence: number;
+      readonly revision: number;
+      readonly unit?: number;
+    }
   /**
    * Verdict on a sending: the server made it, with this revision. If it still is what is pending, it is clean now; if
    * mine was changed since, the base moves to what was sent and mine stays pending, with only what was sent after it still
@@ -274,6 +403,10 @@ export type Action =
       readonly fingerprint: Uint8Array | undefined;
       readonly revision: number;
     }
+  /**
+   * Verdict on a sending: it was not made, and may be sent again. That sending is over; with `resent` as for `reject`.
+   */
+  | { readonly kind: "return"; readonly id: string; readonly sequence: number; readonly resent: boolean }
   /**
    * Verdict on a sending: not acceptable. Marks the pending change, if it still is the one that was sent. That sending is
    * over; but with `resent` the version stays among the sendings (R5), as an earlier one of it may still arrive.
@@ -302,8 +435,22 @@ export interface ApplyBatch {
    * actions are stale: it was heard of all the same. A checkpoint that reaches the witness drops it.
    */
   readonly witness?: { readonly token: Uint8Array; readonly revision: number };
-  /** Kept from the server's first message. */
+  /**
+   * A recovery is complete; stored like `checkpoint`, and instead of it: the replica stands at this checkpoint, whatever it
+   * stood at before; witness and lineage are as given here; revisions of bases beyond `revision` come from another history
+   * and become `revision`; `total` is what the ranges come to (`sumRanges`).
+   */
+  readonly recovered?: {
+    readonly token: Uint8Array;
+    readonly revision: number;
+    readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
+  };
+  /**
+   * Kept from the server's first message. With `rebind` the replica may be bound to another collection (its own was deleted,
+   * and the user wants it made anew): it goes on with that one.
+   */
   readonly opened?: {
+    readonly rebind?: boolean;
     readonly collectionUid: Uint8Array;
     readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
     readonly limits: Uint8Array;

@@ -1,15 +1,17 @@
+import { asBuffer } from "../../core/content.js";
 import type { Exchange, Output } from "../../core/exchange.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { negotiateLimits } from "../../core/limits.js";
-import type { ExchangeRequest, ExchangeResponse, Limits, Open } from "../../gen/tercet/v1/sync.js";
+import type { ExchangeRequest, ExchangeResponse, Limits, Open, Recover } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState } from "../store/store.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { checkOpen, toOpened } from "./opening.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
 import { COMMIT_BYTES, createContentReceiver, pushBatchBytes, type QueuedBatch } from "./receive-content.js";
+import { comparedRanges, createReconciler } from "./reconcile.js";
 import { createChangeFeed } from "./send-change-info.js";
 import { sendContents } from "./send-content.js";
-import { checkToken, checkWitness } from "./token.js";
+import { checkToken, checkWitness, type TokenCheck } from "./token.js";
 import { notNegative } from "./validate-push.js";
 
 /** What the server's side of an exchange is given. */
@@ -33,6 +35,14 @@ interface Queued {
   readonly bytes: number;
 }
 
+/** What becomes of the token and the witness of an Open. A replica that goes on with another collection has none for it. */
+function checkOf(open: Open, state: CollectionState): TokenCheck {
+  if (open.recover) return { kind: "served", revision: 0, pullHead: state.revision };
+  const rebinds = open.recreate && open.collectionUid.length > 0 && !asBuffer(open.collectionUid).equals(state.uid);
+  const served = checkToken(open.token, state, rebinds);
+  return served.kind === "served" ? (checkWitness(open.witness, state) ?? served) : served;
+}
+
 /** Messages that may lie unread besides pushes and fetches, which are bounded by the window. */
 const MAX_QUEUED = 4096;
 /** A client that has not heard of this server's limits yet is given this much, whatever they are. */
@@ -53,7 +63,9 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   let awaiting: ((result: ServerResult) => void) | undefined;
   /** The next operation, if one follows at once from what has been done. */
   let following: ServerOperation | undefined;
-  let phase: "new" | "opening" | "open" | "refused" | "closed" = "new";
+  /** `waiting`: for Recover, as the token was refused or the client asked for it. `recovering`: until Done. */
+  let phase: "new" | "opening" | "open" | "waiting" | "recovering" | "closed" = "new";
+  let recovered = false;
   let closing: { readonly fault?: Fault } | undefined;
   let halfClosed = false;
   let lastProgressUs = 0;
@@ -83,6 +95,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   };
   const { close } = conversation;
   const feed = createChangeFeed(conversation);
+  const reconciler = createReconciler(conversation);
   const receiver = createContentReceiver(conversation, feed, () => seenAtOpen);
 
   function open(message: Open): void {
@@ -98,18 +111,18 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   }
 
   function opened(message: Open, state: CollectionState): void {
-    const served = checkToken(message.token, state);
-    const check = served.kind === "served" ? (checkWitness(message.witness, state) ?? served) : served;
+    const check = checkOf(message, state);
     if (check.kind === "invalid") return close(check.fault);
     conversation.uid = state.uid;
     conversation.lineage = state.lineage;
     conversation.limits = negotiateLimits(config.limits, message.limits);
-    if (check.kind === "served") {
+    if (message.recover || check.kind === "refused") phase = "waiting";
+    else {
       phase = "open";
       feed.begin(check.revision, check.pullHead);
       // Without a token there is nothing to hold a push against that does not say what it has seen.
       if (message.token.length > 0) seenAtOpen = Math.max(check.revision, check.pullHead);
-    } else phase = "refused";
+    }
     conversation.send({ $case: "opened", value: toOpened(conversation, message, state, check) });
   }
 
@@ -127,7 +140,15 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
         return sendContents(conversation, message.value.items, feed.witness);
       case "done":
         // A client that did not know yet that its token is refused gets no proof for it.
-        return phase === "open" ? feed.proofDue() : undefined;
+        if (phase === "waiting") return undefined;
+        phase = "open";
+        return feed.proofDue();
+      case "recover":
+        return recover(message.value);
+      case "ranges":
+        if (phase !== "recovering")
+          return close(outOfOrder('"ranges" has a meaning after "recover" and before "done"'));
+        return reconciler.answer(message.value);
       case "taken":
         return feed.taken(message.value.revision);
       default:
@@ -135,14 +156,21 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     }
   }
 
+  function recover(message: Recover): void {
+    if (recovered) return close(outOfOrder('"recover" came twice'));
+    recovered = true;
+    phase = "recovering";
+    reconciler.recover(message, (head) => feed.begin(head, 0));
+  }
+
   function pushed(first: QueuedBatch): void {
-    const batches = phase === "refused" ? [first] : withNextPushes(first);
+    const batches = phase === "open" ? withNextPushes(first) : [first];
     for (const { batch } of batches) {
       const fault = notNegative(batch.revisionSeen, "push.revision_seen");
       if (fault !== undefined) return close(fault);
     }
-    if (phase === "refused") receiver.refuse(first);
-    else receiver.push(batches);
+    if (phase === "open") receiver.push(batches);
+    else receiver.refuse(first);
   }
 
   /** A batch, and those that lie right behind it. */
@@ -163,6 +191,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       unanswered.bytes += bytes;
       unanswered.items += message.value.pushes.length;
     } else if (message.$case === "fetch") unanswered.items += message.value.items.length;
+    else if (message.$case === "ranges") unanswered.items += comparedRanges(message.value);
     const tooMuch =
       unanswered.bytes > 2 * limits.windowBytes + WINDOW_GRACE_BYTES ||
       unanswered.items > 2 * limits.windowItems + WINDOW_GRACE_ITEMS ||

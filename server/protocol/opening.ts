@@ -2,11 +2,14 @@ import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkCollectionName } from "../../core/id.js";
 import { DEFAULT_LIMITS } from "../../core/limits.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { Limits, Open, Opened } from "../../gen/tercet/v1/sync.js";
+import { Capability, type Limits, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState, EpochState } from "../store/store.js";
 import { type Conversation, unsupported } from "./conversation.js";
 import type { TokenCheck } from "./token.js";
 import { notNegative } from "./validate-push.js";
+
+/** What this server can do beyond the minimum. */
+const CAPABILITIES: readonly Capability[] = [Capability.CAPABILITY_RECONCILE, Capability.CAPABILITY_GROUPS];
 
 /** What is wrong with the first message by itself; undefined: nothing. */
 export function checkOpen(open: Open): Fault | undefined {
@@ -25,7 +28,6 @@ export function checkOpen(open: Open): Fault | undefined {
   const negative = checkLimits(open.limits);
   if (negative !== undefined) return negative;
   if (open.range !== undefined) return unsupported("open.range");
-  if (open.dryRun) return unsupported("open.dry_run");
   if (open.live) return unsupported("open.live");
   return undefined;
 }
@@ -68,7 +70,7 @@ export function toOpened(
     serverTimeUs: conversation.nowUs,
     skewUs: conversation.skewUs,
     limits: conversation.limits,
-    capabilities: [],
+    capabilities: open.capabilities.filter((capability) => CAPABILITIES.includes(capability)),
     lineage: lineageFrom(state.lineage, known).map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),
   };
 }

@@ -7,6 +7,8 @@ import type {
   CollectionState,
   ItemsQuery,
   ItemsRead,
+  RangesQuery,
+  RangesRead,
   WriteBatch,
 } from "../store/store.js";
 
@@ -14,14 +16,19 @@ import type {
 export type ServerOperation =
   /** Find the collection, or create it if `open.create`. */
   | { readonly kind: "open"; readonly open: Open }
+  /** The collection as it is now. */
+  | { readonly kind: "state"; readonly name: string; readonly uid: Uint8Array }
   | { readonly kind: "read-changes"; readonly query: ChangesQuery }
   | { readonly kind: "read-items"; readonly query: ItemsQuery }
+  | { readonly kind: "read-ranges"; readonly query: RangesQuery }
   /** Commit these batches, together where the storage can. */
   | { readonly kind: "write"; readonly batches: readonly WriteBatch[] };
 
 /** The answer to the operation of the same kind. Undefined: the collection is not there any more. */
 export type ServerResult =
   | { readonly kind: "open"; readonly found: CollectionState | Fault }
+  | { readonly kind: "state"; readonly state: CollectionState | undefined }
   | { readonly kind: "read-changes"; readonly read: ChangesRead | undefined }
   | { readonly kind: "read-items"; readonly read: ItemsRead | undefined }
+  | { readonly kind: "read-ranges"; readonly read: RangesRead | undefined }
   | { readonly kind: "write"; readonly written: readonly (BatchWritten | undefined)[] };

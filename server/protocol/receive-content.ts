@@ -1,7 +1,7 @@
 import { contentSize, fromContentField } from "../../core/content.js";
 import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
-import type { PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { Push, PushBatch } from "../../gen/tercet/v1/sync.js";
 import type { BatchWritten, StoredChange } from "../store/store.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import type { ChangeFeed } from "./send-change-info.js";
@@ -48,8 +48,9 @@ export function createContentReceiver(
 
   function validate({ batch, bytes }: QueuedBatch): Received {
     const { limits, nowUs, skewUs } = conversation;
-    const rules = { itemBytes: limits.itemBytes, seen: batch.revisionSeen ?? seenAtOpen(), nowUs, skewUs };
-    const validated = validatePushes(batch.pushes, batch.fingerprint, rules).map(compareFirst);
+    const { itemBytes, groupItems, groupBytes } = limits;
+    const rules = { itemBytes, groupItems, groupBytes, seen: batch.revisionSeen ?? seenAtOpen(), nowUs, skewUs };
+    const validated = compareFirst(batch.pushes, validatePushes(batch.pushes, batch.fingerprint, rules));
     return { batch, bytes, first: number(batch), validated, writes: validated.some((each) => "write" in each) };
   }
 
@@ -133,9 +134,22 @@ export function createContentReceiver(
   };
 }
 
-/** A push that does not say what it has seen, on a stream without a token, has nothing to be held against. */
-function compareFirst(push: ValidatedPush): ValidatedPush | { readonly compareFirst: true } {
-  return "write" in push && push.write.seen === undefined ? { compareFirst: true } : push;
+/**
+ * A push that does not say what it has seen, on a stream without a token, has nothing to be held against; with it goes its
+ * group.
+ */
+function compareFirst(
+  pushes: readonly Push[],
+  validated: readonly ValidatedPush[],
+): (ValidatedPush | { readonly compareFirst: true })[] {
+  const unseen = (push: ValidatedPush): boolean => "write" in push && push.write.seen === undefined;
+  const groups = new Set<number>();
+  for (const [index, push] of validated.entries()) if (unseen(push)) groups.add((pushes[index] as Push).group);
+  groups.delete(0);
+  return validated.map((push) => {
+    const withGroup = "write" in push && groups.has(push.write.group);
+    return unseen(push) || withGroup ? { compareFirst: true } : push;
+  });
 }
 
 /** Bytes that a push batch counts in the window; the client counts the same. */

@@ -1,3 +1,4 @@
+import { ErrorReason, type Fault } from "../../core/fault.js";
 import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import { toPageChanges } from "../../core/page.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
@@ -11,7 +12,7 @@ const MAX_PAGE_CHANGES = 8192;
 
 /** Step 1: sends the change feed, and the proof at its end. */
 export interface ChangeFeed {
-  /** Where the feed begins; in a first pull, the head when it began. */
+  /** Where the feed begins; in a first pull, the head when it began. After a recovery it begins again at another place. */
   begin(revision: number, pullHead: number): void;
   /** A Done came: a proof is due. */
   proofDue(): void;
@@ -68,6 +69,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     begin(revision, head) {
       cursor = revision;
       pullHead = head;
+      endSent = false;
+      behind = false;
     },
     proofDue() {
       proofsDue += 1;
@@ -90,6 +93,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       conversation.ask({ kind: "read-changes", query }, (result) => {
         if (result.kind !== "read-changes") return;
         if (result.read === undefined) return conversation.close(deletedFault(conversation.name));
+        if (result.read.compactedRevision > Math.max(cursor, pullHead)) return conversation.close(compactedFault());
         sendPage(result.read);
       });
     },
@@ -109,6 +113,12 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     witness: checkpointAt,
     passed: (change) => change.revision <= cursor,
   };
+}
+
+/** The tombstone horizon has overtaken this feed: deletions may be missing from it. */
+function compactedFault(): Fault {
+  const message = "tombstones that this exchange had not read yet have been compacted; the next exchange recovers";
+  return { reason: ErrorReason.ERROR_REASON_TOKEN_COMPACTED, message, retryAfterMs: 0 };
 }
 
 /** Pages that the client has to fetch contents for, and those behind them: what it must hold until it has. */

@@ -69,11 +69,12 @@ export type TokenCheck =
 
 /**
  * Whether a token can be served: it is of this collection, its epoch is one of the lineage, its revision is within that
- * epoch, and the tombstones that it needs are still there. Empty bytes begin a first pull.
+ * epoch, and the tombstones that it needs are still there. Empty bytes begin a first pull. `rebinds`: the client goes on
+ * with another collection than the token's, and knows it.
  */
-export function checkToken(bytes: Uint8Array, state: CollectionState): TokenCheck {
+export function checkToken(bytes: Uint8Array, state: CollectionState, rebinds = false): TokenCheck {
   if (bytes.length === 0) return { kind: "served", revision: 0, pullHead: state.revision };
-  const placed = placeToken(bytes, state, "token");
+  const placed = placeToken(bytes, state, "token", rebinds);
   if ("kind" in placed) return placed;
   const { token, end } = placed;
   // A first pull that began at a head which this history does not have: deletions after the fork do concern the reader.
@@ -103,6 +104,7 @@ function placeToken(
   bytes: Uint8Array,
   state: CollectionState,
   field: string,
+  rebinds = false,
 ): { readonly token: Token; readonly end: number } | Exclude<TokenCheck, { kind: "served" }> {
   const token = decodeToken(bytes);
   if (token === undefined) {
@@ -110,6 +112,7 @@ function placeToken(
     return { kind: "invalid", fault: fieldFault(ErrorReason.ERROR_REASON_TOKEN_MALFORMED, field, description) };
   }
   if (!asBuffer(token.uid).equals(state.uid)) {
+    if (rebinds) return refused(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, "the collection is another one by now");
     const description = `was made for another collection than "${state.name}"`;
     return { kind: "invalid", fault: fieldFault(ErrorReason.ERROR_REASON_TOKEN_FOREIGN, field, description) };
   }

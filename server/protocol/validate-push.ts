@@ -6,11 +6,15 @@ import { createRangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard, type RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { Push } from "../../gen/tercet/v1/sync.js";
 import type { Write } from "../store/store.js";
+import { rejectGroupsWhole } from "./validate-groups.js";
 
 /** What pushes are held against. */
 export interface PushRules {
   /** Largest content, in bytes. */
   readonly itemBytes: number;
+  /** Most changes of an atomic group, and most bytes: ids, contents and 64 bytes each. */
+  readonly groupItems: number;
+  readonly groupBytes: number;
   /** Revision that the client has seen, for pushes that do not say; undefined where only expected states count. */
   readonly seen: number | undefined;
   /** Now, in microseconds since 1970. */
@@ -67,7 +71,7 @@ export function validatePushes(
       if ("write" in (validated[index] as ValidatedPush)) validated[index] = { fault };
     }
   }
-  return validated;
+  return rejectGroupsWhole(pushes, validated, rules);
 }
 
 function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: PushRules): Fault | undefined {
@@ -106,9 +110,6 @@ function checkSupported(push: Push): Fault | undefined {
   if (push.uploadId.length > 0) {
     const description = "this server does not take contents in chunks yet; send the content in the push";
     return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "upload_id", description);
-  }
-  if (push.group !== 0) {
-    return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "group", "this server does not take atomic groups yet");
   }
   return undefined;
 }

@@ -17,7 +17,13 @@ import type { WriteWorld } from "./write-items.js";
 /** Bytes about the id in a verdict, at most: a change info with its fingerprint, or a reason with its message. */
 const VERDICT_OVERHEAD = 200;
 
-/** ItemService.BatchWriteItems: the pushes of an exchange, without a stream. */
+/**
+ * ItemService.BatchWriteItems: the pushes of an exchange, without a stream.
+ *
+ * There is one write path: validatePushes, the store's write, mergeResults and toVerdicts are what the exchange's receiver
+ * (server/protocol/receive-content.ts) calls, in this order. Only two things differ: a fingerprint may be left out, and a
+ * batch that says no revision is held against its expected states instead of COMPARE_FIRST.
+ */
 export function batchWriteItems(world: WriteWorld): UnaryHandler<BatchWriteItemsRequest, BatchWriteItemsResponse> {
   return async (request) => {
     const { uid, name } = await findCollection(world, request.collection);
@@ -32,7 +38,8 @@ export function batchWriteItems(world: WriteWorld): UnaryHandler<BatchWriteItems
       "pushes",
     );
     const nowUs = world.nowUs();
-    const rules = { itemBytes: world.limits.itemBytes, seen, nowUs, skewUs: world.skewUs };
+    const { itemBytes, groupItems, groupBytes } = world.limits;
+    const rules = { itemBytes, groupItems, groupBytes, seen, nowUs, skewUs: world.skewUs };
     const validated = validatePushes(pushes, "computed", rules);
     const writes = validated.flatMap((each) => ("write" in each ? [each.write] : []));
     const answer = await world.requests.once({

@@ -53,12 +53,15 @@ function codeOf(fault: Fault): status {
     case ErrorReason.ERROR_REASON_OUT_OF_ORDER:
     case ErrorReason.ERROR_REASON_GROUP_INVALID:
     case ErrorReason.ERROR_REASON_REQUEST_ID_REUSED:
+    case ErrorReason.ERROR_REASON_RANGES_INVALID:
+    case ErrorReason.ERROR_REASON_UPLOAD_INVALID:
       return status.INVALID_ARGUMENT;
     case ErrorReason.ERROR_REASON_PRECONDITION_FAILED:
     case ErrorReason.ERROR_REASON_COLLECTION_DELETED:
     case ErrorReason.ERROR_REASON_TOKEN_FOREIGN:
     case ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY:
     case ErrorReason.ERROR_REASON_TOKEN_COMPACTED:
+    case ErrorReason.ERROR_REASON_ITEM_HELD:
       return status.FAILED_PRECONDITION;
     case ErrorReason.ERROR_REASON_COLLECTION_NOT_FOUND:
     case ErrorReason.ERROR_REASON_ITEM_NOT_FOUND:

@@ -11,6 +11,7 @@ import type {
   StoredConflict,
   WriteBatch,
 } from "./store.js";
+import { markTime, type TimeMark } from "./time-marks.js";
 
 /** A collection. Changes, conflicts and epochs in it are never altered, only replaced, so that copies may share them. */
 export interface MemoryCollection {
@@ -24,6 +25,8 @@ export interface MemoryCollection {
   /** In the order of their numbers. */
   readonly conflicts: StoredConflict[];
   lastConflict: number;
+  /** Of each minute in which something was committed, the last revision; in order, never altered. */
+  marks: readonly TimeMark[];
 }
 
 /** Everything that the store keeps. */
@@ -74,7 +77,7 @@ export function writeBatches(
 function writeBatch(collection: MemoryCollection, batch: WriteBatch, epoch: Uint8Array, undo: Undo): BatchWritten {
   const { state } = collection;
   const held = batch.writes.map((write) => collection.items.get(write.id));
-  const plan = planBatch(batch.writes, held, state.revision, (index) => withContent(held[index] as StoredChange, -1));
+  const plan = planBatch(batch.writes, held, state, (index) => withContent(held[index] as StoredChange, -1));
   const { outcomes, revision } = plan;
   const revisionBefore = state.revision;
   if (plan.changes.length === 0) return { outcomes, revisionBefore, revision, lineage: state.lineage };
@@ -94,6 +97,7 @@ function writeBatch(collection: MemoryCollection, batch: WriteBatch, epoch: Uint
   }
   extendFeed(collection, changed);
   collection.sortedIds = undefined;
+  collection.marks = markTime(collection.marks, revision, batch.nowUs);
   const conflicts = collection.conflicts.length;
   const lineage = extendLineage(state, epoch);
   collection.state = { ...state, revision, total: totalOf(sum), conflicts, lineage };
@@ -102,14 +106,14 @@ function writeBatch(collection: MemoryCollection, batch: WriteBatch, epoch: Uint
 
 /** How to bring a collection back to what it is now, before these changes. */
 function takeBack(collection: MemoryCollection, changes: readonly PlannedChange[]): () => void {
-  const { state, feed, sortedIds, lastConflict } = collection;
+  const { state, feed, sortedIds, lastConflict, marks } = collection;
   const feedLength = feed.length;
   const conflictsLength = collection.conflicts.length;
   const before = changes.map(({ write }) => [write.id, collection.items.get(write.id)] as const);
   return () => {
     feed.length = feedLength;
     collection.conflicts.length = conflictsLength;
-    Object.assign(collection, { state, feed, sortedIds, lastConflict });
+    Object.assign(collection, { state, feed, sortedIds, lastConflict, marks });
     for (const [id, change] of before) {
       if (change === undefined) collection.items.delete(id);
       else collection.items.set(id, change);

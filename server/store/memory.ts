@@ -1,5 +1,6 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import { compactCollection, readRanges, sortedIds } from "./memory-ranges.js";
 import { type MemoryCollection, type MemoryData, withContent, writeBatches } from "./memory-write.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import type {
@@ -61,6 +62,9 @@ function storeOf(data: MemoryData, epoch: Uint8Array): MemoryStore {
     readChanges: (query) => read(query.uid, (collection) => readChanges(collection, query)),
     readItems: (query) => read(query.uid, (collection) => readItems(collection, query)),
     listItems: (query) => read(query.uid, (collection) => listItems(collection, query)),
+    readRanges: (query) => read(query.uid, (collection) => readRanges(collection, query)),
+    compact: (query) => read(query.uid, (collection) => compactCollection(collection, query)),
+    pruneConflicts: (beforeUs, limit) => pruneConflicts(data, beforeUs, limit),
     write: (batches) => writeBatches(data, batches, epoch, find),
     listConflicts: (query) => read(query.uid, (collection) => listConflicts(collection, query)) ?? [],
     getConflict: (uid, number) => find(uid)?.conflicts.find((conflict) => conflict.number === number),
@@ -89,7 +93,7 @@ function newCollection(creation: CollectionCreation, epoch: Uint8Array): MemoryC
     conflicts: 0,
     lineage: [{ id: epoch, firstRevision: 1 }],
   };
-  return { state, items: new Map(), feed: [], sortedIds: undefined, conflicts: [], lastConflict: 0 };
+  return { state, items: new Map(), feed: [], sortedIds: undefined, conflicts: [], lastConflict: 0, marks: [] };
 }
 
 function copyOf(data: MemoryData): MemoryData {
@@ -104,8 +108,8 @@ function copyOfCollection(collection: MemoryCollection): MemoryCollection {
 }
 
 function readChanges(collection: MemoryCollection, query: ChangesQuery): ChangesRead {
-  const { revision, total, lineage } = collection.state;
-  const state = { revision, total, lineage };
+  const { revision, total, lineage, compactedRevision } = collection.state;
+  const state = { revision, total, lineage, compactedRevision };
   const page = createCommitPage(query);
   for (let at = firstAfter(collection.feed, query.after); at < collection.feed.length; at++) {
     const change = collection.feed[at] as StoredChange;
@@ -143,10 +147,9 @@ function readItems(collection: MemoryCollection, query: ItemsQuery): ItemsRead {
 }
 
 function listItems(collection: MemoryCollection, query: ListQuery): readonly StoredChange[] {
-  collection.sortedIds ??= [...collection.items.keys()].sort(compareIds);
   const found: StoredChange[] = [];
   let bytes = 0;
-  for (const id of collection.sortedIds) {
+  for (const id of sortedIds(collection)) {
     if (found.length >= query.limit || (bytes >= query.maxBytes && found.length > 0)) break;
     if (!id.startsWith(query.prefix) || compareIds(id, query.after) <= 0) continue;
     const change = collection.items.get(id);
@@ -164,4 +167,18 @@ function listConflicts(collection: MemoryCollection, query: ConflictsQuery): rea
     .reverse()
     .slice(0, query.limit)
     .map((conflict) => ({ ...conflict, content: undefined }));
+}
+
+function pruneConflicts(data: MemoryData, beforeUs: number, limit: number): number {
+  const records = [...data.collections.values()].flatMap((collection) =>
+    collection.conflicts.map((conflict) => ({ collection, conflict })),
+  );
+  const old = records.filter(({ conflict }) => conflict.recordTimeUs < beforeUs);
+  // Stable: of the same time, those of lower numbers go first.
+  const pruned = old.sort((a, b) => a.conflict.recordTimeUs - b.conflict.recordTimeUs).slice(0, limit);
+  for (const { collection, conflict } of pruned) {
+    collection.conflicts.splice(collection.conflicts.indexOf(conflict), 1);
+    collection.state = { ...collection.state, conflicts: collection.conflicts.length };
+  }
+  return pruned.length;
 }

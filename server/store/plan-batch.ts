@@ -1,5 +1,5 @@
 import { decideWrite, type HeldState } from "./decide-write.js";
-import type { StoredChange, Write, WriteOutcome } from "./store.js";
+import type { CollectionState, StoredChange, Write, WriteOutcome } from "./store.js";
 
 /** A write that is to be made. */
 export interface PlannedChange {
@@ -28,7 +28,7 @@ export interface BatchPlan {
 export function planBatch(
   writes: readonly Write[],
   held: readonly (HeldState | undefined)[],
-  revisionBefore: number,
+  { revision: revisionBefore, compactedRevision: compacted }: Pick<CollectionState, "revision" | "compactedRevision">,
   describe: (index: number) => StoredChange,
 ): BatchPlan {
   const outcomes: WriteOutcome[] = [];
@@ -49,7 +49,7 @@ export function planBatch(
 
   function planGroup(from: number, to: number): void {
     const decisions: ("apply" | "already" | "conflict")[] = [];
-    for (let i = from; i < to; i++) decisions.push(decideWrite(held[i], writes[i] as Write));
+    for (let i = from; i < to; i++) decisions.push(decideWrite(held[i], writes[i] as Write, compacted));
     if (decisions.includes("conflict")) {
       for (let i = from; i < to; i++) {
         outcomes.push(decisions[i - from] === "conflict" ? conflict(i) : { kind: "group-conflict" });
@@ -69,7 +69,7 @@ export function planBatch(
       i = end;
       continue;
     }
-    const decision = decideWrite(held[i], write);
+    const decision = decideWrite(held[i], write, compacted);
     if (decision === "apply") {
       revision += 1;
       outcomes.push(apply(i, 0));
@@ -96,7 +96,7 @@ function already(held: HeldState | undefined): WriteOutcome {
 /** A fenced repetition overwrites nothing, and an item that nobody knew of cannot give way. */
 function givesWay(write: Write, held: HeldState | undefined): boolean {
   if (write.overrides === undefined || held === undefined) return false;
-  return decideWrite(held, { ...write, fence: false }) !== "already";
+  return decideWrite(held, { ...write, fence: false }, 0) !== "already";
 }
 
 /** What a conflict says of an id that the store knows nothing of. */

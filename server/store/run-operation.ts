@@ -21,6 +21,15 @@ export function runOperation(world: OperationWorld, operation: ServerOperation):
   switch (operation.kind) {
     case "open":
       return after(openCollection(world, operation.open), (found) => ({ kind: "open", found }));
+    case "state":
+      return after(world.store.getCollection(operation.name), (state) => {
+        return {
+          kind: "state",
+          state: state !== undefined && asBuffer(state.uid).equals(operation.uid) ? state : undefined,
+        };
+      });
+    case "read-ranges":
+      return after(world.store.readRanges(operation.query), (read) => ({ kind: "read-ranges", read }));
     case "read-changes":
       return after(world.store.readChanges(operation.query), (read) => ({ kind: "read-changes", read }));
     case "read-items":
@@ -45,12 +54,14 @@ function all<T>(values: readonly Awaitable<T>[]): Awaitable<readonly T[]> {
 function openCollection(world: OperationWorld, open: Open): Awaitable<CollectionState | Fault> {
   const { collection: name, collectionUid: uid } = open;
   return after(world.store.getCollection(name), (state): Awaitable<CollectionState | Fault> => {
-    if (uid.length > 0 && (state === undefined || !asBuffer(state.uid).equals(uid))) {
+    const other = uid.length > 0 && (state === undefined || !asBuffer(state.uid).equals(uid));
+    // Told to, a replica whose collection is gone goes on with the one that has its name.
+    if (other && !open.recreate) {
       return after(world.store.wasDeleted(uid), (deleted) => otherCollection(name, deleted, state !== undefined));
     }
     if (state !== undefined) return state;
     // A replica that has a token has met the collection: what was there is gone, and is not made anew unasked.
-    if (!open.create || open.token.length > 0) return collectionNotFound(name);
+    if (!open.recreate && (!open.create || open.token.length > 0)) return collectionNotFound(name);
     const creation = { name, uid: world.newUid(), standard: ChangeStandard.CHANGE_STANDARD_UNSPECIFIED };
     return after(world.store.createCollection({ ...creation, nowUs: world.nowUs() }), (created) => created.state);
   });

@@ -15,6 +15,8 @@ export interface CollectionRow {
   readonly count: number;
   readonly sum: Buffer;
   readonly compacted_revision: number;
+  /** Tombstones up to here are not in the file any more. */
+  readonly removed_revision: number;
   readonly conflicts: number;
   readonly last_conflict: number;
 }

@@ -2,10 +2,19 @@ import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import type { ConflictsQuery, StoredConflict } from "./store.js";
 
-/** Reads of conflict records; they are written by the statement that takes an item's row over. */
-export interface ConflictReads {
+/** Conflict records; they are written by the statement that takes an item's row over. */
+export interface ConflictTable {
   list(collection: number, query: ConflictsQuery): readonly StoredConflict[];
   get(collection: number, number: number): StoredConflict | undefined;
+  /** Store.pruneConflicts, in its caller's transaction. */
+  prune(beforeUs: number, limit: number): number;
+}
+
+/** A record that is to go. */
+interface PrunedRow {
+  readonly collection: number;
+  readonly number: number;
+  readonly content_key: number | null;
 }
 
 interface ConflictRow {
@@ -23,7 +32,7 @@ interface ConflictRow {
 const COLUMNS = "number, id, fingerprint, prevailed, standard, record_time_us, modify_time_us, size";
 
 /** Prepares the statements. */
-export function prepareConflicts(database: Database): ConflictReads {
+export function prepareConflicts(database: Database): ConflictTable {
   const selectAll = database.prepare<[number, number, number], ConflictRow>(
     `SELECT ${COLUMNS} FROM conflicts WHERE collection = ? AND number < ? ORDER BY number DESC LIMIT ?`,
   );
@@ -35,7 +44,29 @@ export function prepareConflicts(database: Database): ConflictReads {
     `SELECT ${COLUMNS}, coalesce(content, (SELECT content FROM contents WHERE key = content_key)) AS content
       FROM conflicts WHERE collection = ? AND number = ?`,
   );
+  // Those of deleted collections are the purge's.
+  const selectOld = database.prepare<[number, number], PrunedRow>(
+    `SELECT collection, number, content_key FROM conflicts INDEXED BY conflicts_by_time
+      WHERE record_time_us < ? AND EXISTS (SELECT 1 FROM collections WHERE key = collection)
+      ORDER BY record_time_us, collection, number LIMIT ?`,
+  );
+  const remove = database.prepare<[number, number]>("DELETE FROM conflicts WHERE collection = ? AND number = ?");
+  const removeContent = database.prepare<[number]>("DELETE FROM contents WHERE key = ?");
+  const countDown = database.prepare<[number, number]>(
+    "UPDATE collections SET conflicts = conflicts - ? WHERE key = ?",
+  );
   return {
+    prune(beforeUs, limit) {
+      const rows = selectOld.all(beforeUs, limit);
+      const removed = new Map<number, number>();
+      for (const { collection, number, content_key: contentKey } of rows) {
+        if (contentKey !== null) removeContent.run(contentKey);
+        remove.run(collection, number);
+        removed.set(collection, (removed.get(collection) ?? 0) + 1);
+      }
+      for (const [collection, count] of removed) countDown.run(count, collection);
+      return rows.length;
+    },
     list(collection, { id, before, limit }) {
       const rows =
         id === "" ? selectAll.all(collection, before, limit) : selectOfItem.all(collection, before, id, limit);

@@ -23,10 +23,12 @@ export function preparePurge(database: Database): () => boolean {
   );
   const purgeItems = prepareSlice(database, "items", "revision");
   const purgeConflicts = prepareSlice(database, "conflicts", "number");
+  const purgeSegments = prepareRowSlice(database, "segments", "first");
+  const purgeMarks = prepareRowSlice(database, "time_marks", "minute");
   return () => {
     const key = selectKey.get();
     if (key === undefined) return false;
-    if (!purgeItems(key) && !purgeConflicts(key)) markPurged.run(key);
+    if (!purgeItems(key) && !purgeConflicts(key) && !purgeSegments(key) && !purgeMarks(key)) markPurged.run(key);
     return selectKey.get() !== undefined;
   };
 }
@@ -54,4 +56,13 @@ function prepareSlice(database: Database, table: string, position: string): (key
     remove.run(key, last);
     return true;
   };
+}
+
+/** Removes some rows of a collection from a table that has no contents. False where there were none. */
+function prepareRowSlice(database: Database, table: string, position: string): (key: number) => boolean {
+  const remove = database.prepare<[number, number]>(
+    `DELETE FROM ${table} WHERE (collection, ${position}) IN
+      (SELECT collection, ${position} FROM ${table} WHERE collection = ? LIMIT ?)`,
+  );
+  return (key) => remove.run(key, SLICE_ROWS).changes > 0;
 }

@@ -14,7 +14,7 @@ export interface ItemReads {
 }
 
 /** Sorts after every id there can be: longer, and of the last code point only. */
-const AFTER_ALL_IDS = "\u{10ffff}".repeat(129);
+export const AFTER_ALL_IDS = "\u{10ffff}".repeat(129);
 
 /** Most rows that are asked of SQLite at once; a page may take several. */
 const MAX_ROWS = 1_000;
@@ -50,8 +50,9 @@ function prepareChanges(database: Database, collections: CollectionTables, chang
     .raw();
   return (collection, query) => {
     const { maxBytes, maxChanges, inlineBytes, tombstonesAfter } = query;
-    const { key, revision } = collection;
-    const state = { revision, total: totalIn(collection), lineage: collections.lineage(key) };
+    const { key, revision, compacted_revision: compactedRevision } = collection;
+    const lineage = collections.lineage(key);
+    const state = { revision, total: totalIn(collection), lineage, compactedRevision };
     const page = createCommitPage(query);
     let at: readonly [revision: number, id: string] = [query.after, AFTER_ALL_IDS];
     for (;;) {

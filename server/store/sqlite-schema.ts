@@ -18,6 +18,9 @@ const JOURNAL_SIZE_LIMIT = 128 * 1024 * 1024;
  *
  * `items` is the change feed: clustered by revision, so that pages are read and written in one place. `items_by_id` has all
  * that compare-and-set and reconciliation need. Content comes last, so that what is before it is read without it.
+ *
+ * `segments` are the range sums of core/range-index.ts. `time_marks` say the last revision of a minute since 1970. Tombstones
+ * up to `compacted_revision` may go, those up to `removed_revision` are gone.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE collections (
@@ -30,9 +33,11 @@ const MIGRATIONS: readonly string[] = [
     count INTEGER NOT NULL DEFAULT 0,
     sum BLOB NOT NULL,
     compacted_revision INTEGER NOT NULL DEFAULT 0,
+    removed_revision INTEGER NOT NULL DEFAULT 0,
     conflicts INTEGER NOT NULL DEFAULT 0,
     last_conflict INTEGER NOT NULL DEFAULT 0
   ) STRICT;
+  CREATE INDEX collections_to_compact ON collections (key) WHERE removed_revision < compacted_revision;
   CREATE TABLE deleted_collections (
     uid BLOB PRIMARY KEY,
     key INTEGER NOT NULL,
@@ -59,6 +64,20 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (collection, revision, id)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX items_by_id ON items (collection, id, fingerprint);
+  CREATE INDEX tombstones ON items (collection, revision) WHERE fingerprint IS NULL;
+  CREATE TABLE segments (
+    collection INTEGER NOT NULL,
+    first TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    sum BLOB NOT NULL,
+    PRIMARY KEY (collection, first)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE time_marks (
+    collection INTEGER NOT NULL,
+    minute INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (collection, minute)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE contents (
     key INTEGER PRIMARY KEY,
     content ANY NOT NULL
@@ -78,6 +97,7 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (collection, number)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX conflicts_by_id ON conflicts (collection, id);
+  CREATE INDEX conflicts_by_time ON conflicts (record_time_us);
   CREATE TABLE requests (
     ordinal INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -129,8 +149,12 @@ export function openDataFile(options: DataFileOptions): Database {
   }
 }
 
-/** Schema version of the file, 0 for an empty one. Looks before anything is written. */
-function checkOwner(database: Database, path: string): number {
+/**
+ * Schema version of the file, 0 for an empty one. Looks before anything is written.
+ *
+ * @throws StorageError `foreign` for a file of others or of a later version.
+ */
+export function checkOwner(database: Database, path: string): number {
   const owner = readNumber(database, "application_id");
   const version = readNumber(database, "user_version");
   const tables = database.prepare<[], number>("SELECT count(*) FROM sqlite_schema").pluck().get();

@@ -1,10 +1,13 @@
 import { asBuffer } from "../../core/content.js";
+import type { RangeChange } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
 import type { HeldState } from "./decide-write.js";
 import { type BatchPlan, type PlannedChange, planBatch } from "./plan-batch.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
+import type { Compaction } from "./sqlite-compact.js";
 import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
+import type { RangeIndexes } from "./sqlite-ranges.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
 import type { BatchWritten, StoredChange, Write, WriteBatch } from "./store.js";
 
@@ -12,6 +15,8 @@ import type { BatchWritten, StoredChange, Write, WriteBatch } from "./store.js";
 export function prepareWrite(
   database: Database,
   collections: CollectionTables,
+  indexes: RangeIndexes,
+  compaction: Compaction,
 ): (batch: WriteBatch) => BatchWritten | undefined {
   const find = prepareLookups(database);
   const removeOld = prepareRemoval(database);
@@ -19,6 +24,8 @@ export function prepareWrite(
 
   /** Makes the changes; answers the last conflict number. The counters are stored once, after all of them. */
   function makeChanges(collection: CollectionRow, plan: BatchPlan, nowUs: number): void {
+    const ranges = indexes.of(collection.key);
+    ranges.note(plan.changes.map(({ write, held }) => toRangeChange(write, held)));
     const before = totalIn(collection);
     const sum = createRangeSum(before.count, before.sum);
     let lastConflict = collection.last_conflict;
@@ -29,6 +36,8 @@ export function prepareWrite(
       removeOld(collection.key, change, lastConflict, nowUs);
     }
     insert(collection.key, plan.changes);
+    ranges.flush();
+    compaction.mark(collection.key, plan.revision, nowUs);
     const conflicts = collection.conflicts + lastConflict - collection.last_conflict;
     collections.advance(collection, { revision: plan.revision, total: totalOf(sum), conflicts, lastConflict });
   }
@@ -38,13 +47,18 @@ export function prepareWrite(
     if (collection === undefined) return undefined;
     const { key, revision } = collection;
     const held = find.held(key, batch.writes);
-    const plan = planBatch(batch.writes, held, revision, (index) =>
+    const state = { revision, compactedRevision: collection.compacted_revision };
+    const plan = planBatch(batch.writes, held, state, (index) =>
       find.change(key, held[index] as HeldState, (batch.writes[index] as Write).id),
     );
     if (plan.changes.length > 0) makeChanges(collection, plan, batch.nowUs);
     const lineage = collections.lineage(key);
     return { outcomes: plan.outcomes, revisionBefore: revision, revision: plan.revision, lineage };
   };
+}
+
+function toRangeChange({ id, upsert }: Write, held: HeldState | undefined): RangeChange {
+  return { id, before: held?.fingerprint, after: upsert?.fingerprint };
 }
 
 interface Lookups {

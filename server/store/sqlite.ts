@@ -1,13 +1,15 @@
 import { createDirectory } from "./directory.js";
 import { prepareCollections } from "./sqlite-collections.js";
+import { prepareCompaction } from "./sqlite-compact.js";
 import { prepareConflicts } from "./sqlite-conflicts.js";
 import { lockDirectory } from "./sqlite-lock.js";
 import { preparePurge } from "./sqlite-purge.js";
+import { prepareRangeIndexes, prepareRanges } from "./sqlite-ranges.js";
 import { prepareReads } from "./sqlite-read.js";
 import { prepareRequests } from "./sqlite-requests.js";
 import { type DataFileOptions, dataFilePath, openDataFile, toDataFileError } from "./sqlite-schema.js";
 import { prepareWrite } from "./sqlite-write.js";
-import type { CollectionCreation, Store, WriteBatch } from "./store.js";
+import type { CollectionCreation, CompactQuery, Store, WriteBatch } from "./store.js";
 
 /** How a SQLite store is opened. */
 export interface SqliteStoreOptions extends DataFileOptions {
@@ -46,8 +48,12 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
   const reads = prepareReads(database, collections);
   const conflicts = prepareConflicts(database);
   const requests = prepareRequests(database);
-  const writeBatch = prepareWrite(database, collections);
+  const indexes = prepareRangeIndexes(database);
+  const ranges = prepareRanges(database, collections, indexes);
+  const compaction = prepareCompaction(database);
+  const writeBatch = prepareWrite(database, collections, indexes, compaction);
   const purge = scheduleSlices(database.transaction(preparePurge(database)).immediate);
+  const removal = scheduleSlices(database.transaction(compaction.slice).immediate);
 
   const writeAll = database.transaction((batches: readonly WriteBatch[]) =>
     batches.map((batch) => {
@@ -57,7 +63,15 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     }),
   );
   const create = database.transaction((creation: CollectionCreation) => collections.create(creation));
-  const remove = database.transaction((uid: Uint8Array) => collections.delete(uid));
+  const remove = database.transaction((uid: Uint8Array) => {
+    const key = collections.byUid(uid)?.key;
+    if (collections.delete(uid) && key !== undefined) indexes.drop(key);
+    return key !== undefined;
+  });
+  const compact = database.transaction((query: CompactQuery) =>
+    ifThere(collections.byUid(query.uid), (row) => compaction.compact(row, query)),
+  );
+  const pruneConflicts = database.transaction(conflicts.prune);
 
   /** Nothing of SQLite's own errors leaves the store. */
   function run<T>(method: () => T): T {
@@ -69,6 +83,7 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
   }
 
   purge.start();
+  removal.start();
   return {
     getCollection: (name) => run(() => collections.byName(name)),
     listCollections: (after, limit) => run(() => collections.list(after, limit)),
@@ -82,13 +97,21 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     readChanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.changes(row, query))),
     readItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.items(row, query))),
     listItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.list(row, query))),
-    write: (batches) => run(() => writeAll.immediate(batches)),
+    write: (batches) => run(() => indexes.guard(() => writeAll.immediate(batches))),
+    readRanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => ranges(row, query))),
+    compact(query) {
+      const horizon = run(() => compact.immediate(query));
+      removal.start();
+      return horizon;
+    },
+    pruneConflicts: (beforeUs, limit) => run(() => pruneConflicts.immediate(beforeUs, limit)),
     listConflicts: (query) =>
       run(() => ifThere(collections.byUid(query.uid), (row) => conflicts.list(row.key, query)) ?? []),
     getConflict: (uid, number) => run(() => ifThere(collections.byUid(uid), (row) => conflicts.get(row.key, number))),
     getRequest: (requestId) => run(() => requests.get(requestId)),
     close() {
       purge.stop();
+      removal.stop();
       run(() => database.close());
       release();
     },

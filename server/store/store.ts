@@ -1,4 +1,5 @@
 import type { Content } from "../../core/content.js";
+import type { IdInterval, RangePart } from "../../core/range-index.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 
@@ -43,6 +44,22 @@ export interface Store {
    * outcomes, one for each write, or undefined where its collection is not there any more.
    */
   write(batches: readonly WriteBatch[]): Awaitable<readonly (BatchWritten | undefined)[]>;
+
+  /**
+   * Compares ranges with what another side says of them, in one snapshot: as many as `maxBytes` allow, at least one. The
+   * sums of ranges are kept with every write. Undefined: no such collection any more.
+   */
+  readRanges(query: RangesQuery): Awaitable<RangesRead | undefined>;
+  /**
+   * Moves the tombstone horizon, which never moves back and never beyond the head: tombstones up to it may go at any time
+   * from then on, and are told no more by `readRanges`. Answers where it stands. Undefined: no such collection any more.
+   */
+  compact(query: CompactQuery): Awaitable<number | undefined>;
+  /**
+   * Removes conflict records of all collections that were made before a time; at most `limit`, oldest first. Answers how
+   * many.
+   */
+  pruneConflicts(beforeUs: number, limit: number): Awaitable<number>;
 
   /** Conflict records, latest first, without contents: those with a number below `before`, at most `limit`. */
   listConflicts(query: ConflictsQuery): Awaitable<readonly StoredConflict[]>;
@@ -131,6 +148,51 @@ export interface ChangesQuery {
   readonly inlineBytes: number;
 }
 
+/** Which ranges to compare. */
+export interface RangesQuery {
+  readonly uid: Uint8Array;
+  readonly asks: readonly RangeAsk[];
+  /** Tombstones with a greater revision are told with the lists. */
+  readonly tombstonesAfter: number;
+  /** Contents up to this many bytes are read along with lists, as long as they come to no more than `maxBytes`; -1 for none. */
+  readonly inlineBytes: number;
+  /** Stops once the answers come to about this many bytes; at least one is given. */
+  readonly maxBytes: number;
+}
+
+/** A range, and what the other side has in it: its count and the low 16 bytes of its sum, or short fingerprints in the order of ids. */
+export type RangeAsk =
+  | { readonly kind: "sum"; readonly interval: IdInterval; readonly count: number; readonly shortSum: Uint8Array }
+  | { readonly kind: "items"; readonly interval: IdInterval; readonly prints: Uint8Array };
+
+/** What comes of one: see core/reconcile.ts for which ranges are split and which listed. */
+export type RangeAnswer =
+  | { readonly kind: "equal" }
+  | { readonly kind: "split"; readonly parts: readonly RangePart[] }
+  | {
+      readonly kind: "list";
+      /** All items of the range; of an "items" range those that the other side does not have like this. */
+      readonly items: readonly StoredChange[];
+      readonly deleted: readonly StoredChange[];
+      /** Of an "items" range: which of the other's items, counted from 0, are not here like that. */
+      readonly differing: readonly number[];
+    };
+
+/** Ranges that were compared, and the collection in the same snapshot. */
+export interface RangesRead {
+  /** In the order asked for, up to where it stopped. */
+  readonly answers: readonly RangeAnswer[];
+  readonly revision: number;
+  readonly compactedRevision: number;
+  readonly lineage: readonly EpochState[];
+}
+
+/** How far to compact: tombstones up to a revision, or of commits made before a time (to the minute, and rather less than more). */
+export type CompactQuery = { readonly uid: Uint8Array } & (
+  | { readonly through: number }
+  | { readonly beforeUs: number }
+);
+
 /** A page of changes, and the collection in the same snapshot. */
 export interface ChangesRead {
   readonly changes: readonly StoredChange[];
@@ -142,6 +204,8 @@ export interface ChangesRead {
   readonly revision: number;
   readonly total: RangeTotal;
   readonly lineage: readonly EpochState[];
+  /** A reader that stands before it may have missed deletions. */
+  readonly compactedRevision: number;
 }
 
 /** Which items to read. */

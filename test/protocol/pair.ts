@@ -1,5 +1,9 @@
 import { type ClientExchangeConfig, createClientExchange } from "../../client/protocol/exchange.js";
-import { runOperation as runClientOperation } from "../../client/protocol/operation.js";
+import {
+  type ConflictToResolve,
+  type Resolution,
+  runOperation as runClientOperation,
+} from "../../client/protocol/operation.js";
 import type { ExchangeReport } from "../../client/protocol/report.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
 import { createDriver } from "../../core/drive.js";
@@ -19,6 +23,7 @@ export interface PairOptions {
   readonly serverLimits?: Partial<Limits>;
   readonly clientLimits?: Partial<Limits>;
   readonly create?: boolean;
+  readonly recreate?: boolean;
   /** Cut the stream once this many messages have been delivered in all. */
   readonly cutAfter?: number;
   /** Deliver all that is under way in one direction, then all in the other, as if the way between them were long. */
@@ -30,6 +35,10 @@ export interface PairOptions {
   /** What arrives in place of a message: the place for faults on the way. Undefined loses nothing. */
   readonly tamperRequest?: (message: ExchangeRequest) => ExchangeRequest;
   readonly tamperResponse?: (message: ExchangeResponse) => ExchangeResponse;
+  readonly mode?: ClientExchangeConfig["mode"];
+  readonly onHistoryChange?: ClientExchangeConfig["onHistoryChange"];
+  /** Judges conflicts in place of the standard. */
+  readonly resolver?: (conflict: ConflictToResolve) => Resolution;
   /** Runs the application's own writes right before a storage operation of the client. */
   readonly beforeClientOperation?: (kind: string) => void;
 }
@@ -74,9 +83,13 @@ export function exchange(options: PairOptions): PairOutcome {
   const config: ClientExchangeConfig = {
     standard: options.standard ?? ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
     create: options.create ?? true,
+    recreate: options.recreate ?? false,
     client: "test",
     limits: options.clientLimits ?? {},
     stepTimeoutUs: 60_000_000,
+    mode: options.mode ?? "sync",
+    onHistoryChange: options.onHistoryChange ?? "offer",
+    resolves: options.resolver !== undefined,
   };
   const client = createClientExchange(config);
   const server = createServerExchange({
@@ -101,7 +114,9 @@ export function exchange(options: PairOptions): PairOutcome {
     },
     store(operation) {
       options.beforeClientOperation?.(operation.kind);
-      return runClientOperation(replica, operation);
+      if (operation.kind !== "resolve") return runClientOperation(replica, operation);
+      const resolution = options.resolver?.(operation.conflict) ?? { kind: "held" };
+      return { kind: "resolve", resolution };
     },
     close(fault) {
       clientClosed = { fault };

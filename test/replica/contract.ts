@@ -30,8 +30,11 @@ function takeText(id: string, text: string, part: Partial<Part<"take">> = {}): A
   return take({ id, upsert: { content: text, fingerprint: fingerprintOf(id, text) }, ...part });
 }
 
-function rebase(part: Part<"rebase"> & { base: { fingerprint: Uint8Array | undefined; revision: number } }): Action {
-  return { kind: "rebase", sequence: 0, content: undefined, overrides: undefined, ...part };
+type Base = { fingerprint: Uint8Array | undefined; revision: number };
+
+function rebase({ base, ...part }: Omit<Part<"rebase">, "base"> & { id: string; base: Base }): Action {
+  const onto = { modifyTimeUs: NOW, ...base };
+  return { kind: "rebase", sequence: 0, content: undefined, overrides: undefined, base: onto, ...part };
 }
 
 /** Everything that a replica must keep, whatever it is made of. */
@@ -153,7 +156,14 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(stateOf("a")).toMatchObject({ sequence: 0, base: { revision: 4 } });
       replica.write([put("new", "1")], NOW);
       replica.write([del("new")], NOW);
-      expect(stateOf("new")).toEqual({ id: "new", sequence: 0, pending: undefined, base: undefined, sendings: [] });
+      expect(stateOf("new")).toEqual({
+        id: "new",
+        sequence: 0,
+        pending: undefined,
+        modifyTimeUs: 0,
+        base: undefined,
+        sendings: [],
+      });
       replica.write([put("a", "mine"), put("new", "1")], NOW);
       replica.takeOutgoing(ALL);
       replica.write([put("a", "base"), del("new")], NOW);
@@ -458,7 +468,7 @@ export function describeReplica(name: string, open: () => Harness): void {
       // What is no longer there is no damage.
       apply(take({ id: "e", upsert: damage("e") }));
       replica.write([del("e")], NOW);
-      expect(replica.audit()).toEqual({ damaged: expect.any(Array), damagedCount: 2, total: undefined });
+      expect(replica.audit()).toEqual({ damaged: expect.any(Array), damagedCount: 2, total: undefined, ranges: true });
       expect([...(replica.audit()?.damaged ?? [])].sort()).toEqual(["b", "c"]);
       const many = Array.from({ length: 150 }, (_, n) => `many-${n}`);
       replica.write(

@@ -1,10 +1,22 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { Action, ApplyBatch, LocalWrite, OutgoingQuery, ReplicaStore } from "../../client/replica/store.js";
+import {
+  type Action,
+  type ApplyBatch,
+  type BaseState,
+  GroupTooLarge,
+  type LocalWrite,
+  type OutgoingQuery,
+  type ReplicaStore,
+} from "../../client/replica/store.js";
 import type { Content } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
+import type { IdInterval } from "../../core/range-index.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { createModel, hex, type Model, shown, TOO_LARGE } from "./model.js";
+import { createModel, hex, type Model, RANGES, shown, sumOf, TOO_LARGE } from "./model.js";
+
+/** Too many for an atomic group of one. */
+const TOO_MANY = ["a", "b"].map((id) => put(id, "of a group that is too large"));
 
 /** A replica under test that can be closed and opened again, without a change to be seen. */
 export interface Harness {
@@ -41,13 +53,14 @@ export function del(id: string): LocalWrite {
 
 /** All that can be seen of a replica, in the model's words. */
 export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
-  const { items, pending, rejected, conflicts, lastSequence, total, ...rest } = replica.state();
+  const { items, pending, rejected, held, conflicts, lastSequence, total, ...rest } = replica.state();
   const conflictRecords = replica.listConflicts(Number.MAX_SAFE_INTEGER, 1000);
   return {
     state: {
       items,
       pending,
       rejected,
+      held,
       conflicts,
       lastSequence,
       token: hex(rest.token) as string,
@@ -64,14 +77,28 @@ export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
         return { id, content: shown(content), print: hex(fingerprint) as string, time: modifyTimeUs, pending };
       }),
     pending: replica.listPending(0, 1000).map(({ modifyTimeUs, ...change }) => ({ ...change, time: modifyTimeUs })),
-    lookup: replica.lookup(ALL_IDS).map(({ id, sequence, pending, base, sendings }) => ({
+    lookup: replica.lookup(ALL_IDS).map(({ id, sequence, pending, modifyTimeUs, base, sendings }) => ({
       id,
       sequence,
-      pending: pending && { print: hex(pending.fingerprint), time: pending.modifyTimeUs },
-      base: base && { print: hex(base.fingerprint), revision: base.revision },
+      pending: pending && {
+        print: hex(pending.fingerprint),
+        time: pending.modifyTimeUs,
+        held: pending.held,
+        group: pending.group && { key: pending.group.key, ids: pending.group.ids, latest: pending.group.latestUs },
+      },
+      time: modifyTimeUs,
+      base: shownBase(base),
       sendings: sendings.map((sent) => hex(sent) ?? "").sort(),
       baseContent: shown(replica.getBaseContent(id)),
     })) as ReturnType<Model["view"]>["lookup"],
+    held: replica.listHeld("", 1000).map(({ mineTimeUs, theirsTimeUs, mine, theirs, ...item }) => {
+      return { ...item, mine: hex(mine), mineTime: mineTimeUs, theirs: hex(theirs), theirsTime: theirsTimeUs };
+    }),
+    creations: replica.listUnsettledCreations(0, 1000).map((state) => state.id),
+    bases: replica.listBases({ from: "", to: undefined }, 1000).map(({ id, fingerprint }) => {
+      return [id, hex(fingerprint) as string];
+    }),
+    ranges: replica.sumRanges(RANGES).map(({ count, sum }) => ({ count, sum: hex(sum) as string })),
     conflicts: conflictRecords.map(
       ({ number, id, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs, size }) => {
         const { content } = replica.getConflict(number) as { content: Content | undefined };
@@ -91,9 +118,30 @@ export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
   };
 }
 
+function shownBase(base: BaseState | undefined) {
+  return base && { print: hex(base.fingerprint), revision: base.revision, time: base.modifyTimeUs };
+}
+
+/** The parts of a range must be the range, one behind the other, each with the sum of what is in it. */
+export function checkSplit(replica: ReplicaStore, interval: IdInterval, parts: number): void {
+  const pieces = replica.splitRange(interval, parts);
+  expect([pieces[0]?.from, pieces.at(-1)?.to]).toEqual([interval.from, interval.to]);
+  for (const [index, piece] of pieces.entries()) {
+    if (index > 0) expect(piece.from).toBe(pieces[index - 1]?.to);
+    const prints = replica.listBases(piece, 1_000_000).map((entry) => hex(entry.fingerprint) as string);
+    expect(piece.total.count).toBe(prints.length);
+    expect(hex(piece.total.sum)).toBe(sumOf(prints));
+  }
+}
+
 /** One step, in numbers that mean something only once the state is known. */
 type Step =
-  | { readonly do: "write"; readonly changes: readonly { id: number; content: number }[]; readonly clock: number }
+  | {
+      readonly do: "write";
+      readonly changes: readonly { id: number; content: number }[];
+      readonly group: boolean;
+      readonly clock: number;
+    }
   | ({
       readonly do: "take";
       readonly ids: readonly number[] | undefined;
@@ -107,6 +155,8 @@ type Step =
       /** How far from the revision of the batch the one is that it heard of; undefined for none. */
       readonly witness: number | undefined;
       readonly opened: boolean;
+      /** How far before the revision of the batch a recovery ends; undefined for none. */
+      readonly recovered: number | undefined;
     }
   | {
       readonly do: "verdicts";
@@ -115,7 +165,14 @@ type Step =
       readonly late: boolean;
       readonly resent: boolean;
     }
-  | { readonly do: "conflict"; readonly which: number; readonly restore: boolean };
+  | { readonly do: "conflict"; readonly which: number; readonly restore: boolean }
+  | { readonly do: "prune"; readonly age: number }
+  | {
+      readonly do: "resolve";
+      readonly id: number;
+      readonly how: "mine" | "theirs" | "merged";
+      readonly content: number;
+    };
 
 interface ActionSeed {
   readonly kind: Action["kind"];
@@ -133,7 +190,19 @@ const contentIndex = fc.nat({ max: CONTENTS.length });
 const often = fc.integer({ min: 0, max: 9 });
 
 const actionSeed: fc.Arbitrary<ActionSeed> = fc.record({
-  kind: fc.constantFrom("take", "take", "rebase", "agree", "settle", "settle", "settle", "reject"),
+  kind: fc.constantFrom(
+    "take",
+    "take",
+    "rebase",
+    "rebase",
+    "offer",
+    "merge",
+    "agree",
+    "settle",
+    "settle",
+    "settle",
+    "reject",
+  ),
   id: idIndex,
   content: contentIndex,
   stale: often.map((n) => n === 0),
@@ -147,6 +216,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     do: fc.constant("write" as const),
     changes: fc.uniqueArray(fc.record({ id: idIndex, content: contentIndex }), { maxLength: 5, selector: (c) => c.id }),
     clock: fc.constantFrom(0, 0, 1, 1000),
+    group: fc.boolean(),
   }),
   fc.record({
     do: fc.constant("take" as const),
@@ -163,6 +233,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     checkpoint: fc.boolean(),
     witness: fc.option(fc.integer({ min: -3, max: 12 }), { nil: undefined }),
     opened: often.map((n) => n === 0),
+    recovered: fc.option(fc.nat({ max: 6 }), { nil: undefined, freq: 2 }),
   }),
   fc.record({
     do: fc.constant("verdicts" as const),
@@ -172,6 +243,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     resent: fc.boolean(),
   }),
   fc.record({ do: fc.constant("conflict" as const), which: fc.nat({ max: 3 }), restore: fc.boolean() }),
+  fc.record({ do: fc.constant("prune" as const), age: fc.constantFrom(-1, 0, 1000) }),
+  fc.record({
+    do: fc.constant("resolve" as const),
+    id: idIndex,
+    how: fc.constantFrom("mine" as const, "theirs" as const, "merged" as const),
+    content: contentIndex,
+  }),
 );
 
 /** Random sequences of steps. */
@@ -185,9 +263,12 @@ export function drive(script: readonly Step[], harnesses: readonly Harness[], re
     const call = world.resolve(next);
     const wanted = call.model();
     for (const harness of harnesses) {
+      // What throws changes nothing.
+      expect(() => harness.replica().write(TOO_MANY, 1e15, { items: 1, bytes: 1e6 })).toThrow(GroupTooLarge);
       expect(call.replica(harness.replica())).toEqual(wanted);
       expect(view(harness.replica())).toEqual(model.view(ALL_IDS));
       expect(harness.replica().audit()).toBeUndefined();
+      for (const parts of [2, 5]) checkSplit(harness.replica(), RANGES[index % RANGES.length] as IdInterval, parts);
       if (index % reopenEvery === 0) harness.reopen();
     }
   }
@@ -213,13 +294,31 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
   function actionsOf(seeds: readonly ActionSeed[]): Action[] {
     const seen = new Set<string>();
     return seeds.flatMap((seed) => {
+      const group = model.unitOf(IDS[seed.id] ?? "a");
+      if (group.length > 1 && seed.pick % 3 !== 0) return wholeUnit(seed, group, seen);
       const verdict = seed.kind === "settle" || seed.kind === "reject" ? sent.at(-1 - seed.pick) : undefined;
       const id = verdict?.id ?? IDS[seed.id] ?? "a";
-      // Onto a clean item whose content is another by then, a rebase would be a fault of the caller.
-      if (seed.kind === "rebase" && seen.has(id)) return [];
+      // Onto a clean item, or one whose content is another by then, these would be a fault of the caller.
+      if ((seed.kind === "rebase" || seed.kind === "merge" || seed.kind === "offer") && seen.has(id)) return [];
+      if (seed.kind === "merge" && model.sequenceOf(id) === 0) return [];
       seen.add(id);
       revision += 1;
       return actionOf(seed, id, verdict);
+    });
+  }
+
+  /** Actions on a group, of which one may be stale. */
+  function wholeUnit(seed: ActionSeed, group: readonly string[], seen: Set<string>): Action[] {
+    if (seed.kind === "settle" || seed.kind === "reject" || seed.kind === "offer") return [];
+    if (group.some((id) => seen.has(id))) return [];
+    revision += 1;
+    const unit = revision;
+    return group.flatMap((id, index) => {
+      seen.add(id);
+      const kind = index === 0 ? seed.kind : (["take", "rebase", "merge", "agree"] as const)[(seed.pick + index) % 4];
+      const stale = seed.stale && index === seed.pick % group.length;
+      const made = actionOf({ ...seed, kind: kind ?? "take", stale, pick: seed.pick + index }, id, undefined);
+      return made.map((action) => ({ ...action, unit }) as Action);
     });
   }
 
@@ -241,10 +340,24 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     }
     const mine = model.mineOf(id);
     const clean = model.sequenceOf(id) === 0;
+    const theirs = IDS.length - seed.id > 4 ? upsertOf(id, seed.pick % CONTENTS.length) : undefined;
+    const modifyTimeUs = nowUs + seed.ahead;
+    const base = { fingerprint: theirs?.fingerprint, revision, modifyTimeUs };
+    const content = seed.flag ? theirs?.content : undefined;
+    if (seed.kind === "offer") {
+      const overrides = seed.flag ? STANDARDS[1] : undefined;
+      return [{ kind: "offer", id, sequence: 0, base: seed.flag ? base : undefined, content, overrides }];
+    }
+    if (seed.kind === "merge") {
+      return [{ kind: "merge", id, sequence, upsert, base, content, overrides: STANDARDS[1], modifyTimeUs }];
+    }
     const fingerprint = clean ? mine && Buffer.from(mine.print, "hex") : upsert?.fingerprint;
-    const content = seed.flag && !clean ? upsert?.content : undefined;
+    // What is held always has theirs.
+    const held = seed.pick % 4 < 2;
+    const known = !clean && (seed.flag || held) ? upsert?.content : undefined;
     const overrides = seed.pick % 2 === 0 ? undefined : STANDARDS[1];
-    return [{ kind: "rebase", id, sequence, base: { fingerprint, revision }, content, overrides }];
+    const onto = { base: { ...base, fingerprint }, content: known, overrides };
+    return [{ kind: "rebase", id, sequence, ...onto, ...(held && { held }) }];
   }
 
   function writeCall(step: Extract<Step, { do: "write" }>): Call {
@@ -254,7 +367,11 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       id: IDS[id] as string,
       upsert: upsertOf(IDS[id] as string, content),
     }));
-    return { model: () => model.write(changes, at), replica: (replica) => replica.write(changes, at) };
+    const limits = step.group ? { items: 100, bytes: 1e6 } : undefined;
+    return {
+      model: () => model.write(changes, at, limits),
+      replica: (replica) => replica.write(changes, at, limits),
+    };
   }
 
   function takeCall(step: Extract<Step, { do: "take" }>): Call {
@@ -275,15 +392,16 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       },
       replica(replica) {
         const batch = replica.takeOutgoing(query);
-        const changes = batch.changes.map(({ id, sequence, upsert, modifyTimeUs, base, overrides, resent }) => ({
+        const changes = batch.changes.map(({ id, sequence, upsert, modifyTimeUs, base, overrides, resent, group }) => ({
           id,
           sequence,
           print: hex(upsert?.fingerprint),
           content: shown(upsert?.content),
           time: modifyTimeUs,
-          base: base && { print: hex(base.fingerprint), revision: base.revision },
+          base: shownBase(base),
           overrides,
           resent,
+          group,
         }));
         return { ...batch, changes };
       },
@@ -312,6 +430,9 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       actions,
       nowUs,
       ...(step.checkpoint && { checkpoint: { token, revision } }),
+      ...(step.recovered !== undefined && {
+        recovered: { token, revision: Math.max(0, revision - step.recovered), lineage },
+      }),
       ...(step.witness !== undefined && { witness }),
       ...(step.opened && { opened: { collectionUid: UID, lineage, limits: Buffer.from([1]) } }),
     });
@@ -338,6 +459,25 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
         case "apply":
         case "verdicts":
           return applyCall(step);
+        case "prune":
+          return {
+            model: () => model.prune(nowUs - step.age),
+            replica: (replica) => replica.pruneConflicts(nowUs - step.age),
+          };
+        case "resolve": {
+          const id = IDS[step.id] as string;
+          const how = step.how === "merged" ? { merged: upsertOf(id, step.content) } : step.how;
+          if (how === "theirs" && !model.knowsTheirs(id)) {
+            const refuses = (replica: ReplicaStore) => {
+              expect(() => replica.resolveHeld(id, how, nowUs)).toThrow("is not known here");
+            };
+            return { model: () => undefined, replica: refuses };
+          }
+          return {
+            model: () => model.resolve(id, how, nowUs),
+            replica: (replica) => replica.resolveHeld(id, how, nowUs),
+          };
+        }
         case "conflict": {
           const number = model.conflictNumbers()[step.which] ?? 999;
           return {

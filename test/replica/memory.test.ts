@@ -1,5 +1,6 @@
 import { createMemoryReplica } from "../../client/replica/memory.js";
 import { describeReplica } from "./contract.js";
+import { describeExchange } from "./contract-exchange.js";
 import type { Harness } from "./drive.js";
 
 function open(): Harness {
@@ -17,3 +18,4 @@ function open(): Harness {
 }
 
 describeReplica("a replica in memory", open);
+describeExchange("an exchange with a replica in memory", open);

@@ -166,7 +166,26 @@ describe("the file of a SQLite replica", () => {
     db.exec("UPDATE progress SET base_count = 1");
     db.close();
     const damaged = openSqliteReplica(path);
-    expect(damaged.audit()).toEqual({ damaged: [], damagedCount: 0, total: right });
+    expect(damaged.audit()).toEqual({ damaged: [], damagedCount: 0, total: right, ranges: true });
+    damaged.close();
+  });
+
+  it.each([
+    "UPDATE segments SET count = count + 1",
+    "DELETE FROM segments",
+    "UPDATE items SET pending = 1 WHERE id = 'a'",
+  ])("is found damaged by an audit where the sums of ranges are not right: %s", (damage) => {
+    const replica = createSqliteReplica(path, OPTIONS);
+    const taken = { sequence: 0, revision: 1, modifyTimeUs: 1, conflict: undefined };
+    const actions = ["a", "b"].map((id) => ({ kind: "take" as const, upsert: put(id, "1").upsert, id, ...taken }));
+    replica.apply({ actions, nowUs: 1 });
+    expect(replica.audit()).toBeUndefined();
+    replica.close();
+    const db = openDatabase(path);
+    db.exec(damage);
+    db.close();
+    const damaged = openSqliteReplica(path);
+    expect(damaged.audit()).toMatchObject({ damaged: [], total: undefined, ranges: false });
     damaged.close();
   });
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
 import { describeReplica } from "./contract.js";
+import { describeExchange } from "./contract-exchange.js";
 import type { Harness } from "./drive.js";
 
 /** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
@@ -26,3 +27,4 @@ function open(): Harness {
 }
 
 describeReplica("a replica in SQLite", open);
+describeExchange("an exchange with a replica in SQLite", open);

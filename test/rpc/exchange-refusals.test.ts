@@ -101,11 +101,8 @@ describe("bad input to an exchange", () => {
       "INVALID_FIELD",
       ["push.revision_seen"],
     ],
-    ["a dry run", openedAs({ dryRun: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["live", openedAs({ live: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["a range", openedAs({ range: { from: "a", to: "" } }), "UNIMPLEMENTED", "UNSUPPORTED"],
-    ["recovery", opened((s) => s.send({ $case: "recover", value: Recover.create() })), "UNIMPLEMENTED", "UNSUPPORTED"],
-    ["ranges", opened((s) => s.send({ $case: "ranges", value: RangeQuery.create() })), "UNIMPLEMENTED", "UNSUPPORTED"],
     [
       "a chunk",
       opened((s) => s.send({ $case: "chunk", value: { ...chunk, fingerprint: undefined } })),

@@ -118,7 +118,6 @@ describe("bad input to unary calls", () => {
       [{ ...one, content: undefined }, ErrorReason.ERROR_REASON_CONTENT_MISSING],
       [{ ...deletion("x", "x"), content: contentOf("x") }, ErrorReason.ERROR_REASON_CONTENT_MISSING],
       [upsert("x", "x".repeat(MIB + 1)), ErrorReason.ERROR_REASON_ITEM_TOO_LARGE],
-      [{ ...one, group: 1 }, ErrorReason.ERROR_REASON_UNSUPPORTED],
       [{ ...one, uploadId: Buffer.alloc(16) }, ErrorReason.ERROR_REASON_UNSUPPORTED],
       [{ ...one, content: undefined, uploadId: Buffer.alloc(16) }, ErrorReason.ERROR_REASON_UNSUPPORTED],
       [{ ...one, group: -1 }, ErrorReason.ERROR_REASON_INVALID_FIELD],

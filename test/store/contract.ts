@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { BatchWritten, Store } from "../../server/store/store.js";
 import { ALL, batchOf, bytesOf, createCollection, EPOCH, LIST, NOW, put, remove, UID, writeOne } from "./build.js";
 import { describeStoreModel } from "./contract-model.js";
+import { describeCompaction, describePruning, describeRanges } from "./contract-ranges.js";
+import { describeRangesModel } from "./contract-ranges-model.js";
 import { describeReads } from "./contract-read.js";
 import { describeWrites } from "./contract-write.js";
 import { plain } from "./model.js";
@@ -12,6 +14,8 @@ export interface OpenedStore {
   readonly store: Store;
   /** Closes the store that is open and opens the same data again in another epoch, `bytesOf(8, n)` with n from 2 on. */
   reopen(): Promise<Store>;
+  /** Checks what the store keeps beside what it tells. */
+  check?(): void | Promise<void>;
   cleanup(): Promise<void>;
 }
 
@@ -30,11 +34,15 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
     describe("collections", () => describeCollections(current));
     describe("writes", () => describeWrites(current));
     describe("reads", () => describeReads(current));
+    describe("ranges", () => describeRanges(current));
+    describe("compaction", () => describeCompaction(current, () => opened.reopen()));
+    describe("pruning", () => describePruning(current));
     describe("conflict records", () => describeConflicts(current));
     describe("remembered requests", () => describeRequests(current));
     describe("history", () => describeHistory(current, () => opened));
   });
   describeStoreModel(name, open);
+  describeRangesModel(name, open);
 }
 
 function describeCollections(current: () => Store): void {

@@ -92,6 +92,12 @@ export const ErrorReason = {
   ERROR_REASON_REQUEST_ID_REUSED: 33,
   /** ERROR_REASON_STALLED - DEADLINE_EXCEEDED: the peer did not go on with the exchange within the step timeout. */
   ERROR_REASON_STALLED: 34,
+  /** ERROR_REASON_RANGES_INVALID - INVALID_ARGUMENT: ranges of a RangeQuery are not in order, too many, or their numbers do not fit one another. */
+  ERROR_REASON_RANGES_INVALID: 35,
+  /** ERROR_REASON_ITEM_HELD - FAILED_PRECONDITION: the item is held in conflict, or is not (at the client). */
+  ERROR_REASON_ITEM_HELD: 36,
+  /** ERROR_REASON_UPLOAD_INVALID - INVALID_ARGUMENT: the upload that a push names is not whole, not known, or of another item. */
+  ERROR_REASON_UPLOAD_INVALID: 37,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -133,6 +139,9 @@ export namespace ErrorReason {
   export type ERROR_REASON_GROUP_INVALID = typeof ErrorReason.ERROR_REASON_GROUP_INVALID;
   export type ERROR_REASON_REQUEST_ID_REUSED = typeof ErrorReason.ERROR_REASON_REQUEST_ID_REUSED;
   export type ERROR_REASON_STALLED = typeof ErrorReason.ERROR_REASON_STALLED;
+  export type ERROR_REASON_RANGES_INVALID = typeof ErrorReason.ERROR_REASON_RANGES_INVALID;
+  export type ERROR_REASON_ITEM_HELD = typeof ErrorReason.ERROR_REASON_ITEM_HELD;
+  export type ERROR_REASON_UPLOAD_INVALID = typeof ErrorReason.ERROR_REASON_UPLOAD_INVALID;
   export type UNRECOGNIZED = typeof ErrorReason.UNRECOGNIZED;
 }
 
@@ -243,6 +252,15 @@ export function errorReasonFromJSON(object: any): ErrorReason {
     case 34:
     case "ERROR_REASON_STALLED":
       return ErrorReason.ERROR_REASON_STALLED;
+    case 35:
+    case "ERROR_REASON_RANGES_INVALID":
+      return ErrorReason.ERROR_REASON_RANGES_INVALID;
+    case 36:
+    case "ERROR_REASON_ITEM_HELD":
+      return ErrorReason.ERROR_REASON_ITEM_HELD;
+    case 37:
+    case "ERROR_REASON_UPLOAD_INVALID":
+      return ErrorReason.ERROR_REASON_UPLOAD_INVALID;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -322,6 +340,12 @@ export function errorReasonToJSON(object: ErrorReason): string {
       return "ERROR_REASON_REQUEST_ID_REUSED";
     case ErrorReason.ERROR_REASON_STALLED:
       return "ERROR_REASON_STALLED";
+    case ErrorReason.ERROR_REASON_RANGES_INVALID:
+      return "ERROR_REASON_RANGES_INVALID";
+    case ErrorReason.ERROR_REASON_ITEM_HELD:
+      return "ERROR_REASON_ITEM_HELD";
+    case ErrorReason.ERROR_REASON_UPLOAD_INVALID:
+      return "ERROR_REASON_UPLOAD_INVALID";
     case ErrorReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

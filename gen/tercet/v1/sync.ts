@@ -34,10 +34,8 @@ export const Capability = {
   CAPABILITY_GROUPS: 3,
   /** CAPABILITY_LIVE - The stream stays open after its proof (Open.live). */
   CAPABILITY_LIVE: 4,
-  /** CAPABILITY_DRY_RUN - Dry runs (Open.dry_run). */
-  CAPABILITY_DRY_RUN: 5,
   /** CAPABILITY_RANGE - A part of a collection (Open.range). */
-  CAPABILITY_RANGE: 6,
+  CAPABILITY_RANGE: 5,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -49,7 +47,6 @@ export namespace Capability {
   export type CAPABILITY_CHUNKS = typeof Capability.CAPABILITY_CHUNKS;
   export type CAPABILITY_GROUPS = typeof Capability.CAPABILITY_GROUPS;
   export type CAPABILITY_LIVE = typeof Capability.CAPABILITY_LIVE;
-  export type CAPABILITY_DRY_RUN = typeof Capability.CAPABILITY_DRY_RUN;
   export type CAPABILITY_RANGE = typeof Capability.CAPABILITY_RANGE;
   export type UNRECOGNIZED = typeof Capability.UNRECOGNIZED;
 }
@@ -72,9 +69,6 @@ export function capabilityFromJSON(object: any): Capability {
     case "CAPABILITY_LIVE":
       return Capability.CAPABILITY_LIVE;
     case 5:
-    case "CAPABILITY_DRY_RUN":
-      return Capability.CAPABILITY_DRY_RUN;
-    case 6:
     case "CAPABILITY_RANGE":
       return Capability.CAPABILITY_RANGE;
     case -1:
@@ -96,8 +90,6 @@ export function capabilityToJSON(object: Capability): string {
       return "CAPABILITY_GROUPS";
     case Capability.CAPABILITY_LIVE:
       return "CAPABILITY_LIVE";
-    case Capability.CAPABILITY_DRY_RUN:
-      return "CAPABILITY_DRY_RUN";
     case Capability.CAPABILITY_RANGE:
       return "CAPABILITY_RANGE";
     case Capability.UNRECOGNIZED:
@@ -185,6 +177,121 @@ export function pushOutcomeToJSON(object: PushOutcome): string {
   }
 }
 
+/** How a range is to be compared. */
+export const RangeKind = {
+  /** RANGE_KIND_UNSPECIFIED - Not at all: it is equal as far as the client knows, or is asked about elsewhere. */
+  RANGE_KIND_UNSPECIFIED: 0,
+  /** RANGE_KIND_SUM - By count and sum. The answer is: equal, parts, or the items in it where they are few. */
+  RANGE_KIND_SUM: 1,
+  /**
+   * RANGE_KIND_ITEMS - By the low 8 bytes of each item's fingerprint. The answer is what differs. For a range in which the client has
+   * nothing, all items: split where they are too many for a message.
+   */
+  RANGE_KIND_ITEMS: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RangeKind = typeof RangeKind[keyof typeof RangeKind];
+
+export namespace RangeKind {
+  export type RANGE_KIND_UNSPECIFIED = typeof RangeKind.RANGE_KIND_UNSPECIFIED;
+  export type RANGE_KIND_SUM = typeof RangeKind.RANGE_KIND_SUM;
+  export type RANGE_KIND_ITEMS = typeof RangeKind.RANGE_KIND_ITEMS;
+  export type UNRECOGNIZED = typeof RangeKind.UNRECOGNIZED;
+}
+
+export function rangeKindFromJSON(object: any): RangeKind {
+  switch (object) {
+    case 0:
+    case "RANGE_KIND_UNSPECIFIED":
+      return RangeKind.RANGE_KIND_UNSPECIFIED;
+    case 1:
+    case "RANGE_KIND_SUM":
+      return RangeKind.RANGE_KIND_SUM;
+    case 2:
+    case "RANGE_KIND_ITEMS":
+      return RangeKind.RANGE_KIND_ITEMS;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RangeKind.UNRECOGNIZED;
+  }
+}
+
+export function rangeKindToJSON(object: RangeKind): string {
+  switch (object) {
+    case RangeKind.RANGE_KIND_UNSPECIFIED:
+      return "RANGE_KIND_UNSPECIFIED";
+    case RangeKind.RANGE_KIND_SUM:
+      return "RANGE_KIND_SUM";
+    case RangeKind.RANGE_KIND_ITEMS:
+      return "RANGE_KIND_ITEMS";
+    case RangeKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What becomes of a range. */
+export const RangeOutcome = {
+  /** RANGE_OUTCOME_UNSPECIFIED - Not said. */
+  RANGE_OUTCOME_UNSPECIFIED: 0,
+  /** RANGE_OUTCOME_EQUAL - Both sides have the same in it. */
+  RANGE_OUTCOME_EQUAL: 1,
+  /** RANGE_OUTCOME_SPLIT - They differ, and here are the server's parts of it (RangeAnswers.parts). */
+  RANGE_OUTCOME_SPLIT: 2,
+  /** RANGE_OUTCOME_LIST - They differ, and here are the items (RangeAnswers.lists). */
+  RANGE_OUTCOME_LIST: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type RangeOutcome = typeof RangeOutcome[keyof typeof RangeOutcome];
+
+export namespace RangeOutcome {
+  export type RANGE_OUTCOME_UNSPECIFIED = typeof RangeOutcome.RANGE_OUTCOME_UNSPECIFIED;
+  export type RANGE_OUTCOME_EQUAL = typeof RangeOutcome.RANGE_OUTCOME_EQUAL;
+  export type RANGE_OUTCOME_SPLIT = typeof RangeOutcome.RANGE_OUTCOME_SPLIT;
+  export type RANGE_OUTCOME_LIST = typeof RangeOutcome.RANGE_OUTCOME_LIST;
+  export type UNRECOGNIZED = typeof RangeOutcome.UNRECOGNIZED;
+}
+
+export function rangeOutcomeFromJSON(object: any): RangeOutcome {
+  switch (object) {
+    case 0:
+    case "RANGE_OUTCOME_UNSPECIFIED":
+      return RangeOutcome.RANGE_OUTCOME_UNSPECIFIED;
+    case 1:
+    case "RANGE_OUTCOME_EQUAL":
+      return RangeOutcome.RANGE_OUTCOME_EQUAL;
+    case 2:
+    case "RANGE_OUTCOME_SPLIT":
+      return RangeOutcome.RANGE_OUTCOME_SPLIT;
+    case 3:
+    case "RANGE_OUTCOME_LIST":
+      return RangeOutcome.RANGE_OUTCOME_LIST;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RangeOutcome.UNRECOGNIZED;
+  }
+}
+
+export function rangeOutcomeToJSON(object: RangeOutcome): string {
+  switch (object) {
+    case RangeOutcome.RANGE_OUTCOME_UNSPECIFIED:
+      return "RANGE_OUTCOME_UNSPECIFIED";
+    case RangeOutcome.RANGE_OUTCOME_EQUAL:
+      return "RANGE_OUTCOME_EQUAL";
+    case RangeOutcome.RANGE_OUTCOME_SPLIT:
+      return "RANGE_OUTCOME_SPLIT";
+    case RangeOutcome.RANGE_OUTCOME_LIST:
+      return "RANGE_OUTCOME_LIST";
+    case RangeOutcome.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /**
  * What a side takes. In Open: what the client would like, 0 where it has no wish; a negative wish is INVALID_FIELD. In
  * Opened: what is in force, the lesser of what the server gives and the client wished, and yet never less than what an
@@ -259,11 +366,12 @@ export interface Open {
   range:
     | IdRange
     | undefined;
-  /** Say what would happen and change nothing: pushes get the verdict that they would get. Else UNSUPPORTED. */
-  dryRun: boolean;
   /** Keep the stream open after its proof and go on with the same messages. Else UNSUPPORTED. */
   live: boolean;
-  /** Create the collection if it is not there, binding no standard; else COLLECTION_NOT_FOUND. */
+  /**
+   * Create the collection if it is not there and the client has never met it (no `collection_uid`), binding no standard;
+   * else COLLECTION_NOT_FOUND.
+   */
   create: boolean;
   /** Who is calling, for the server's log; at most 128 characters. Correctness does not depend on it. */
   client: string;
@@ -272,6 +380,16 @@ export interface Open {
    * its checkpoint. A server that was restored to before it is found out by it: TOKEN_OTHER_HISTORY.
    */
   witness: Buffer;
+  /**
+   * The exchange begins with recovery: no token is held against anything, and no change pages come before Recover has
+   * been answered. For a replica that has items and no token, and for verification. Opened.token_refused is unset.
+   */
+  recover: boolean;
+  /**
+   * Where the collection of `collection_uid` was deleted or is not there: go on with the one that has its name, made anew
+   * where there is none. The token is refused then (TOKEN_OTHER_HISTORY), and recovery fills it with what the replica has.
+   */
+  recreate: boolean;
 }
 
 /** The first message of the server. */
@@ -553,84 +671,100 @@ export interface UploadState {
 export interface Done {
 }
 
-/** A bound in the order of ids, coded against the bound before it in the message (the first one against nothing). */
-export interface IdBound {
-  /** How many bytes it shares with the bound before it. */
-  shared: number;
-  /** The rest. It need not be whole UTF-8. */
-  rest: Buffer;
-}
-
-/** A range of ids and what the sender holds in it. */
-export interface RangeState {
-  /** Where it begins. Unset: where the one before it ends, or at the first id. */
-  from:
-    | IdBound
-    | undefined;
-  /** Where it ends, not included. Unset: after the last id. */
-  to:
-    | IdBound
-    | undefined;
-  /** Items in it, and the low 16 bytes of their sum. Unset for the last part of a split: the whole less its siblings. */
-  fingerprint: RangeFingerprint | undefined;
+/**
+ * Bounds in the order of ids, each a string that need not be an id, in ascending order, each coded against the one before
+ * it (the first one against nothing): how many bytes of UTF-8 it shares with that, and the rest. A bound belongs to what
+ * follows it: [from, to).
+ */
+export interface IdBounds {
+  /** For each bound, the bytes that it shares with the one before it. Whole characters only. */
+  shared: number[];
+  /** For each bound, the rest. */
+  rest: string[];
 }
 
 /**
- * Begins recovery, after a refused token or a proof that failed: the client's epochs, so that the server finds the fork.
- * RangeQueries follow, which may be several under way. Once they are answered the client sends Done; the change feed then
- * begins at `head` of the first answer, and the exchange goes on as ever. At most one recovery in an exchange.
+ * Begins recovery, after a refused token, a proof that failed, or an Open with `recover`: the client's epochs, so that the
+ * server finds the fork. RangeQueries follow, several of which may be under way. Once they are answered the client sends
+ * Done; the change feed then begins at `head` of the first answer, and the exchange goes on as ever. At most one recovery in
+ * an exchange: a second one is OUT_OF_ORDER, and so is a RangeQuery without one. Range-based set reconciliation: Meyer,
+ * "Range-Based Set Reconciliation" (2023).
  */
 export interface Recover {
   /** The lineage that the replica kept, in order. Empty where it has none. */
   lineage: Epoch[];
 }
 
-/** Asks the server to compare ranges of ids, by what the client last agreed on (its bases). */
+/**
+ * Asks the server to compare ranges of ids, by what the client last agreed on (its bases; theirs, for held items). The
+ * ranges lie one behind the other and cover all ids: the first begins with the first id, the last ends after the last id.
+ */
 export interface RangeQuery {
-  /** The ranges. */
-  ranges: RangeState[];
-}
-
-/** Parts of a range. */
-export interface RangeSplit {
-  /** The parts, in order, without gaps. */
-  parts: RangeState[];
-}
-
-/** The items of a range, where they are few. */
-export interface RangeList {
-  /** Change info of all items in the range; what the client holds beyond it, the server lacks or has a tombstone of. */
-  items: ChangeInfo[];
-  /** Tombstones in the range that are after the fork. */
-  deleted: ChangeInfo[];
-}
-
-/** The answer for one range of a query, or for several equal ones in a row. */
-export interface RangeAnswer {
-  /** The answer. */
-  answer:
-    | //
-    /** This many ranges in a row are equal. */
-    { $case: "equal"; value: number }
-    | //
-    /** They differ, and the range is large. */
-    { $case: "split"; value: RangeSplit }
-    | //
-    /** They differ, and the range is small. */
-    { $case: "list"; value: RangeList }
+  /** Where each range but the last ends. */
+  ends:
+    | IdBounds
     | undefined;
+  /** For each range, how it is to be compared. At most 4,096 in a query (else RANGES_INVALID, which ends the exchange). */
+  kinds: RangeKind[];
+  /** For each range that is compared, the number of items that the client has in it. */
+  counts: number[];
+  /** For each range by SUM, the low 16 bytes of the sum of their fingerprints. */
+  sums: Buffer;
+  /**
+   * For each range by ITEMS, the low 8 bytes (the first 8, sums being little-endian) of the fingerprint of each item, in the order of ids: 8 bytes
+   * times its count. At most 65,536 items in a query (else RANGES_INVALID).
+   */
+  items: Buffer;
 }
 
-/** The answer to a RangeQuery, in the order of its ranges, in as many messages as it takes. */
+/** Items of a range. */
+export interface RangeList {
+  /**
+   * By SUM: change info of all items in the range. By ITEMS: of those that the client does not have like this. All fields
+   * are set; small contents ride along (inline_bytes).
+   */
+  items: ChangeInfo[];
+  /** Tombstones in the range with a revision after the fork. */
+  deleted: ChangeInfo[];
+  /**
+   * By ITEMS: which of the client's items (counted from 0 in the range) the server does not have like this. One that is
+   * in neither list above is not there at all, and nothing is known of its deletion.
+   */
+  differing: number[];
+}
+
+/**
+ * The answer to a RangeQuery, in the order of its ranges (those of kind UNSPECIFIED left out), in as many messages as it
+ * takes.
+ */
 export interface RangeAnswers {
-  /** The answers. */
-  answers: RangeAnswer[];
+  /** For each range, what becomes of it. */
+  outcomes: RangeOutcome[];
+  /** For each range that is split, the number of its parts, 2 or more. */
+  parts: number[];
+  /** For each range that is split, where each of its parts but the last ends; all in one list. */
+  ends:
+    | IdBounds
+    | undefined;
+  /** For each part, the number of items that the server has in it. */
+  counts: number[];
+  /** For each part, the low 16 bytes of the sum of their fingerprints. */
+  sums: Buffer;
+  /** For each range that is listed, its items. */
+  lists: RangeList[];
   /** With the first answer: the head that the recovery earns once it is complete. The feed is read from there. */
   head:
     | Checkpoint
     | undefined;
-  /** With the first answer only: the last revision that both lineages share; -1 where they share none. */
-  forkRevision?: number | undefined;
+  /**
+   * With the first answer: the last revision that both lineages share, 0 where they share none. What the replica agreed on
+   * after it was lost by the server, which was restored to an earlier time.
+   */
+  forkRevision: number;
+  /** With the first answer: tombstones up to this revision are gone. Beyond the fork, the absence of an item says nothing. */
+  compactedRevision: number;
+  /** With the first answer: the server's lineage. */
+  lineage: Epoch[];
 }
 
 /**
@@ -1022,11 +1156,12 @@ function createBaseOpen(): Open {
     capabilities: [],
     limits: undefined,
     range: undefined,
-    dryRun: false,
     live: false,
     create: false,
     client: "",
     witness: Buffer.alloc(0),
+    recover: false,
+    recreate: false,
   };
 }
 
@@ -1057,20 +1192,23 @@ export const Open: MessageFns<Open> = {
     if (message.range !== undefined) {
       IdRange.encode(message.range, writer.uint32(58).fork()).join();
     }
-    if (message.dryRun !== false) {
-      writer.uint32(64).bool(message.dryRun);
-    }
     if (message.live !== false) {
-      writer.uint32(72).bool(message.live);
+      writer.uint32(64).bool(message.live);
     }
     if (message.create !== false) {
-      writer.uint32(80).bool(message.create);
+      writer.uint32(72).bool(message.create);
     }
     if (message.client !== "") {
-      writer.uint32(90).string(message.client);
+      writer.uint32(82).string(message.client);
     }
     if (message.witness.length !== 0) {
-      writer.uint32(98).bytes(message.witness);
+      writer.uint32(90).bytes(message.witness);
+    }
+    if (message.recover !== false) {
+      writer.uint32(96).bool(message.recover);
+    }
+    if (message.recreate !== false) {
+      writer.uint32(104).bool(message.recreate);
     }
     return writer;
   },
@@ -1159,7 +1297,7 @@ export const Open: MessageFns<Open> = {
               break;
             }
 
-            message.dryRun = reader.bool();
+            message.live = reader.bool();
             continue;
           }
           case 9: {
@@ -1167,15 +1305,15 @@ export const Open: MessageFns<Open> = {
               break;
             }
 
-            message.live = reader.bool();
+            message.create = reader.bool();
             continue;
           }
           case 10: {
-            if (tag !== 80) {
+            if (tag !== 82) {
               break;
             }
 
-            message.create = reader.bool();
+            message.client = reader.string();
             continue;
           }
           case 11: {
@@ -1183,15 +1321,23 @@ export const Open: MessageFns<Open> = {
               break;
             }
 
-            message.client = reader.string();
+            message.witness = Buffer.from(reader.bytes());
             continue;
           }
           case 12: {
-            if (tag !== 98) {
+            if (tag !== 96) {
               break;
             }
 
-            message.witness = Buffer.from(reader.bytes());
+            message.recover = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.recreate = reader.bool();
             continue;
           }
         }
@@ -1221,15 +1367,12 @@ export const Open: MessageFns<Open> = {
         : [],
       limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
       range: isSet(object.range) ? IdRange.fromJSON(object.range) : undefined,
-      dryRun: isSet(object.dryRun)
-        ? globalThis.Boolean(object.dryRun)
-        : isSet(object.dry_run)
-        ? globalThis.Boolean(object.dry_run)
-        : false,
       live: isSet(object.live) ? globalThis.Boolean(object.live) : false,
       create: isSet(object.create) ? globalThis.Boolean(object.create) : false,
       client: isSet(object.client) ? globalThis.String(object.client) : "",
       witness: isSet(object.witness) ? Buffer.from(bytesFromBase64(object.witness)) : Buffer.alloc(0),
+      recover: isSet(object.recover) ? globalThis.Boolean(object.recover) : false,
+      recreate: isSet(object.recreate) ? globalThis.Boolean(object.recreate) : false,
     };
   },
 
@@ -1256,9 +1399,6 @@ export const Open: MessageFns<Open> = {
     if (message.range !== undefined) {
       obj.range = IdRange.toJSON(message.range);
     }
-    if (message.dryRun !== false) {
-      obj.dryRun = message.dryRun;
-    }
     if (message.live !== false) {
       obj.live = message.live;
     }
@@ -1270,6 +1410,12 @@ export const Open: MessageFns<Open> = {
     }
     if (message.witness.length !== 0) {
       obj.witness = base64FromBytes(message.witness);
+    }
+    if (message.recover !== false) {
+      obj.recover = message.recover;
+    }
+    if (message.recreate !== false) {
+      obj.recreate = message.recreate;
     }
     return obj;
   },
@@ -1290,11 +1436,12 @@ export const Open: MessageFns<Open> = {
     message.range = (object.range !== undefined && object.range !== null)
       ? IdRange.fromPartial(object.range)
       : undefined;
-    message.dryRun = object.dryRun ?? false;
     message.live = object.live ?? false;
     message.create = object.create ?? false;
     message.client = object.client ?? "";
     message.witness = object.witness ?? Buffer.alloc(0);
+    message.recover = object.recover ?? false;
+    message.recreate = object.recreate ?? false;
     return message;
   },
 };
@@ -3210,22 +3357,26 @@ export const Done: MessageFns<Done> = {
   },
 };
 
-function createBaseIdBound(): IdBound {
-  return { shared: 0, rest: Buffer.alloc(0) };
+function createBaseIdBounds(): IdBounds {
+  return { shared: [], rest: [] };
 }
 
-export const IdBound: MessageFns<IdBound> = {
-  encode(message: IdBound, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.shared !== 0) {
-      writer.uint32(8).uint32(message.shared);
+export const IdBounds: MessageFns<IdBounds> = {
+  encode(message: IdBounds, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.shared.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.shared) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
-    if (message.rest.length !== 0) {
-      writer.uint32(18).bytes(message.rest);
+    for (const v of message.rest) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): IdBound {
+  decode(input: BinaryReader | Uint8Array, length?: number): IdBounds {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -3234,24 +3385,34 @@ export const IdBound: MessageFns<IdBound> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseIdBound();
+      const message = createBaseIdBounds();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 8) {
-              break;
+            if (tag === 8) {
+              message.shared.push(reader.uint32());
+
+              continue;
             }
 
-            message.shared = reader.uint32();
-            continue;
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shared.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
           case 2: {
             if (tag !== 18) {
               break;
             }
 
-            message.rest = Buffer.from(reader.bytes());
+            message.rest.push(reader.string());
             continue;
           }
         }
@@ -3266,134 +3427,31 @@ export const IdBound: MessageFns<IdBound> = {
     }
   },
 
-  fromJSON(object: any): IdBound {
+  fromJSON(object: any): IdBounds {
     return {
-      shared: isSet(object.shared) ? globalThis.Number(object.shared) : 0,
-      rest: isSet(object.rest) ? Buffer.from(bytesFromBase64(object.rest)) : Buffer.alloc(0),
+      shared: globalThis.Array.isArray(object?.shared) ? object.shared.map((e: any) => globalThis.Number(e)) : [],
+      rest: globalThis.Array.isArray(object?.rest) ? object.rest.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
-  toJSON(message: IdBound): unknown {
+  toJSON(message: IdBounds): unknown {
     const obj: any = {};
-    if (message.shared !== 0) {
-      obj.shared = Math.round(message.shared);
+    if (message.shared?.length) {
+      obj.shared = message.shared.map((e) => Math.round(e));
     }
-    if (message.rest.length !== 0) {
-      obj.rest = base64FromBytes(message.rest);
+    if (message.rest?.length) {
+      obj.rest = message.rest;
     }
     return obj;
   },
 
-  create(base?: DeepPartial<IdBound>): IdBound {
-    return IdBound.fromPartial(base ?? {});
+  create(base?: DeepPartial<IdBounds>): IdBounds {
+    return IdBounds.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<IdBound>): IdBound {
-    const message = createBaseIdBound();
-    message.shared = object.shared ?? 0;
-    message.rest = object.rest ?? Buffer.alloc(0);
-    return message;
-  },
-};
-
-function createBaseRangeState(): RangeState {
-  return { from: undefined, to: undefined, fingerprint: undefined };
-}
-
-export const RangeState: MessageFns<RangeState> = {
-  encode(message: RangeState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.from !== undefined) {
-      IdBound.encode(message.from, writer.uint32(10).fork()).join();
-    }
-    if (message.to !== undefined) {
-      IdBound.encode(message.to, writer.uint32(18).fork()).join();
-    }
-    if (message.fingerprint !== undefined) {
-      RangeFingerprint.encode(message.fingerprint, writer.uint32(26).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RangeState {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRangeState();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.from = IdBound.decode(reader, reader.uint32());
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.to = IdBound.decode(reader, reader.uint32());
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.fingerprint = RangeFingerprint.decode(reader, reader.uint32());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): RangeState {
-    return {
-      from: isSet(object.from) ? IdBound.fromJSON(object.from) : undefined,
-      to: isSet(object.to) ? IdBound.fromJSON(object.to) : undefined,
-      fingerprint: isSet(object.fingerprint) ? RangeFingerprint.fromJSON(object.fingerprint) : undefined,
-    };
-  },
-
-  toJSON(message: RangeState): unknown {
-    const obj: any = {};
-    if (message.from !== undefined) {
-      obj.from = IdBound.toJSON(message.from);
-    }
-    if (message.to !== undefined) {
-      obj.to = IdBound.toJSON(message.to);
-    }
-    if (message.fingerprint !== undefined) {
-      obj.fingerprint = RangeFingerprint.toJSON(message.fingerprint);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<RangeState>): RangeState {
-    return RangeState.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<RangeState>): RangeState {
-    const message = createBaseRangeState();
-    message.from = (object.from !== undefined && object.from !== null) ? IdBound.fromPartial(object.from) : undefined;
-    message.to = (object.to !== undefined && object.to !== null) ? IdBound.fromPartial(object.to) : undefined;
-    message.fingerprint = (object.fingerprint !== undefined && object.fingerprint !== null)
-      ? RangeFingerprint.fromPartial(object.fingerprint)
-      : undefined;
+  fromPartial(object: DeepPartial<IdBounds>): IdBounds {
+    const message = createBaseIdBounds();
+    message.shared = object.shared?.map((e) => e) || [];
+    message.rest = object.rest?.map((e) => e) || [];
     return message;
   },
 };
@@ -3468,13 +3526,33 @@ export const Recover: MessageFns<Recover> = {
 };
 
 function createBaseRangeQuery(): RangeQuery {
-  return { ranges: [] };
+  return { ends: undefined, kinds: [], counts: [], sums: Buffer.alloc(0), items: Buffer.alloc(0) };
 }
 
 export const RangeQuery: MessageFns<RangeQuery> = {
   encode(message: RangeQuery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.ranges) {
-      RangeState.encode(v!, writer.uint32(10).fork()).join();
+    if (message.ends !== undefined) {
+      IdBounds.encode(message.ends, writer.uint32(10).fork()).join();
+    }
+    if (message.kinds.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.kinds) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.counts) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    if (message.sums.length !== 0) {
+      writer.uint32(34).bytes(message.sums);
+    }
+    if (message.items.length !== 0) {
+      writer.uint32(42).bytes(message.items);
     }
     return writer;
   },
@@ -3497,7 +3575,59 @@ export const RangeQuery: MessageFns<RangeQuery> = {
               break;
             }
 
-            message.ranges.push(RangeState.decode(reader, reader.uint32()));
+            message.ends = IdBounds.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.kinds.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.kinds.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.counts.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.counts.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sums = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.items = Buffer.from(reader.bytes());
             continue;
           }
         }
@@ -3514,14 +3644,30 @@ export const RangeQuery: MessageFns<RangeQuery> = {
 
   fromJSON(object: any): RangeQuery {
     return {
-      ranges: globalThis.Array.isArray(object?.ranges) ? object.ranges.map((e: any) => RangeState.fromJSON(e)) : [],
+      ends: isSet(object.ends) ? IdBounds.fromJSON(object.ends) : undefined,
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => rangeKindFromJSON(e)) : [],
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => globalThis.Number(e)) : [],
+      sums: isSet(object.sums) ? Buffer.from(bytesFromBase64(object.sums)) : Buffer.alloc(0),
+      items: isSet(object.items) ? Buffer.from(bytesFromBase64(object.items)) : Buffer.alloc(0),
     };
   },
 
   toJSON(message: RangeQuery): unknown {
     const obj: any = {};
-    if (message.ranges?.length) {
-      obj.ranges = message.ranges.map((e) => RangeState.toJSON(e));
+    if (message.ends !== undefined) {
+      obj.ends = IdBounds.toJSON(message.ends);
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds.map((e) => rangeKindToJSON(e));
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => Math.round(e));
+    }
+    if (message.sums.length !== 0) {
+      obj.sums = base64FromBytes(message.sums);
+    }
+    if (message.items.length !== 0) {
+      obj.items = base64FromBytes(message.items);
     }
     return obj;
   },
@@ -3531,82 +3677,17 @@ export const RangeQuery: MessageFns<RangeQuery> = {
   },
   fromPartial(object: DeepPartial<RangeQuery>): RangeQuery {
     const message = createBaseRangeQuery();
-    message.ranges = object.ranges?.map((e) => RangeState.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseRangeSplit(): RangeSplit {
-  return { parts: [] };
-}
-
-export const RangeSplit: MessageFns<RangeSplit> = {
-  encode(message: RangeSplit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.parts) {
-      RangeState.encode(v!, writer.uint32(10).fork()).join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RangeSplit {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRangeSplit();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.parts.push(RangeState.decode(reader, reader.uint32()));
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): RangeSplit {
-    return {
-      parts: globalThis.Array.isArray(object?.parts) ? object.parts.map((e: any) => RangeState.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: RangeSplit): unknown {
-    const obj: any = {};
-    if (message.parts?.length) {
-      obj.parts = message.parts.map((e) => RangeState.toJSON(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<RangeSplit>): RangeSplit {
-    return RangeSplit.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<RangeSplit>): RangeSplit {
-    const message = createBaseRangeSplit();
-    message.parts = object.parts?.map((e) => RangeState.fromPartial(e)) || [];
+    message.ends = (object.ends !== undefined && object.ends !== null) ? IdBounds.fromPartial(object.ends) : undefined;
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.counts = object.counts?.map((e) => e) || [];
+    message.sums = object.sums ?? Buffer.alloc(0);
+    message.items = object.items ?? Buffer.alloc(0);
     return message;
   },
 };
 
 function createBaseRangeList(): RangeList {
-  return { items: [], deleted: [] };
+  return { items: [], deleted: [], differing: [] };
 }
 
 export const RangeList: MessageFns<RangeList> = {
@@ -3616,6 +3697,13 @@ export const RangeList: MessageFns<RangeList> = {
     }
     for (const v of message.deleted) {
       ChangeInfo.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.differing.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.differing) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -3649,6 +3737,24 @@ export const RangeList: MessageFns<RangeList> = {
             message.deleted.push(ChangeInfo.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag === 24) {
+              message.differing.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.differing.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3665,6 +3771,9 @@ export const RangeList: MessageFns<RangeList> = {
     return {
       items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => ChangeInfo.fromJSON(e)) : [],
       deleted: globalThis.Array.isArray(object?.deleted) ? object.deleted.map((e: any) => ChangeInfo.fromJSON(e)) : [],
+      differing: globalThis.Array.isArray(object?.differing)
+        ? object.differing.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -3676,6 +3785,9 @@ export const RangeList: MessageFns<RangeList> = {
     if (message.deleted?.length) {
       obj.deleted = message.deleted.map((e) => ChangeInfo.toJSON(e));
     }
+    if (message.differing?.length) {
+      obj.differing = message.differing.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -3686,146 +3798,69 @@ export const RangeList: MessageFns<RangeList> = {
     const message = createBaseRangeList();
     message.items = object.items?.map((e) => ChangeInfo.fromPartial(e)) || [];
     message.deleted = object.deleted?.map((e) => ChangeInfo.fromPartial(e)) || [];
-    return message;
-  },
-};
-
-function createBaseRangeAnswer(): RangeAnswer {
-  return { answer: undefined };
-}
-
-export const RangeAnswer: MessageFns<RangeAnswer> = {
-  encode(message: RangeAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    switch (message.answer?.$case) {
-      case "equal":
-        writer.uint32(8).int64(message.answer.value);
-        break;
-      case "split":
-        RangeSplit.encode(message.answer.value, writer.uint32(18).fork()).join();
-        break;
-      case "list":
-        RangeList.encode(message.answer.value, writer.uint32(26).fork()).join();
-        break;
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): RangeAnswer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseRangeAnswer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.answer = { $case: "equal", value: longToNumber(reader.int64()) };
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.answer = { $case: "split", value: RangeSplit.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.answer = { $case: "list", value: RangeList.decode(reader, reader.uint32()) };
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): RangeAnswer {
-    return {
-      answer: isSet(object.equal)
-        ? { $case: "equal", value: globalThis.Number(object.equal) }
-        : isSet(object.split)
-        ? { $case: "split", value: RangeSplit.fromJSON(object.split) }
-        : isSet(object.list)
-        ? { $case: "list", value: RangeList.fromJSON(object.list) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: RangeAnswer): unknown {
-    const obj: any = {};
-    if (message.answer?.$case === "equal") {
-      obj.equal = Math.round(message.answer.value);
-    } else if (message.answer?.$case === "split") {
-      obj.split = RangeSplit.toJSON(message.answer.value);
-    } else if (message.answer?.$case === "list") {
-      obj.list = RangeList.toJSON(message.answer.value);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<RangeAnswer>): RangeAnswer {
-    return RangeAnswer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<RangeAnswer>): RangeAnswer {
-    const message = createBaseRangeAnswer();
-    switch (object.answer?.$case) {
-      case "equal": {
-        if (object.answer?.value !== undefined && object.answer?.value !== null) {
-          message.answer = { $case: "equal", value: object.answer.value };
-        }
-        break;
-      }
-      case "split": {
-        if (object.answer?.value !== undefined && object.answer?.value !== null) {
-          message.answer = { $case: "split", value: RangeSplit.fromPartial(object.answer.value) };
-        }
-        break;
-      }
-      case "list": {
-        if (object.answer?.value !== undefined && object.answer?.value !== null) {
-          message.answer = { $case: "list", value: RangeList.fromPartial(object.answer.value) };
-        }
-        break;
-      }
-    }
+    message.differing = object.differing?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseRangeAnswers(): RangeAnswers {
-  return { answers: [], head: undefined, forkRevision: undefined };
+  return {
+    outcomes: [],
+    parts: [],
+    ends: undefined,
+    counts: [],
+    sums: Buffer.alloc(0),
+    lists: [],
+    head: undefined,
+    forkRevision: 0,
+    compactedRevision: 0,
+    lineage: [],
+  };
 }
 
 export const RangeAnswers: MessageFns<RangeAnswers> = {
   encode(message: RangeAnswers, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.answers) {
-      RangeAnswer.encode(v!, writer.uint32(10).fork()).join();
+    if (message.outcomes.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.outcomes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.parts.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.parts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.ends !== undefined) {
+      IdBounds.encode(message.ends, writer.uint32(26).fork()).join();
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.counts) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    if (message.sums.length !== 0) {
+      writer.uint32(42).bytes(message.sums);
+    }
+    for (const v of message.lists) {
+      RangeList.encode(v!, writer.uint32(50).fork()).join();
     }
     if (message.head !== undefined) {
-      Checkpoint.encode(message.head, writer.uint32(18).fork()).join();
+      Checkpoint.encode(message.head, writer.uint32(58).fork()).join();
     }
-    if (message.forkRevision !== undefined) {
-      writer.uint32(24).int64(message.forkRevision);
+    if (message.forkRevision !== 0) {
+      writer.uint32(64).int64(message.forkRevision);
+    }
+    if (message.compactedRevision !== 0) {
+      writer.uint32(72).int64(message.compactedRevision);
+    }
+    for (const v of message.lineage) {
+      Epoch.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -3844,27 +3879,113 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag === 8) {
+              message.outcomes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.outcomes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.parts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.parts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
-            message.answers.push(RangeAnswer.decode(reader, reader.uint32()));
+            message.ends = IdBounds.decode(reader, reader.uint32());
             continue;
           }
-          case 2: {
-            if (tag !== 18) {
+          case 4: {
+            if (tag === 32) {
+              message.counts.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.counts.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sums = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lists.push(RangeList.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
               break;
             }
 
             message.head = Checkpoint.decode(reader, reader.uint32());
             continue;
           }
-          case 3: {
-            if (tag !== 24) {
+          case 8: {
+            if (tag !== 64) {
               break;
             }
 
             message.forkRevision = longToNumber(reader.int64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.compactedRevision = longToNumber(reader.int64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.lineage.push(Epoch.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -3881,26 +4002,62 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
 
   fromJSON(object: any): RangeAnswers {
     return {
-      answers: globalThis.Array.isArray(object?.answers) ? object.answers.map((e: any) => RangeAnswer.fromJSON(e)) : [],
+      outcomes: globalThis.Array.isArray(object?.outcomes)
+        ? object.outcomes.map((e: any) => rangeOutcomeFromJSON(e))
+        : [],
+      parts: globalThis.Array.isArray(object?.parts) ? object.parts.map((e: any) => globalThis.Number(e)) : [],
+      ends: isSet(object.ends) ? IdBounds.fromJSON(object.ends) : undefined,
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => globalThis.Number(e)) : [],
+      sums: isSet(object.sums) ? Buffer.from(bytesFromBase64(object.sums)) : Buffer.alloc(0),
+      lists: globalThis.Array.isArray(object?.lists) ? object.lists.map((e: any) => RangeList.fromJSON(e)) : [],
       head: isSet(object.head) ? Checkpoint.fromJSON(object.head) : undefined,
       forkRevision: isSet(object.forkRevision)
         ? globalThis.Number(object.forkRevision)
         : isSet(object.fork_revision)
         ? globalThis.Number(object.fork_revision)
-        : undefined,
+        : 0,
+      compactedRevision: isSet(object.compactedRevision)
+        ? globalThis.Number(object.compactedRevision)
+        : isSet(object.compacted_revision)
+        ? globalThis.Number(object.compacted_revision)
+        : 0,
+      lineage: globalThis.Array.isArray(object?.lineage)
+        ? object.lineage.map((e: any) => Epoch.fromJSON(e))
+        : [],
     };
   },
 
   toJSON(message: RangeAnswers): unknown {
     const obj: any = {};
-    if (message.answers?.length) {
-      obj.answers = message.answers.map((e) => RangeAnswer.toJSON(e));
+    if (message.outcomes?.length) {
+      obj.outcomes = message.outcomes.map((e) => rangeOutcomeToJSON(e));
+    }
+    if (message.parts?.length) {
+      obj.parts = message.parts.map((e) => Math.round(e));
+    }
+    if (message.ends !== undefined) {
+      obj.ends = IdBounds.toJSON(message.ends);
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => Math.round(e));
+    }
+    if (message.sums.length !== 0) {
+      obj.sums = base64FromBytes(message.sums);
+    }
+    if (message.lists?.length) {
+      obj.lists = message.lists.map((e) => RangeList.toJSON(e));
     }
     if (message.head !== undefined) {
       obj.head = Checkpoint.toJSON(message.head);
     }
-    if (message.forkRevision !== undefined) {
+    if (message.forkRevision !== 0) {
       obj.forkRevision = Math.round(message.forkRevision);
+    }
+    if (message.compactedRevision !== 0) {
+      obj.compactedRevision = Math.round(message.compactedRevision);
+    }
+    if (message.lineage?.length) {
+      obj.lineage = message.lineage.map((e) => Epoch.toJSON(e));
     }
     return obj;
   },
@@ -3910,11 +4067,18 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
   },
   fromPartial(object: DeepPartial<RangeAnswers>): RangeAnswers {
     const message = createBaseRangeAnswers();
-    message.answers = object.answers?.map((e) => RangeAnswer.fromPartial(e)) || [];
+    message.outcomes = object.outcomes?.map((e) => e) || [];
+    message.parts = object.parts?.map((e) => e) || [];
+    message.ends = (object.ends !== undefined && object.ends !== null) ? IdBounds.fromPartial(object.ends) : undefined;
+    message.counts = object.counts?.map((e) => e) || [];
+    message.sums = object.sums ?? Buffer.alloc(0);
+    message.lists = object.lists?.map((e) => RangeList.fromPartial(e)) || [];
     message.head = (object.head !== undefined && object.head !== null)
       ? Checkpoint.fromPartial(object.head)
       : undefined;
-    message.forkRevision = object.forkRevision ?? undefined;
+    message.forkRevision = object.forkRevision ?? 0;
+    message.compactedRevision = object.compactedRevision ?? 0;
+    message.lineage = object.lineage?.map((e) => Epoch.fromPartial(e)) || [];
     return message;
   },
 };

@@ -1,0 +1,53 @@
+import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { RangeTotal } from "../../core/range-sum.js";
+import { LEAF_ITEMS, partsFor, sameShortTotal } from "../../core/reconcile.js";
+import type { ReplicaStore } from "../replica/store.js";
+
+/** A part of a range as the server has it. */
+export interface TheirPart {
+  readonly interval: IdInterval;
+  readonly count: number;
+  /** Low 16 bytes. */
+  readonly shortSum: Uint8Array;
+}
+
+/** A range to ask the server about: by its sum, or where it is small, item by item. */
+export interface AskedRange {
+  readonly interval: IdInterval;
+  readonly total: RangeTotal;
+  /** The bases in it, for a range that is compared item by item. */
+  readonly entries: readonly RangeEntry[] | undefined;
+}
+
+type Ranges = Pick<ReplicaStore, "sumRanges" | "splitRange" | "listBases">;
+
+const EVERYTHING: IdInterval = { from: "", to: undefined };
+
+/** What to ask next: finer ranges of those of the server's parts that differ here; undefined: of everything. */
+export function refineRanges(replica: Ranges, parts: readonly TheirPart[] | undefined): readonly AskedRange[] {
+  if (parts === undefined) {
+    const [total] = replica.sumRanges([EVERYTHING]);
+    return finer(replica, EVERYTHING, total as RangeTotal);
+  }
+  const totals = replica.sumRanges(parts.map((part) => part.interval));
+  return parts.flatMap(({ interval, count, shortSum }, index) => {
+    const total = totals[index] as RangeTotal;
+    if (sameShortTotal(total, count, shortSum)) return [];
+    // Where the server has few items it lists them; to cut the range would only ask for the same list in pieces.
+    if (count <= LEAF_ITEMS && total.count > LEAF_ITEMS) return [{ interval, total, entries: undefined }];
+    return finer(replica, interval, total);
+  });
+}
+
+function finer(replica: Ranges, interval: IdInterval, total: RangeTotal): readonly AskedRange[] {
+  if (total.count <= LEAF_ITEMS) return [leaf(replica, interval, total)];
+  return replica.splitRange(interval, partsFor(total.count)).map((part) => {
+    const { from, to } = part;
+    if (part.total.count <= LEAF_ITEMS) return leaf(replica, { from, to }, part.total);
+    return { interval: { from, to }, total: part.total, entries: undefined };
+  });
+}
+
+function leaf(replica: Ranges, interval: IdInterval, total: RangeTotal): AskedRange {
+  return { interval, total, entries: replica.listBases(interval, LEAF_ITEMS) };
+}

@@ -1,0 +1,54 @@
+import { sameFingerprint } from "../../core/fingerprint.js";
+import { baseOf } from "./local-rules.js";
+import type { ItemRow, PendingRow } from "./rows.js";
+import type { HeldItem, LocalState, PendingChange } from "./store.js";
+
+/*
+ * What rows look like from outside.
+ */
+
+/** A pending change, for people. */
+export function pendingChange(row: PendingRow): PendingChange {
+  const { id, sequence, fingerprint, size, modifyTimeUs, rejected, held, group } = row;
+  const kind = fingerprint === undefined ? "deleted" : "upserted";
+  return { id, sequence, kind, size, modifyTimeUs, rejected, held, group };
+}
+
+/** An item held in conflict. */
+export function heldItem({ id, sequence, fingerprint, modifyTimeUs, base, group }: PendingRow): HeldItem {
+  return {
+    id,
+    sequence,
+    mine: fingerprint,
+    mineTimeUs: modifyTimeUs,
+    theirs: base?.fingerprint,
+    theirsRevision: base?.revision ?? 0,
+    theirsTimeUs: base?.modifyTimeUs ?? 0,
+    group,
+  };
+}
+
+/** What is known of an id that has no pending change. */
+export function cleanState(id: string, item: ItemRow | undefined): LocalState {
+  const base = baseOf(item);
+  return { id, sequence: 0, pending: undefined, modifyTimeUs: base?.modifyTimeUs ?? 0, base, sendings: [] };
+}
+
+/** What is known of a pending change; `sendings` are the versions sent before the present one, `members` its group. */
+export function pendingState(
+  row: PendingRow,
+  sendings: readonly (Uint8Array | undefined)[],
+  members: readonly PendingRow[],
+): LocalState {
+  const { id, sequence, fingerprint, modifyTimeUs, base, held, group } = row;
+  const sent = [...sendings];
+  if (row.sent && !sent.some((each) => sameFingerprint(each, fingerprint))) sent.push(fingerprint);
+  const pending = { fingerprint, modifyTimeUs, held, group: groupState(group, members) };
+  return { id, sequence, pending, modifyTimeUs: 0, base, sendings: sent };
+}
+
+function groupState(key: number, members: readonly PendingRow[]): NonNullable<LocalState["pending"]>["group"] {
+  if (key === 0) return undefined;
+  const latestUs = members.reduce((latest, member) => Math.max(latest, member.modifyTimeUs), 0);
+  return { key, ids: members.map((member) => member.id), latestUs };
+}

@@ -1,0 +1,349 @@
+import { FINGERPRINT_BYTES } from "./fingerprint.js";
+import { compareIds, separator } from "./id.js";
+import { createRangeSum, type RangeSum, type RangeTotal, totalOf } from "./range-sum.js";
+
+/** An item as a range knows it. */
+export interface RangeEntry {
+  readonly id: string;
+  readonly fingerprint: Uint8Array;
+}
+
+/** Ids from `from` on and before `to`, in byte order. `from` "" begins with the first id, `to` undefined ends after the last. */
+export interface IdInterval {
+  readonly from: string;
+  readonly to: string | undefined;
+}
+
+/** A part of a range: it ends where the next one begins. */
+export interface RangePart extends IdInterval {
+  readonly total: RangeTotal;
+}
+
+/** Some neighbouring ids, up to where the next segment begins, with their count and sum. The first begins at "". */
+export interface Segment {
+  readonly from: string;
+  readonly count: number;
+  /** 32 little-endian bytes. */
+  readonly sum: Uint8Array;
+}
+
+/** Where an index is kept. Every call is in the transaction of the caller. */
+export interface SegmentRows {
+  /** All segments, in the order of their ids. */
+  load(): readonly Segment[];
+  /** Puts a segment in, or in the place of the one that begins there. */
+  save(segment: Segment): void;
+  /** Takes the segment out that begins there. */
+  remove(from: string): void;
+  /** The items themselves, in the order of their ids: at most `limit`. */
+  entries(interval: IdInterval, limit: number): readonly RangeEntry[];
+}
+
+/** What has become of one id: fingerprints, undefined for no item. */
+export interface RangeChange {
+  readonly id: string;
+  readonly before: Uint8Array | undefined;
+  readonly after: Uint8Array | undefined;
+}
+
+/**
+ * Range sums that are kept with every write. The ids are cut into segments of up to MAX_ENTRIES, each with the count and
+ * sum of its items, so that a write changes one small row and the sum of any range reads whole segments and, at its two
+ * ends, parts of one. All segments are held in memory, some 130 bytes each; after a transaction that was rolled back
+ * `reset` forgets them.
+ */
+export interface RangeIndex {
+  /** Notes changes, before the items themselves are written; nothing is stored before `flush`. */
+  note(changes: Iterable<RangeChange>): void;
+  /** Stores what changed, once the items themselves are written. Splits what has become too large. */
+  flush(): void;
+  /** Forgets what is in memory. */
+  reset(): void;
+  /** Count and sum of a range. */
+  total(interval: IdInterval): RangeTotal;
+  /** Cuts a range into about so many parts of about the same size; at least 2 where it has 2 items or more. */
+  split(interval: IdInterval, parts: number): readonly RangePart[];
+}
+
+/** A segment with more items is split. Reading half of one is what the end of a range costs. */
+const MAX_ENTRIES = 128;
+/** Into so many at least: while a collection grows, each item is read again about 1.3 times for it. */
+const SPLIT_PARTS = 4;
+/** Ids that come in order begin a new segment once the last one has so many, and nothing is read again. */
+const APPEND_ENTRIES = 96;
+const ALL_ENTRIES = Number.MAX_SAFE_INTEGER;
+
+/** A segment in memory; its sum is in the slot of a table, as 5,000,000 items have some 60,000 segments. */
+interface HeldSegment {
+  readonly from: string;
+  count: number;
+  readonly slot: number;
+}
+
+/** The index that is kept in these rows. */
+export function createRangeIndex(rows: SegmentRows): RangeIndex {
+  let sums = createSumTable();
+  let loaded: HeldSegment[] | undefined;
+  let dirty = new Set<HeldSegment>();
+  /** No item has a greater id; undefined where it is not known. */
+  let lastId: string | undefined;
+
+  function hold({ from, count, sum }: Segment): HeldSegment {
+    return { from, count, slot: sums.take(sum) };
+  }
+
+  function segments(): HeldSegment[] {
+    if (loaded === undefined) {
+      loaded = rows.load().map(hold);
+      if (loaded[0]?.from !== "") loaded.unshift(hold({ from: "", count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
+    }
+    return loaded;
+  }
+
+  /** Index of the segment that an id falls into. */
+  function indexOf(id: string): number {
+    const all = segments();
+    let low = 0;
+    let high = all.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (compareIds((all[middle] as HeldSegment).from, id) <= 0) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The range of a segment. */
+  function intervalOf(index: number): IdInterval {
+    const all = segments();
+    return { from: (all[index] as HeldSegment).from, to: all[index + 1]?.from };
+  }
+
+  /** Whether an id falls into the segment at an index. */
+  function isIn(index: number, id: string): boolean {
+    const { from, to } = intervalOf(index);
+    return compareIds(from, id) <= 0 && (to === undefined || compareIds(id, to) < 0);
+  }
+
+  /** Index of the segment that takes an item which comes into the last one. */
+  function appendTo(index: number, id: string): number {
+    const all = segments();
+    lastId ??= rows.entries(intervalOf(index), ALL_ENTRIES).at(-1)?.id ?? "";
+    if (compareIds(id, lastId) <= 0) return index;
+    const begins = (all[index] as HeldSegment).count >= APPEND_ENTRIES;
+    if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
+    lastId = id;
+    return begins ? index + 1 : index;
+  }
+
+  function save(segment: HeldSegment): void {
+    rows.save({ from: segment.from, count: segment.count, sum: sums.bytes(segment.slot) });
+  }
+
+  /** Takes a segment out of memory and puts others in its place. */
+  function replace(segment: HeldSegment, others: readonly HeldSegment[]): void {
+    segments().splice(indexOf(segment.from), 1, ...others);
+    sums.release(segment.slot);
+  }
+
+  function splitSegment(segment: HeldSegment): void {
+    const interval = intervalOf(indexOf(segment.from));
+    const entries = rows.entries(interval, ALL_ENTRIES);
+    const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * entries.length) / MAX_ENTRIES));
+    const others = cutEntries(entries, interval, parts).map(({ from, total }) => hold({ from, ...total }));
+    replace(segment, others);
+    for (const other of others) save(other);
+  }
+
+  /** Sum of the segments from one index to before another. */
+  function addSegments(sum: RangeSum, from: number, to: number): void {
+    const all = segments();
+    for (let index = from; index < to; index++) {
+      const { count, slot } = all[index] as HeldSegment;
+      sum.merge({ count, sum: sums.view(slot) });
+    }
+  }
+
+  /** Sum of the items in a part of a segment. */
+  function addPart(sum: RangeSum, index: number, part: IdInterval): void {
+    if (segments()[index]?.count !== 0) addAll(sum, rows.entries(part, ALL_ENTRIES));
+  }
+
+  /** Which segments lie in a range as a whole: from one index to before another. */
+  function wholeSegments({ from, to }: IdInterval): { readonly first: number; readonly end: number } {
+    const all = segments();
+    const at = indexOf(from);
+    const first = all[at]?.from === from ? at : at + 1;
+    if (to === undefined) return { first, end: all.length };
+    return { first, end: Math.max(first, indexOf(to)) };
+  }
+
+  /** Adds up segments from one index to before another, and what of their neighbours is in the range. */
+  function addRange(sum: RangeSum, interval: IdInterval, first: number, end: number): void {
+    const all = segments();
+    const begin = all[first]?.from;
+    const finish = all[end]?.from;
+    if (begin !== interval.from) addPart(sum, first - 1, { from: interval.from, to: begin });
+    addSegments(sum, first, end);
+    if (finish !== undefined && finish !== interval.to) addPart(sum, end, { from: finish, to: interval.to });
+  }
+
+  function total(interval: IdInterval): RangeTotal {
+    const sum = createRangeSum();
+    if (isEmpty(interval)) return totalOf(sum);
+    const { first, end } = wholeSegments(interval);
+    const begin = segments()[first]?.from;
+    // Both ends in one segment.
+    if (begin === undefined || (interval.to !== undefined && compareIds(begin, interval.to) > 0)) {
+      addPart(sum, first - 1, interval);
+    } else addRange(sum, interval, first, end);
+    return totalOf(sum);
+  }
+
+  return {
+    note(changes) {
+      const all = segments();
+      let index = 0;
+      for (const { id, before, after } of changes) {
+        if (before === undefined && after === undefined) continue;
+        if (!isIn(index, id)) index = indexOf(id);
+        if (index === all.length - 1 && after !== undefined) index = appendTo(index, id);
+        const segment = all[index] as HeldSegment;
+        dirty.add(segment);
+        if (before !== undefined) {
+          segment.count -= 1;
+          sums.add(segment.slot, before, -1);
+        }
+        if (after !== undefined) {
+          segment.count += 1;
+          sums.add(segment.slot, after, 1);
+        }
+      }
+    },
+    flush() {
+      // In order, so that rows of one page are written together.
+      const changed = [...dirty].sort((a, b) => compareIds(a.from, b.from));
+      dirty = new Set();
+      for (const segment of changed) {
+        if (segment.count > MAX_ENTRIES) splitSegment(segment);
+        else if (segment.count === 0 && segment.from !== "") {
+          rows.remove(segment.from);
+          replace(segment, []);
+        } else save(segment);
+      }
+    },
+    reset() {
+      sums = createSumTable();
+      loaded = undefined;
+      dirty = new Set();
+      lastId = undefined;
+    },
+    total,
+    split(interval, parts) {
+      const { first, end } = wholeSegments(interval);
+      // Few whole segments are cut themselves, so that the parts are of about the same size.
+      if (end - first < parts * 2) return cutEntries(rows.entries(interval, ALL_ENTRIES), interval, parts);
+      const all = segments();
+      const counts = all.slice(first, end).map(({ count }) => count);
+      const cuts = cutCounts(counts, parts).map((cut) => first + cut);
+      return cuts.map((cut, index) => {
+        const next = cuts[index + 1];
+        const from = index === 0 ? interval.from : (all[cut] as HeldSegment).from;
+        const to = next === undefined ? interval.to : all[next]?.from;
+        const sum = createRangeSum();
+        addRange(sum, { from, to }, cut, next ?? end);
+        return { from, to, total: totalOf(sum) };
+      });
+    },
+  };
+}
+
+function isEmpty({ from, to }: IdInterval): boolean {
+  return to !== undefined && compareIds(from, to) >= 0;
+}
+
+function addAll(sum: RangeSum, entries: readonly RangeEntry[]): void {
+  for (const { fingerprint } of entries) sum.add(fingerprint);
+}
+
+/** Cuts entries that lie in a range into parts of about the same size; each has an entry, and together they are the range. */
+export function cutEntries(entries: readonly RangeEntry[], interval: IdInterval, parts: number): readonly RangePart[] {
+  const count = Math.max(1, Math.min(parts, entries.length));
+  const cuts = Array.from({ length: count + 1 }, (_, index) => Math.floor((entries.length * index) / count));
+  const bounds = cuts.map((at, index) => {
+    if (index === 0) return interval.from;
+    if (index === count) return interval.to;
+    return separator((entries[at - 1] as RangeEntry).id, (entries[at] as RangeEntry).id);
+  });
+  return Array.from({ length: count }, (_, index) => {
+    const sum = createRangeSum();
+    addAll(sum, entries.slice(cuts[index], cuts[index + 1]));
+    return { from: bounds[index] as string, to: bounds[index + 1], total: totalOf(sum) };
+  });
+}
+
+/** Where parts of about the same size begin among so many neighbours with these counts. */
+function cutCounts(counts: readonly number[], parts: number): readonly number[] {
+  let left = 0;
+  for (const count of counts) left += count;
+  const cuts = [0];
+  let sum = 0;
+  for (const [index, count] of counts.entries()) {
+    if (cuts.length === parts) break;
+    sum += count;
+    // A large last one is a part of its own: the others may never come to their share.
+    const isEnough = sum >= left / (parts - cuts.length + 1) || index === counts.length - 2;
+    if (index === counts.length - 1 || !isEnough) continue;
+    left -= sum;
+    sum = 0;
+    cuts.push(index + 1);
+  }
+  return cuts;
+}
+
+/** Sums of 32 little-endian bytes, one behind the other. */
+interface SumTable {
+  /** Puts a sum in; answers its slot. */
+  take(sum: Uint8Array): number;
+  release(slot: number): void;
+  /** Adds a fingerprint or takes it out again, modulo 2^256. */
+  add(slot: number, fingerprint: Uint8Array, sign: 1 | -1): void;
+  /** A copy of a sum. */
+  bytes(slot: number): Buffer;
+  /** A sum as it is until the next call. */
+  view(slot: number): Uint8Array;
+}
+
+function createSumTable(): SumTable {
+  let table = new Uint8Array(16 * FINGERPRINT_BYTES);
+  let slots = 0;
+  const free: number[] = [];
+
+  const view = (slot: number) => table.subarray(slot * FINGERPRINT_BYTES, (slot + 1) * FINGERPRINT_BYTES);
+  return {
+    take(sum) {
+      const slot = free.pop() ?? slots++;
+      if (slots * FINGERPRINT_BYTES > table.length) {
+        const larger = new Uint8Array(table.length * 2);
+        larger.set(table);
+        table = larger;
+      }
+      table.set(sum, slot * FINGERPRINT_BYTES);
+      return slot;
+    },
+    release(slot) {
+      free.push(slot);
+    },
+    add(slot, fingerprint, sign) {
+      const at = slot * FINGERPRINT_BYTES;
+      let carry = 0;
+      for (let i = 0; i < FINGERPRINT_BYTES; i++) {
+        const value = (table[at + i] as number) + sign * (fingerprint[i] as number) + carry;
+        table[at + i] = value;
+        carry = value >> 8;
+      }
+    },
+    bytes: (slot) => Buffer.from(view(slot)),
+    view,
+  };
+}

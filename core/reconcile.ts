@@ -1,0 +1,72 @@
+import type { RangeEntry } from "./range-index.js";
+import type { RangeTotal } from "./range-sum.js";
+
+/*
+ * Range-based set reconciliation (Meyer, 2023): two sides find what differs between their sets by comparing the sums of
+ * ranges, and cutting those that differ. The client asks with its parts of a range, the server answers with its own parts
+ * of each that differs, so that a round trip is two levels.
+ *
+ * For 1,000,000 items: 16 ranges of 62,500, parts of 3,900, 490, 120, 30, 8, and then the items: five round trips, and
+ * with 1,000 differences about 460 bytes each. Few parts cost fewer bytes, many parts fewer round trips.
+ */
+
+/** Ranges of up to so many items are compared item by item. */
+export const LEAF_ITEMS = 12;
+/** Items that are told in one list; ranges that have more are split. */
+export const LIST_ITEMS = 512;
+/** Ranges in one query, and items in its ITEMS ranges, at most. */
+export const MAX_QUERY_RANGES = 4096;
+export const MAX_QUERY_ITEMS = 65_536;
+
+/** Into how many parts a range of so many items is cut. */
+export function partsFor(count: number): number {
+  if (count >= 3_600) return 16;
+  return count >= 1_000 ? 8 : 4;
+}
+
+/** What of a sum travels in reconciliation: its low 16 bytes. */
+export const SHORT_SUM_BYTES = 16;
+
+/** Whether a range of this side is what the other said of it. */
+export function sameShortTotal(own: RangeTotal, count: number, shortSum: Uint8Array): boolean {
+  return own.count === count && Buffer.compare(shortSumOf(own), shortSum) === 0;
+}
+
+/** The low 16 bytes of a sum. */
+export function shortSumOf(total: RangeTotal): Uint8Array {
+  return total.sum.subarray(0, SHORT_SUM_BYTES);
+}
+
+/** What of an item's fingerprint travels where items are compared: its first 8 bytes. */
+export const SHORT_PRINT_BYTES = 8;
+
+/** The short fingerprints of items, one behind the other. */
+export function shortPrintsOf(entries: readonly RangeEntry[]): Buffer {
+  const prints = Buffer.alloc(entries.length * SHORT_PRINT_BYTES);
+  entries.forEach(({ fingerprint }, index) => {
+    prints.set(fingerprint.subarray(0, SHORT_PRINT_BYTES), index * SHORT_PRINT_BYTES);
+  });
+  return prints;
+}
+
+/** What differs between the items of this side and the short fingerprints of the other's. */
+export interface ItemsCompared<T> {
+  /** Items of this side that the other does not have like this. */
+  readonly own: readonly T[];
+  /** Which of the other's this side does not have like this. */
+  readonly theirs: readonly number[];
+}
+
+/** Compares item by item. The fingerprint has the id in it, so that equal ones are of the same item. */
+export function compareItems<T extends RangeEntry>(own: readonly T[], prints: Uint8Array): ItemsCompared<T> {
+  const told = Buffer.from(prints.buffer, prints.byteOffset, prints.length);
+  const count = Math.floor(prints.length / SHORT_PRINT_BYTES);
+  const places = new Map<string, number>();
+  for (let at = 0; at < count; at++) places.set(told.toString("latin1", at * 8, at * 8 + 8), at);
+  const differing: T[] = [];
+  for (const entry of own) {
+    const print = Buffer.from(entry.fingerprint.subarray(0, SHORT_PRINT_BYTES)).toString("latin1");
+    if (!places.delete(print)) differing.push(entry);
+  }
+  return { own: differing, theirs: [...places.values()] };
+}

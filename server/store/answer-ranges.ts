@@ -1,0 +1,118 @@
+import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
+import type { RangeTotal } from "../../core/range-sum.js";
+import {
+  compareItems,
+  LEAF_ITEMS,
+  LIST_ITEMS,
+  partsFor,
+  SHORT_PRINT_BYTES,
+  sameShortTotal,
+} from "../../core/reconcile.js";
+import type { RangeAnswer, RangeAsk, RangesQuery, StoredChange } from "./store.js";
+
+/** A collection in one snapshot, as ranges are answered from it. */
+export interface RangeSource {
+  /** Count and sum of the items of a range. */
+  total(interval: IdInterval): RangeTotal;
+  /** Cuts a range into about so many parts of about the same size; at least 2 where it has 2 items or more. */
+  split(interval: IdInterval, parts: number): readonly RangePart[];
+  /** Items in the order of their ids, at most `limit`. */
+  entries(interval: IdInterval, limit: number): readonly RangeEntry[];
+  /** An item that is there, with its content where that has up to so many bytes. */
+  change(id: string, inlineBytes: number): StoredChange;
+  /** Tombstones with a greater revision than `after`, in the order of their ids, at most `limit`. */
+  tombstones(interval: IdInterval, after: number, limit: number): readonly StoredChange[];
+}
+
+/** What an answer counts of `maxBytes`, beside ids and contents: a change, a part, a number. */
+const CHANGE_BYTES = 80;
+const PART_BYTES = 32;
+const NUMBER_BYTES = 2;
+
+/** Most tombstones that are read to cut a range that has too many of them for a list. */
+const MAX_CUT_TOMBSTONES = 65_536;
+/** Into so many parts. */
+const TOMBSTONE_PARTS = 16;
+
+/** Store.readRanges, the same for every store; `compacted` is the tombstone horizon. */
+export function answerRanges(query: RangesQuery, compacted: number, source: RangeSource): readonly RangeAnswer[] {
+  const after = Math.max(query.tombstonesAfter, compacted);
+  const answers: RangeAnswer[] = [];
+  let bytes = 0;
+  for (const ask of query.asks) {
+    const answer = answerRange(ask, query, after, source);
+    answers.push(answer);
+    bytes += answerBytes(answer);
+    if (bytes >= query.maxBytes) break;
+  }
+  return answers;
+}
+
+function answerRange(ask: RangeAsk, query: RangesQuery, after: number, source: RangeSource): RangeAnswer {
+  const { interval } = ask;
+  const split = (count: number): RangeAnswer => ({ kind: "split", parts: source.split(interval, partsFor(count)) });
+  if (ask.kind === "sum") {
+    const own = source.total(interval);
+    if (sameShortTotal(own, ask.count, ask.shortSum)) return { kind: "equal" };
+    if (own.count > LEAF_ITEMS) return split(own.count);
+    return listOf(source.entries(interval, LEAF_ITEMS), [], interval, query, after, source);
+  }
+  // With more than these, more differ than go into a list, whatever they are.
+  const most = Math.floor(ask.prints.length / SHORT_PRINT_BYTES) + LIST_ITEMS;
+  const entries = source.entries(interval, most + 1);
+  if (entries.length > most) return split(source.total(interval).count);
+  const { own, theirs } = compareItems(entries, ask.prints);
+  if (own.length === 0 && theirs.length === 0) return { kind: "equal" };
+  if (own.length > LIST_ITEMS) return split(entries.length);
+  return listOf(own, theirs, interval, query, after, source);
+}
+
+function listOf(
+  own: readonly RangeEntry[],
+  differing: readonly number[],
+  interval: IdInterval,
+  query: RangesQuery,
+  after: number,
+  source: RangeSource,
+): RangeAnswer {
+  const deleted = source.tombstones(interval, after, LIST_ITEMS + 1);
+  if (deleted.length > LIST_ITEMS) return { kind: "split", parts: splitTombstones(interval, after, source) };
+  let room = query.maxBytes;
+  const items = own.map(({ id }) => {
+    const change = source.change(id, Math.min(query.inlineBytes, room));
+    if (change.content !== undefined) room -= change.size;
+    return change;
+  });
+  return { kind: "list", items, deleted, differing };
+}
+
+/**
+ * Cuts a range with few items and many tombstones so that their number bounds a list, too. The other side passes by parts
+ * that are equal: it has none of the ids that were deleted in them.
+ */
+function splitTombstones(interval: IdInterval, after: number, source: RangeSource): readonly RangePart[] {
+  const deleted = source.tombstones(interval, after, MAX_CUT_TOMBSTONES);
+  const bounds = Array.from({ length: TOMBSTONE_PARTS - 1 }, (_, index) => {
+    return (deleted[Math.floor((deleted.length * (index + 1)) / TOMBSTONE_PARTS)] as StoredChange).id;
+  });
+  return [interval.from, ...bounds].map((from, index) => {
+    const part = { from, to: bounds[index] ?? interval.to };
+    return { ...part, total: source.total(part) };
+  });
+}
+
+function answerBytes(answer: RangeAnswer): number {
+  let bytes = NUMBER_BYTES;
+  switch (answer.kind) {
+    case "equal":
+      return bytes;
+    case "split":
+      for (const { from } of answer.parts) bytes += PART_BYTES + Buffer.byteLength(from);
+      return bytes;
+    case "list":
+      for (const { id, size, content } of [...answer.items, ...answer.deleted]) {
+        bytes += CHANGE_BYTES + Buffer.byteLength(id) + (content === undefined ? 0 : size);
+      }
+      return bytes + NUMBER_BYTES * answer.differing.length;
+  }
+}

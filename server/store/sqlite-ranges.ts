@@ -1,0 +1,127 @@
+import { asBuffer } from "../../core/content.js";
+import {
+  createRangeIndex,
+  type IdInterval,
+  type RangeEntry,
+  type RangeIndex,
+  type Segment,
+} from "../../core/range-index.js";
+import type { Database } from "../../core/sqlite.js";
+import { answerRanges } from "./answer-ranges.js";
+import type { CollectionRow, CollectionTables } from "./sqlite-collections.js";
+import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
+import { AFTER_ALL_IDS } from "./sqlite-read.js";
+import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
+import type { RangesQuery, RangesRead } from "./store.js";
+
+/** The range sums of all collections. */
+export interface RangeIndexes {
+  /** The index of a collection, to read or, in a write transaction, to change. */
+  of(collection: number): RangeIndex;
+  /** Runs a write transaction; where it fails, also in its commit, what was in memory of it is forgotten. */
+  guard<T>(transaction: () => T): T;
+  /** Lets go of what is in memory of a collection. */
+  drop(collection: number): void;
+}
+
+/** So many collections have their index in memory; the one used longest ago goes first. */
+const MAX_INDEXES = 64;
+
+/** Prepares the statements. `maxIndexes` is for tests. */
+export function prepareRangeIndexes(database: Database, maxIndexes = MAX_INDEXES): RangeIndexes {
+  const indexOn = prepareIndex(database);
+  const indexes = new Map<number, RangeIndex>();
+  /** Asked for in the write transaction that runs. */
+  const touched = new Set<number>();
+  return {
+    of(collection) {
+      const index = indexes.get(collection) ?? indexOn(collection);
+      indexes.delete(collection);
+      indexes.set(collection, index);
+      touched.add(collection);
+      const [oldest] = indexes.keys();
+      if (indexes.size > maxIndexes && oldest !== undefined) indexes.delete(oldest);
+      return index;
+    },
+    guard(transaction) {
+      touched.clear();
+      try {
+        return transaction();
+      } catch (error) {
+        for (const collection of touched) indexes.delete(collection);
+        throw error;
+      }
+    },
+    drop(collection) {
+      indexes.delete(collection);
+    },
+  };
+}
+
+/** The statements of one index each, shared by all. */
+function prepareIndex(database: Database): (collection: number) => RangeIndex {
+  const select = database.prepare<[number], Segment>(
+    'SELECT first AS "from", count, sum FROM segments WHERE collection = ? ORDER BY first',
+  );
+  const upsert = database.prepare<[number, string, number, Buffer]>(
+    "INSERT OR REPLACE INTO segments (collection, first, count, sum) VALUES (?, ?, ?, ?)",
+  );
+  const remove = database.prepare<[number, string]>("DELETE FROM segments WHERE collection = ? AND first = ?");
+  const entries = prepareEntries(database);
+  return (collection) =>
+    createRangeIndex({
+      load: () => select.all(collection),
+      save: ({ from, count, sum }) => void upsert.run(collection, from, count, asBuffer(sum)),
+      remove: (from) => void remove.run(collection, from),
+      entries: (interval, limit) => entries(collection, interval, limit),
+    });
+}
+
+type Entries = (collection: number, interval: IdInterval, limit: number) => readonly RangeEntry[];
+
+/** Items of a range, in the order of their ids, read from the index alone. */
+function prepareEntries(database: Database): Entries {
+  const select = database
+    .prepare<[number, string, string, number], [string, Buffer]>(
+      `SELECT id, fingerprint FROM items INDEXED BY items_by_id
+        WHERE collection = ? AND id >= ? AND id < ? AND fingerprint IS NOT NULL ORDER BY id LIMIT ?`,
+    )
+    .raw();
+  return (collection, { from, to }, limit) =>
+    select.all(collection, from, to ?? AFTER_ALL_IDS, limit).map(([id, fingerprint]) => ({ id, fingerprint }));
+}
+
+/** Prepares Store.readRanges for a collection. */
+export function prepareRanges(
+  database: Database,
+  collections: CollectionTables,
+  indexes: RangeIndexes,
+): (collection: CollectionRow, query: RangesQuery) => RangesRead {
+  const entries = prepareEntries(database);
+  const changeOf = prepareRowReader(database);
+  const selectChange = database
+    .prepare<[number, string], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, CASE WHEN size <= ${ROW_CONTENT_BYTES} THEN content END
+        FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ?`,
+    )
+    .raw();
+  const selectTombstones = database
+    .prepare<[number, string, string, number, number], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, NULL FROM items INDEXED BY items_by_id
+        WHERE collection = ? AND id >= ? AND id < ? AND fingerprint IS NULL AND revision > ? ORDER BY id LIMIT ?`,
+    )
+    .raw();
+  return (collection, query) => {
+    const { key, revision, compacted_revision: compactedRevision } = collection;
+    const { total, split } = indexes.of(key);
+    const answers = answerRanges(query, compactedRevision, {
+      total,
+      split,
+      entries: (interval, limit) => entries(key, interval, limit),
+      change: (id, inlineBytes) => changeOf(selectChange.get(key, id) as ItemRow, inlineBytes),
+      tombstones: ({ from, to }, after, limit) =>
+        selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit).map((row) => changeOf(row, -1)),
+    });
+    return { answers, revision, compactedRevision, lineage: collections.lineage(key) };
+  };
+}

@@ -1,0 +1,220 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { fingerprintOf } from "../../core/fingerprint.js";
+import { compareIds } from "../../core/id.js";
+import {
+  createRangeIndex,
+  cutEntries,
+  type IdInterval,
+  type RangeEntry,
+  type RangeIndex,
+  type Segment,
+  type SegmentRows,
+} from "../../core/range-index.js";
+import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
+
+const WHOLE = { from: "", to: undefined };
+
+/** Items and segments as a store would keep them. */
+interface World {
+  readonly index: RangeIndex;
+  readonly items: Map<string, Uint8Array>;
+  readonly segments: Map<string, Segment>;
+  /** Entries that were read. */
+  reads: number;
+}
+
+function createWorld(): World {
+  const items = new Map<string, Uint8Array>();
+  const segments = new Map<string, Segment>();
+  const rows: SegmentRows = {
+    load: () => [...segments.values()].sort((a, b) => compareIds(a.from, b.from)),
+    save: (segment) => void segments.set(segment.from, segment),
+    remove: (from) => void segments.delete(from),
+    entries(interval, limit) {
+      const found = entriesIn(items, interval).slice(0, limit);
+      world.reads += found.length;
+      return found;
+    },
+  };
+  const world: World = { index: createRangeIndex(rows), items, segments, reads: 0 };
+  return world;
+}
+
+function entriesIn(items: ReadonlyMap<string, Uint8Array>, { from, to }: IdInterval): RangeEntry[] {
+  return [...items]
+    .map(([id, fingerprint]) => ({ id, fingerprint }))
+    .filter(({ id }) => compareIds(id, from) >= 0 && (to === undefined || compareIds(id, to) < 0))
+    .sort((a, b) => compareIds(a.id, b.id));
+}
+
+function sumOf(entries: readonly RangeEntry[]): RangeTotal {
+  const sum = createRangeSum();
+  for (const { fingerprint } of entries) sum.add(fingerprint);
+  return totalOf(sum);
+}
+
+/** One transaction; `content` undefined deletes. */
+function write(world: World, ids: readonly string[], content: string | undefined): void {
+  const changes = ids.map((id) => {
+    const after = content === undefined ? undefined : fingerprintOf(id, content);
+    return { id, before: world.items.get(id), after };
+  });
+  world.index.note(changes);
+  for (const { id, after } of changes) {
+    if (after === undefined) world.items.delete(id);
+    else world.items.set(id, after);
+  }
+  world.index.flush();
+}
+
+/** Segments are those of the items, and none is too large or empty. */
+function check(world: World): void {
+  const sorted = [...world.segments.values()].sort((a, b) => compareIds(a.from, b.from));
+  for (const [at, { from, count, sum }] of sorted.entries()) {
+    const own = sumOf(entriesIn(world.items, { from, to: sorted[at + 1]?.from }));
+    expect({ from, count, sum: Buffer.from(sum) }).toEqual({ from, ...own });
+    expect(count).toBeLessThanOrEqual(128);
+    if (from !== "") expect(count).toBeGreaterThan(0);
+  }
+  expect(world.index.total(WHOLE)).toEqual(sumOf(entriesIn(world.items, WHOLE)));
+}
+
+const numbered = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, at) => `i${String(at + from).padStart(6, "0")}`);
+
+/** The same mixture in every run. */
+function shuffled(ids: readonly string[]): string[] {
+  return ids
+    .map((id) => ({ id, key: fingerprintOf(id, "order").toString("hex") }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ id }) => id);
+}
+
+describe("a range index", () => {
+  it("is empty at first", () => {
+    const { index } = createWorld();
+    expect(index.total(WHOLE)).toEqual({ count: 0, sum: Buffer.alloc(32) });
+    expect(index.split(WHOLE, 4)).toEqual([{ ...WHOLE, total: { count: 0, sum: Buffer.alloc(32) } }]);
+  });
+
+  it("reads nothing again for ids that come in order", () => {
+    const world = createWorld();
+    for (let from = 0; from < 1000; from += 10) write(world, numbered(10, from), "1");
+    expect(world.reads).toBe(0);
+    check(world);
+    expect(world.segments.size).toBe(11);
+    // Nor after a start, but for the last segment.
+    world.index.reset();
+    world.reads = 0;
+    write(world, numbered(200, 1000), "1");
+    expect(world.reads).toBeLessThan(97);
+    check(world);
+  });
+
+  it("reads each item little more than once while ids come at random", () => {
+    const world = createWorld();
+    const ids = shuffled(numbered(6000));
+    for (let at = 0; at < ids.length; at += 100) write(world, ids.slice(at, at + 100), "1");
+    check(world);
+    expect(world.reads).toBeLessThan(2 * ids.length);
+    expect(world.segments.size).toBeLessThan(ids.length / 32);
+  });
+
+  it("takes a change back and forth, and emptied segments out", () => {
+    const world = createWorld();
+    const ids = numbered(1000);
+    write(world, ids, "1");
+    write(world, ids, "2");
+    write(world, ids.slice(100, 900), undefined);
+    check(world);
+    write(world, shuffled(ids), "3");
+    check(world);
+    write(world, ids, undefined);
+    check(world);
+    expect([...world.segments.keys()]).toEqual([""]);
+    write(world, ["a deletion of nothing"], undefined);
+    expect(world.index.total(WHOLE)).toEqual({ count: 0, sum: Buffer.alloc(32) });
+  });
+
+  it("forgets what was noted and rolled back", () => {
+    const world = createWorld();
+    write(world, numbered(500), "1");
+    const before = world.index.total(WHOLE);
+    world.index.note(numbered(300, 300).map((id) => ({ id, before: undefined, after: fingerprintOf(id, "x") })));
+    world.index.reset();
+    expect(world.index.total(WHOLE)).toEqual(before);
+    write(world, numbered(300, 400), "2");
+    check(world);
+  });
+
+  it("takes up where another left off", () => {
+    const world = createWorld();
+    write(world, shuffled(numbered(2000)), "1");
+    world.index.reset();
+    check(world);
+    write(world, numbered(2000, 1000), "2");
+    check(world);
+  });
+
+  it("splits large ranges by whole segments, into parts of about the same size", () => {
+    const world = createWorld();
+    write(world, shuffled(numbered(20_000)), "1");
+    world.reads = 0;
+    const parts = world.index.split({ from: "i000123", to: "i019877" }, 16);
+    expect(world.reads).toBeLessThan(256);
+    expect(parts).toHaveLength(16);
+    const sizes = parts.map(({ total }) => total.count);
+    expect(sizes.reduce((all, size) => all + size, 0)).toBe(19_754);
+    expect(Math.max(...sizes)).toBeLessThan(2 * Math.min(...sizes));
+  });
+
+  it("has the sums of any range, and parts that come to it", () => {
+    const letters = fc.constantFrom("a", "b", "é", "\uffee", "\u{10000}", "\u{1f600}");
+    const id = fc.array(letters, { minLength: 1, maxLength: 4 }).map((points) => points.join(""));
+    const batch = fc.record({
+      ids: fc.uniqueArray(id, { minLength: 1, maxLength: 300, size: "max" }),
+      content: fc.option(fc.constantFrom("1", "2"), { nil: undefined, freq: 3 }),
+      reset: fc.boolean(),
+    });
+    const property = fc.property(fc.array(batch, { maxLength: 6 }), fc.array(id, { maxLength: 6 }), (batches, cuts) => {
+      const world = createWorld();
+      for (const { ids, content, reset } of batches) {
+        write(world, ids, content);
+        if (reset) world.index.reset();
+      }
+      check(world);
+      for (const from of ["", ...cuts]) for (const to of [undefined, ...cuts]) checkRange(world, { from, to });
+    });
+    void fc.assert(property, { numRuns: 60, seed: 20_260_103, endOnFailure: true });
+  });
+});
+
+function checkRange({ index, items }: World, interval: IdInterval): void {
+  const entries = entriesIn(items, interval);
+  expect(index.total(interval)).toEqual(sumOf(entries));
+  for (const wanted of [2, 4]) {
+    const parts = index.split(interval, wanted);
+    expect(parts.length).toBeGreaterThanOrEqual(Math.min(2, Math.max(1, entries.length)));
+    expect(parts.length).toBeLessThanOrEqual(wanted);
+    expect([parts[0]?.from, parts.at(-1)?.to]).toEqual([interval.from, interval.to]);
+    for (const [at, { from, to, total }] of parts.entries()) {
+      if (at > 0) expect(parts[at - 1]?.to).toBe(from);
+      expect(total).toEqual(sumOf(entriesIn(items, { from, to })));
+      if (entries.length > 0) expect(total.count).toBeGreaterThan(0);
+    }
+  }
+}
+
+describe("cutting entries", () => {
+  it("makes no more parts than there are entries, with bounds between them", () => {
+    const entries = ["ab", "abc", "b"].map((id) => ({ id, fingerprint: fingerprintOf(id, "") }));
+    const parts = cutEntries(entries, { from: "a", to: "c" }, 9);
+    expect(parts.map(({ from, to, total }) => [from, to, total.count])).toEqual([
+      ["a", "abc", 1],
+      ["abc", "b", 1],
+      ["b", "c", 1],
+    ]);
+    expect(cutEntries([], WHOLE, 4)).toHaveLength(1);
+  });
+});

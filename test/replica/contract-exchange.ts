@@ -1,0 +1,277 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Action, GroupTooLarge, type OutgoingQuery, type ReplicaStore } from "../../client/replica/store.js";
+import { fingerprintOf } from "../../core/fingerprint.js";
+import { compareIds } from "../../core/id.js";
+import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import { checkSplit, del, type Harness, put, UID } from "./drive.js";
+import { hex, sumOf } from "./model.js";
+
+const NOW = 1_700_000_000_000_000;
+const CLIENT = ChangeStandard.CHANGE_STANDARD_CLIENT;
+const MANUAL = ChangeStandard.CHANGE_STANDARD_MANUAL;
+const LIMITS = { items: 4, bytes: 1000 };
+const ALL: OutgoingQuery = {
+  select: { after: 0, through: Number.MAX_SAFE_INTEGER },
+  maxBytes: 1 << 20,
+  maxChanges: 5000,
+  eager: false,
+};
+
+function upsertOf(id: string, content: string) {
+  return { content, fingerprint: fingerprintOf(id, content) };
+}
+
+function takeText(id: string, content: string, part: Partial<Extract<Action, { kind: "take" }>> = {}): Action {
+  const upsert = upsertOf(id, content);
+  return { kind: "take", id, sequence: 0, upsert, revision: 3, modifyTimeUs: NOW - 9, conflict: undefined, ...part };
+}
+
+/** Atomic groups, held conflicts, recovery and range sums, as every replica must keep them. */
+export function describeExchange(name: string, open: () => Harness): void {
+  describe(name, () => {
+    let harness: Harness;
+    let replica: ReplicaStore;
+    beforeEach(() => {
+      harness = open();
+      replica = harness.replica();
+    });
+    afterEach(() => harness.dispose());
+
+    const apply = (...actions: Action[]) => replica.apply({ actions, nowUs: NOW });
+    const write = (...ids: string[]) =>
+      replica.write(
+        ids.map((id) => put(id, `mine ${id}`)),
+        NOW,
+        LIMITS,
+      ).sequences;
+    function stateOf(id: string) {
+      const [state] = replica.lookup([id]);
+      if (state === undefined) throw new Error("no answer");
+      return state;
+    }
+    const groupOf = (id: string) => stateOf(id).pending?.group?.ids;
+    const taken = (query: Partial<OutgoingQuery> = {}) =>
+      replica.takeOutgoing({ ...ALL, ...query }).changes.map((change) => change.id);
+    function hold(id: string, unit = 0): Action {
+      const base = { fingerprint: fingerprintOf(id, "theirs"), revision: 8, modifyTimeUs: NOW + 5 };
+      const { sequence } = stateOf(id);
+      return { kind: "rebase", id, sequence, unit, base, content: "theirs", overrides: undefined, held: true };
+    }
+    function reopen(): void {
+      harness.reopen();
+      replica = harness.replica();
+    }
+
+    it("makes one transaction a group, and groups that share an item one", () => {
+      expect(write("a", "b")).toEqual([1, 2]);
+      expect(write("c")).toEqual([3]);
+      expect([groupOf("a"), groupOf("c")]).toEqual([["a", "b"], undefined]);
+      expect(replica.write([put("b", "2"), put("d", "1"), del("unknown")], NOW, LIMITS).sequences).toEqual([7, 8, 0]);
+      reopen();
+      expect(groupOf("d")).toEqual(["a", "b", "d"]);
+      expect(replica.listPending(0, 9).map(({ id, sequence }) => [id, sequence])).toEqual([
+        ["c", 3],
+        ["a", 6],
+        ["b", 7],
+        ["d", 8],
+      ]);
+      // A plain write of a member brings its group along.
+      expect(replica.write([put("a", "3")], NOW).sequences).toEqual([12]);
+      expect(replica.listPending(0, 9).map(({ id }) => id)).toEqual(["c", "b", "d", "a"]);
+      expect(stateOf("b").pending?.group?.latestUs).toBe(stateOf("a").pending?.modifyTimeUs);
+      // What returns to its base leaves, but ties what was written with it.
+      replica.write([del("a"), put("e", "1")], NOW, LIMITS);
+      expect(groupOf("e")).toEqual(["b", "d", "e"]);
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("refuses a group that is too large, and nothing of it is there", () => {
+      write("a", "b", "c");
+      const before = [replica.state(), replica.listPending(0, 9)];
+      expect(() => replica.write([put("a", "2"), put("e", "1"), put("f", "1")], NOW, LIMITS)).toThrow(GroupTooLarge);
+      expect(() => replica.write([put("x", "y".repeat(900)), put("z", "1")], NOW, LIMITS)).toThrow(GroupTooLarge);
+      expect(replica.get("x")).toBeUndefined();
+      expect([replica.state(), replica.listPending(0, 9)]).toEqual(before);
+      reopen();
+      expect(replica.audit()).toBeUndefined();
+      // One item is no group, however large.
+      expect(replica.write([put("x", "y".repeat(2000))], NOW, LIMITS).sequences).toEqual([4]);
+    });
+
+    it("takes a group whole or not at all", () => {
+      write("a", "b", "c");
+      write("d");
+      expect(taken({ maxChanges: 2 })).toEqual(["a", "b", "c"]);
+      expect(taken({ maxChanges: 2, eager: true })).toEqual(["d"]);
+      write("e", "f");
+      expect(taken({ select: { ids: ["f", "d"] } })).toEqual(["e", "f", "d"]);
+      const keys = replica.takeOutgoing(ALL).changes.map((change) => change.group);
+      expect(keys).toEqual([3, 3, 3, 0, 6, 6]);
+      // A member that was sent keeps its group out of what is eager.
+      replica.write([put("g", "1"), put("a", "2")], NOW, LIMITS);
+      const eager = replica.takeOutgoing({ ...ALL, eager: true });
+      expect(eager).toMatchObject({ changes: [], more: false, skipped: true });
+      expect(stateOf("b").sendings.map(hex)).toEqual([hex(fingerprintOf("b", "mine b"))]);
+      expect(replica.listUnsettledCreations(0, 3).map((state) => state.id)).toEqual(["d", "e", "f"]);
+    });
+
+    it("holds what is in conflict: neither sent, nor in the way", () => {
+      apply(takeText("a", "base"));
+      expect(stateOf("a")).toMatchObject({ modifyTimeUs: NOW - 9, base: { modifyTimeUs: NOW - 9 } });
+      write("a", "b");
+      write("c");
+      apply(hold("a"));
+      reopen();
+      expect(replica.state()).toMatchObject({ pending: 3, held: 1 });
+      expect(replica.takeOutgoing(ALL)).toMatchObject({ changes: [{ id: "c" }], more: false, skipped: false });
+      expect(replica.takeOutgoing({ ...ALL, eager: true, select: { ids: ["b"] } }).skipped).toBe(false);
+      replica.write([put("a", "mine, later")], NOW + 7);
+      const theirs = { theirsRevision: 8, theirsTimeUs: NOW + 5, mineTimeUs: NOW + 7 };
+      expect(replica.listHeld("", 9)).toMatchObject([{ id: "a", ...theirs }]);
+      expect(replica.getBaseContent("a")).toBe("theirs");
+      expect(replica.listHeld("a", 9)).toEqual([]);
+      // Both sides are the same then.
+      replica.write([put("a", "theirs")], NOW + 8);
+      expect(replica.get("a")).toMatchObject({ pending: false, modifyTimeUs: NOW + 5 });
+      expect(replica.state()).toMatchObject({ pending: 2, held: 0 });
+      expect(taken()).toEqual(["c", "b"]);
+    });
+
+    it("resolves what is held, with its group", () => {
+      apply(takeText("a", "base"), takeText("b", "base"));
+      for (const how of ["mine", "theirs", { merged: upsertOf("a", "both") }] as const) {
+        replica.write([put("a", "mine"), put("b", "mine")], NOW, LIMITS);
+        apply(hold("a", 1), hold("b", 1));
+        expect(replica.resolveHeld("nothing", how, NOW)).toBe(false);
+        expect(replica.resolveHeld("a", how, NOW)).toBe(true);
+        expect(replica.resolveHeld("b", how, NOW)).toBe(false);
+        reopen();
+        const changes = replica.takeOutgoing(ALL).changes.map(({ id, upsert, overrides }) => {
+          return [id, upsert?.content, overrides];
+        });
+        const mine = [["a", how === "mine" ? "mine" : "both", MANUAL] as const, ["b", "mine", MANUAL] as const];
+        expect(changes).toEqual(how === "theirs" ? [] : mine);
+        expect(replica.get("b")?.content).toBe(how === "theirs" ? "theirs" : "mine");
+        for (const id of ["a", "b"]) {
+          const { sequence } = stateOf(id);
+          apply(takeText(id, "base", { sequence, revision: 20 }));
+        }
+      }
+      const records = replica.listConflicts(99, 99).map(({ id, standard }) => [id, standard]);
+      expect(records).toEqual([
+        ["a", MANUAL],
+        ["b", MANUAL],
+        ["a", MANUAL],
+      ]);
+      expect(replica.pruneConflicts(NOW)).toBe(0);
+      expect(replica.pruneConflicts(NOW + 1)).toBe(3);
+      expect(replica.state()).toMatchObject({ conflicts: 0, held: 0, pending: 0 });
+    });
+
+    it("makes all of a unit or nothing, whatever stands between", () => {
+      write("a", "b");
+      const take = (id: string, sequence: number) => takeText(id, "theirs", { sequence, unit: 1 });
+      const fresh = Array.from({ length: 5 }, (_, n) => takeText(`new-${n}`, "1"));
+      expect(apply(take("a", 1), ...fresh, take("b", 9)).stale).toEqual(["a", "b"]);
+      expect(replica.state()).toMatchObject({ items: 7, pending: 2 });
+      expect(apply(take("a", 1), takeText("x", "1"), take("b", 2)).stale).toEqual([]);
+      expect(replica.state()).toMatchObject({ items: 8, pending: 0 });
+    });
+
+    it("merges a conflict into a change of its own, which stays in its group", () => {
+      write("a", "b");
+      replica.takeOutgoing(ALL);
+      const base = { fingerprint: fingerprintOf("a", "theirs"), revision: 9, modifyTimeUs: NOW };
+      const onto = { base, content: "theirs", overrides: CLIENT, modifyTimeUs: NOW + 3 };
+      const merge: Action = { kind: "merge", id: "a", sequence: 1, upsert: upsertOf("a", "both"), ...onto };
+      expect(apply(merge).conflicts).toEqual([1]);
+      expect(replica.getConflict(1)).toMatchObject({ content: "mine a", standard: CLIENT });
+      const [a, b] = replica.takeOutgoing(ALL).changes;
+      expect(a).toMatchObject({ id: "a", overrides: CLIENT, resent: false, modifyTimeUs: NOW + 3, group: b?.group });
+      expect(b).toMatchObject({ id: "b", resent: true });
+      expect(() => apply({ ...merge, id: "clean", sequence: 0 })).toThrow("merge of the clean item");
+    });
+
+    it("offers back what the server lost, and keeps in a record what a clean item was", () => {
+      apply(takeText("a", "1", { revision: 50 }), takeText("b", "1", { revision: 40 }), takeText("c", "1"));
+      const none = { sequence: 0, base: undefined, content: undefined, overrides: undefined };
+      const { conflicts } = apply(
+        { kind: "offer", id: "a", ...none },
+        { kind: "offer", id: "unknown", ...none },
+        takeText("b", "2", { revision: 12, conflict: CLIENT }),
+        takeText("c", "1", { revision: 12, conflict: CLIENT }),
+      );
+      expect(conflicts.map((number) => replica.getConflict(number)?.content)).toEqual(["1"]);
+      expect(replica.state()).toMatchObject({ pending: 1, total: { count: 2 } });
+      expect(taken()).toEqual(["a"]);
+      expect(apply({ kind: "offer", id: "a", ...none }).stale).toEqual(["a"]);
+    });
+
+    it("stands after a recovery where the server does, unless something must come again", () => {
+      replica.write([put("p", "1")], NOW);
+      const lineage = [{ id: Buffer.alloc(8, 3), firstRevision: 1 }];
+      const recovered = { token: Buffer.from("r"), revision: 10, lineage };
+      const witness = { token: Buffer.from("w"), revision: 70 };
+      const actions = [takeText("a", "1", { revision: 50 }), takeText("b", "1", { revision: 4 })];
+      const checkpoint = { token: Buffer.from("t"), revision: 60 };
+      replica.apply({ actions, nowUs: NOW, checkpoint, witness });
+      expect(replica.apply({ actions: [takeText("p", "2")], nowUs: NOW, recovered }).stale).toEqual(["p"]);
+      expect(replica.state()).toMatchObject({ revision: 60, witnessRevision: 70 });
+      const { total } = replica.apply({ actions: [takeText("c", "1")], nowUs: NOW, recovered });
+      reopen();
+      const { count, sum } = replica.state().total;
+      expect([count, hex(sum)]).toEqual([total.count, hex(total.sum)]);
+      expect(replica.state()).toMatchObject({ revision: 10, witnessRevision: 0, lineage, total: { count: 3 } });
+      expect(["a", "b"].map((id) => stateOf(id).base?.revision)).toEqual([10, 4]);
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("goes over to another collection only where that is wanted", () => {
+      const opened = { collectionUid: UID, lineage: [], limits: Buffer.alloc(0) };
+      replica.apply({ actions: [], nowUs: NOW, opened });
+      const other = { ...opened, collectionUid: Buffer.alloc(16, 8) };
+      expect(() => replica.apply({ actions: [], nowUs: NOW, opened: other })).toThrow("belongs to collection");
+      replica.apply({ actions: [], nowUs: NOW, opened: { ...other, rebind: true } });
+      expect(hex(replica.state().collectionUid)).toBe("08".repeat(16));
+    });
+
+    it("knows what any range of bases comes to, among many that are pending", () => {
+      const ids = Array.from({ length: 3000 }, (_, n) => `item-${(n * 7919) % 3000}`);
+      apply(...ids.slice(0, 1200).map((id) => takeText(id, "1")));
+      replica.write(
+        ids.slice(800).map((id) => put(id, "2")),
+        NOW,
+      );
+      const settles = replica.takeOutgoing({ ...ALL, maxChanges: 700 }).changes.map(({ id, sequence, upsert }) => {
+        return { kind: "settle" as const, id, sequence, fingerprint: upsert?.fingerprint, revision: 60 };
+      });
+      apply(...settles);
+      apply(...ids.slice(0, 300).map((id) => ({ ...takeText(id, "1"), upsert: undefined }) as Action));
+      reopen();
+      const states = [...replica.lookup(ids)].sort((a, b) => compareIds(a.id, b.id));
+      const bases = states.flatMap(({ id, base }) =>
+        base?.fingerprint === undefined ? [] : [[id, base.fingerprint] as const],
+      );
+      expect(bases).toHaveLength(1200);
+      for (const [from, to] of [
+        ["", undefined],
+        ["item-2", "item-25"],
+        ["item-1000", "item-11"],
+        ["x", undefined],
+      ] as const) {
+        const inside = bases.filter(
+          ([id]) => compareIds(id, from) >= 0 && (to === undefined || compareIds(id, to) < 0),
+        );
+        const [total] = replica.sumRanges([{ from, to }]);
+        expect([total?.count, hex(total?.sum)]).toEqual([
+          inside.length,
+          sumOf(inside.map(([, print]) => hex(print) ?? "")),
+        ]);
+        const listed = replica.listBases({ from, to }, 5).map(({ id, fingerprint }) => [id, hex(fingerprint)]);
+        expect(listed).toEqual(inside.slice(0, 5).map(([id, print]) => [id, hex(print)]));
+        for (const parts of [2, 4, 16]) checkSplit(replica, { from, to }, parts);
+      }
+      expect(replica.audit()).toBeUndefined();
+    });
+  });
+}

@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import { collectionsFamily } from "./cli/collections.js";
 import type { Command, CommandFamily } from "./cli/command.js";
+import { compactCommand } from "./cli/compact.js";
 import { conflictsFamily } from "./cli/conflicts.js";
 import { exportCommand } from "./cli/export.js";
 import { FAILED, type Failure, toFailure, USAGE, usageError } from "./cli/failure.js";
@@ -9,6 +10,7 @@ import { initCommand } from "./cli/init.js";
 import { deleteCommand, getCommand, listCommand, putCommand } from "./cli/items.js";
 import { colorsFor } from "./cli/output.js";
 import { pendingCommand } from "./cli/pending.js";
+import { rebuildCommand } from "./cli/rebuild.js";
 import { configError, optionNames, readSettings, type Settings, shieldDashes, withSettings } from "./cli/settings.js";
 import { statusCommand } from "./cli/status.js";
 import { syncCommand } from "./cli/sync.js";
@@ -30,7 +32,9 @@ export const clientCommands: readonly (Command | CommandFamily)[] = [
   pendingCommand,
   conflictsFamily,
   verifyCommand,
+  rebuildCommand,
   collectionsFamily,
+  compactCommand,
 ];
 
 /** What the command line is made of. */

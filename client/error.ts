@@ -105,6 +105,7 @@ function localCode(reason: Reasons): CanonicalCode {
     case Reasons.ERROR_REASON_TOKEN_OTHER_HISTORY:
     case Reasons.ERROR_REASON_TOKEN_FOREIGN:
     case Reasons.ERROR_REASON_COLLECTION_DELETED:
+    case Reasons.ERROR_REASON_ITEM_HELD:
       return "FAILED_PRECONDITION";
     default:
       return "INVALID_ARGUMENT";

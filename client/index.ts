@@ -25,7 +25,10 @@ export {
   METHODS,
 } from "./connection.js";
 export { type CanonicalCode, type ErrorField, TercetError } from "./error.js";
+export { type MergeJsonOptions, mergeJson } from "./merge-json.js";
 export type { ExchangeProgress } from "./protocol/report.js";
+export { type RebuildOptions, type RebuildReport, rebuildReplica } from "./replica/sqlite-rebuild.js";
+export type { ResolveHow } from "./replica-conflicts.js";
 export {
   createReplica,
   type ListOptions,
@@ -34,7 +37,16 @@ export {
   type Replica,
   type ReplicaCheck,
   type ReplicaStatus,
-  type Transaction,
 } from "./replica-handle.js";
-export type { Conflict, Item, Pending } from "./replica-views.js";
-export type { StandardName, SyncOptions, SyncReport } from "./sync.js";
+export type { Conflict, Held, HeldVersions, Item, Pending } from "./replica-views.js";
+export type { Change, Changes, Transaction } from "./replica-writes.js";
+export type { ConflictingVersions, Resolver, ResolverAnswer } from "./resolver.js";
+export type {
+  Difference,
+  StandardName,
+  SyncOptions,
+  SyncReport,
+  VerifyOptions,
+  VerifyReport,
+} from "./sync.js";
+export type { Verdict, VerdictOptions } from "./verdicts.js";

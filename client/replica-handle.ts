@@ -1,15 +1,24 @@
-import { type Content, contentSize } from "../core/content.js";
-import { ErrorReason, fieldFault } from "../core/fault.js";
-import { fingerprintOf } from "../core/fingerprint.js";
-import { checkCollectionName, checkId } from "../core/id.js";
-import { DEFAULT_LIMITS } from "../core/limits.js";
-import { Limits } from "../gen/tercet/v1/sync.js";
+import type { Content } from "../core/content.js";
+import { checkCollectionName } from "../core/id.js";
 import { TercetError, toError } from "./error.js";
+import { mapped, pages } from "./pages.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
-import type { LocalConflict, LocalItem, LocalWrite, PendingChange, ReplicaStore } from "./replica/store.js";
-import { type Conflict, hex, type Item, type Pending, toConflict, toItem, toPending } from "./replica-views.js";
-import type { SyncOptions, SyncReport } from "./sync.js";
-import { checkPositive, checkWhole, invalidField } from "./validate.js";
+import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
+import { type ReplicaConflicts, type ResolveHow, replicaConflicts } from "./replica-conflicts.js";
+import {
+  type Conflict,
+  type Held,
+  type HeldVersions,
+  hex,
+  type Item,
+  type Pending,
+  toItem,
+  toPending,
+} from "./replica-views.js";
+import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
+import type { SyncOptions, SyncReport, VerifyOptions, VerifyReport } from "./sync.js";
+import { checkPositive, checkWhole } from "./validate.js";
+import { createVerdicts, type Verdict, type VerdictOptions } from "./verdicts.js";
 
 /** Which items to list. */
 export interface ListOptions {
@@ -30,7 +39,10 @@ export interface ReplicaStatus {
   /** Items that the application sees. */
   readonly items: number;
   readonly pending: number;
+  /** Pending changes that the server did not accept, and that are held in conflict. */
   readonly rejected: number;
+  readonly held: number;
+  /** Conflict records. */
   readonly conflicts: number;
   /** Revision of the server up to which everything was taken; 0 before the first exchange. */
   readonly revision: number;
@@ -50,49 +62,74 @@ export interface ReplicaCheck {
   readonly agreedRight: boolean;
 }
 
-/** Changes inside a transaction. */
-export interface Transaction {
-  get(id: string): Item | undefined;
-  put(id: string, content: Content): void;
-  delete(id: string): void;
-}
-
 /**
  * A replica of one collection in one SQLite file: read and change it at any time, and `sync` when there is a server.
  *
- * Methods other than `sync` are synchronous; what has returned is on the disk. They throw TercetError (INVALID_ID,
- * ITEM_TOO_LARGE, INVALID_FIELD) for bad input, with nothing changed, FAILED_PRECONDITION after `close`, and StorageError for
- * trouble with the file.
+ * Methods that return no promise are synchronous; what has returned is on the disk. They throw TercetError (INVALID_ID,
+ * ITEM_TOO_LARGE, INVALID_FIELD, GROUP_INVALID, ITEM_HELD) for bad input, with nothing changed, FAILED_PRECONDITION after
+ * `close`, and StorageError for trouble with the file: where it is `damaged`, see `rebuildReplica`.
  */
 export interface Replica {
   /** Name of the collection. */
   readonly collection: string;
-  /** Creates or replaces an item. Contents are strings or bytes, up to 1 MiB. */
-  put(id: string, content: Content): void;
+  /**
+   * Creates or replaces an item. Contents are strings or bytes, up to 64 MiB or what the server last
+   * said. An item of an atomic group that is pending stays
+   * a member of it: GROUP_INVALID where the group would become too large; sync first.
+   */
+  put(id: string, content: Content): Change;
   /** Many at once, in one transaction, far faster than one by one. No atomic group: the server takes each by itself. */
-  putMany(items: Iterable<readonly [id: string, content: Content]>): void;
+  putMany(items: Iterable<readonly [id: string, content: Content]>): Changes;
   /** The item, or undefined. */
   get(id: string): Item | undefined;
   /** Items in the order of their ids' UTF-8 bytes. What is changed while they are read may appear or not. */
   list(options?: ListOptions): IterableIterator<Item>;
-  /** Deletes an item; false where there is none. */
-  delete(id: string): boolean;
-  /** All of the changes or, if the function throws, none. They see one another. */
+  /** Deletes an item; undefined where there is none. */
+  delete(id: string): Change | undefined;
+  /**
+   * All of the changes or, if the function throws, none. They see one another. Two or more are an atomic group, on the
+   * server as here: it takes them as one commit or not at all, they prevail, give way, are held or rejected together, and
+   * pending groups that share an item become one. At most 1,000 items and 1 MiB, or what the server last said: GROUP_INVALID.
+   */
   transaction<T>(changes: (transaction: Transaction) => T): T;
+  /** The verdict on the change that is pending of an item now, as Change.verdict; undefined where none is pending. */
+  verdict(id: string, options?: VerdictOptions): Promise<Verdict | undefined>;
   /** Changes that the server does not have yet, oldest first. */
   pending(): IterableIterator<Pending>;
+  /** Items held in conflict, by id, without their contents. */
+  held(): IterableIterator<Held>;
+  /** One of them with the contents of both versions; undefined where it is not held. */
+  heldItem(id: string): HeldVersions | undefined;
+  /**
+   * Resolves an item that is held, with all items of its group: `mine` prevails, and the next exchange sends it over theirs;
+   * `theirs` becomes the item, and mine is kept in a conflict record; `{ content }` or `{ deleted: true }` prevails over both
+   * (the other items of its group are as `mine`).
+   *
+   * @throws TercetError ITEM_HELD where it is not held, or where theirs is a content that is not known here.
+   */
+  resolve(id: string, how: ResolveHow): void;
   /** Versions of this replica that gave way, latest first, without their contents. */
   conflicts(): IterableIterator<Conflict>;
   /** One of them with its content. */
   conflict(number: number): Conflict | undefined;
   /**
    * Settles a record: `restore` makes its version the item again, as a new change; `discard` forgets it. Where the item has
-   * another pending change, `restore` keeps that version in a new record: nothing but `discard` loses one.
+   * another pending change, `restore` keeps that version in a new record: nothing but `discard` and pruning loses one.
    */
   resolveConflict(number: number, how: "restore" | "discard"): void;
+  /** Removes records that are older, for good; answers how many. `sync` does it by itself, by `conflictRetentionMs`. */
+  pruneConflicts(options: { readonly olderThanMs: number }): number;
   status(): ReplicaStatus;
-  /** One exchange with the server. One at a time; the application may go on reading and writing meanwhile. */
+  /**
+   * One exchange with the server. One at a time; the application may go on reading and writing meanwhile. With `dryRun` it
+   * finds out what would move, and changes nothing.
+   */
   sync(options: SyncOptions): Promise<SyncReport>;
+  /**
+   * Compares what was last agreed on with what the server has, range by range: the differences, with nothing changed on
+   * either side. It believes the fingerprints that the file keeps; `check` is about the contents.
+   */
+  verify(options: VerifyOptions): Promise<VerifyReport>;
   /**
    * Computes the fingerprint of every content anew, and count and fingerprint of what was last agreed on, and compares them
    * with what the file has. Takes time with the size of the replica.
@@ -100,7 +137,7 @@ export interface Replica {
   check(): ReplicaCheck;
   /** Whether `check` finds the replica sound. */
   audit(): boolean;
-  /** Closes the file. An exchange that is under way fails. */
+  /** Closes the file. An exchange that is under way fails, and so does waiting for a verdict. */
   close(): void;
 }
 
@@ -109,8 +146,6 @@ export interface OpenOptions {
   /** MiB of page cache. */
   readonly cacheMiB?: number;
 }
-
-const PAGE = 500;
 
 /**
  * Makes a replica file for a collection and opens it.
@@ -140,63 +175,48 @@ export function openReplica(path: string, options: OpenOptions = {}): Replica {
 export function replicaOn(held: ReplicaStore): Replica {
   const { collection } = held.state();
   const closing = new AbortController();
+  const verdicts = createVerdicts(held);
   let syncing = false;
   let closed = false;
 
+  function isClosed(): TercetError {
+    return new TercetError(`this replica of ${collection} is closed`, { code: "FAILED_PRECONDITION" });
+  }
+
   function store(): ReplicaStore {
-    if (!closed) return held;
-    throw new TercetError(`this replica of ${collection} is closed`, { code: "FAILED_PRECONDITION" });
-  }
-
-  const itemLimit = (): number => {
-    const { limits } = store().state();
-    return limits.length === 0 ? DEFAULT_LIMITS.itemBytes : Limits.decode(limits).itemBytes;
-  };
-
-  function toWrite(id: string, content: Content, limit: number): LocalWrite {
-    checkInput(id, content, limit);
-    return { id, upsert: { content, fingerprint: fingerprintOf(id, content) } };
-  }
-
-  function write(changes: readonly LocalWrite[]): void {
-    if (changes.length > 0) store().write(changes, Date.now() * 1000);
-  }
-
-  function getItem(id: string): Item | undefined {
-    const item = store().get(id);
-    return item === undefined ? undefined : toItem(item);
-  }
-
-  function* pages<T>(read: (after: T | undefined, limit: number) => readonly T[], limit = Infinity): Generator<T> {
-    let last: T | undefined;
-    for (let left = limit; left > 0; ) {
-      const page = read(last, Math.min(left, PAGE));
-      yield* page;
-      left -= page.length;
-      last = page.at(-1);
-      if (page.length === 0) return;
-    }
+    if (!closed) return verdicts.store;
+    throw isClosed();
   }
 
   function check(): ReplicaCheck {
     const damage = store().audit();
     if (damage === undefined) return { sound: true, damaged: [], damagedCount: 0, agreedRight: true };
-    const { damaged, damagedCount, total } = damage;
-    return { sound: false, damaged, damagedCount, agreedRight: total === undefined };
+    const { damaged, damagedCount, total, ranges } = damage;
+    return { sound: false, damaged, damagedCount, agreedRight: total === undefined && ranges };
   }
 
+  /** gRPC takes as long to load as all else together, and most uses of a replica need none. */
+  async function exchange<T>(run: (sync: typeof import("./sync.js")) => Promise<T>): Promise<T> {
+    store();
+    if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
+    syncing = true;
+    try {
+      return await run(await import("./sync.js"));
+    } finally {
+      syncing = false;
+    }
+  }
+
+  const writes: ReplicaWrites = replicaWrites(store, verdicts);
+  const conflicts: ReplicaConflicts = replicaConflicts(store);
   return {
     collection,
-    put(id, content) {
-      write([toWrite(id, content, itemLimit())]);
+    ...writes,
+    ...conflicts,
+    get(id) {
+      const item = store().get(id);
+      return item === undefined ? undefined : toItem(item);
     },
-    putMany(items) {
-      const limit = itemLimit();
-      const changes = new Map<string, LocalWrite>();
-      for (const [id, content] of items) changes.set(id, toWrite(id, content, limit));
-      write([...changes.values()]);
-    },
-    get: getItem,
     list({ prefix = "", after = "", limit = Infinity } = {}) {
       store();
       if (limit !== Infinity) checkWhole("limit", limit);
@@ -204,55 +224,14 @@ export function replicaOn(held: ReplicaStore): Replica {
         store().list({ prefix, after: last?.id ?? after, limit: most });
       return mapped(pages(read, limit), toItem);
     },
-    delete(id) {
-      if (store().get(id) === undefined) return false;
-      write([{ id, upsert: undefined }]);
-      return true;
-    },
-    transaction(changes) {
-      const limit = itemLimit();
-      const changed = new Map<string, LocalWrite>();
-      const result = changes({
-        get(id) {
-          const change = changed.get(id);
-          return change === undefined ? getItem(id) : changedItem(change);
-        },
-        put: (id, content) => void changed.set(id, toWrite(id, content, limit)),
-        delete: (id) => void changed.set(id, { id, upsert: undefined }),
-      });
-      if (result instanceof Promise) {
-        // What it rejects with has nowhere to go, and must not end the process.
-        result.catch(() => undefined);
-        const description = "a transaction is synchronous: its function must not return a promise";
-        throw invalidField("changes", description);
-      }
-      write([...changed.values()]);
-      return result;
-    },
     pending() {
       store();
       const read = (last: PendingChange | undefined, most: number): readonly PendingChange[] =>
         store().listPending(last?.sequence ?? 0, most);
       return mapped(pages(read), toPending);
     },
-    conflicts() {
-      store();
-      const read = (last: LocalConflict | undefined, most: number): readonly LocalConflict[] =>
-        store().listConflicts(last?.number ?? Number.MAX_SAFE_INTEGER, most);
-      return mapped(pages(read), toConflict);
-    },
-    conflict(number) {
-      const record = store().getConflict(number);
-      return record === undefined ? undefined : toConflict(record);
-    },
-    resolveConflict(number, how) {
-      if (how !== "restore" && how !== "discard") throw invalidField("how", 'must be "restore" or "discard"');
-      if (store().settleConflict(number, how === "restore", Date.now() * 1000)) return;
-      const reason = ErrorReason.ERROR_REASON_CONFLICT_NOT_FOUND;
-      throw toError({ reason, message: `there is no conflict record ${number} in this replica` });
-    },
     status() {
-      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, total } = store().state();
+      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, total, held } = store().state();
       return {
         collection,
         collectionUid: hex(collectionUid),
@@ -260,59 +239,21 @@ export function replicaOn(held: ReplicaStore): Replica {
         items,
         pending,
         rejected,
+        held,
         conflicts,
         revision,
         agreed: { count: total.count, fingerprint: hex(total.sum) },
       };
     },
-    async sync(options) {
-      store();
-      if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
-      syncing = true;
-      try {
-        // gRPC takes as long to load as all else together, and most uses of a replica need none.
-        const { syncReplica } = await import("./sync.js");
-        return await syncReplica(store(), options, closing.signal);
-      } finally {
-        syncing = false;
-      }
-    },
+    sync: (options) => exchange(({ syncReplica }) => syncReplica(store(), options, closing.signal)),
+    verify: (options) => exchange(({ verifyReplica }) => verifyReplica(store(), options, closing.signal)),
     check,
     audit: () => check().sound,
     close() {
       closing.abort();
       closed = true;
+      verdicts.close(isClosed());
       held.close();
     },
   };
-}
-
-function* mapped<T, U>(values: Iterable<T>, map: (value: T) => U): Generator<U> {
-  for (const value of values) yield map(value);
-}
-
-function checkInput(id: string, content: Content, limit: number): void {
-  const fault = checkId(id) ?? contentFault(content, limit);
-  if (fault !== undefined) throw toError(fault);
-}
-
-function contentFault(content: Content, limit: number): ReturnType<typeof checkId> {
-  if (typeof content !== "string" && !(content instanceof Uint8Array)) {
-    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "must be a string or bytes");
-  }
-  const size = contentSize(content);
-  if (size > limit) {
-    const description = `is ${size} bytes; an item has up to ${limit}`;
-    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
-  }
-  if (typeof content === "string" && !content.isWellFormed()) {
-    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "has a lone surrogate; put it as bytes");
-  }
-  return undefined;
-}
-
-function changedItem({ id, upsert }: LocalWrite): Item | undefined {
-  if (upsert === undefined) return undefined;
-  const { content, fingerprint } = upsert;
-  return { id, content, fingerprint: hex(fingerprint), modifyTime: new Date(), pending: true };
 }

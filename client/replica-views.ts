@@ -1,7 +1,7 @@
 import type { Content } from "../core/content.js";
 import { reasonName } from "../core/fault.js";
 import { standardName } from "../core/standard.js";
-import type { LocalConflict, LocalItem, PendingChange } from "./replica/store.js";
+import type { HeldItem, LocalConflict, LocalItem, PendingChange } from "./replica/store.js";
 
 /** An item as the application sees it. */
 export interface Item {
@@ -25,6 +25,31 @@ export interface Pending {
   readonly modifyTime: Date;
   /** Why the server did not accept it, if it was sent and rejected. It is tried again with every exchange. */
   readonly rejected: { readonly reason: string; readonly message: string } | undefined;
+  /** Held in conflict: it is not sent until somebody resolves it. */
+  readonly held: boolean;
+  /** Changes of the same atomic group have the same number here; undefined: none. It changes with the group. */
+  readonly group: number | undefined;
+}
+
+/** An item that is held in conflict: nobody has decided yet which version prevails. */
+export interface Held {
+  readonly id: string;
+  /** Fingerprints of both versions: 64 hex digits; undefined where that side deleted the item. */
+  readonly mine: string | undefined;
+  readonly theirs: string | undefined;
+  readonly mineTime: Date;
+  /** When the server's version was made, and its revision. */
+  readonly theirsTime: Date;
+  readonly theirsRevision: number;
+  /** As in Pending: the items of a group are resolved together. */
+  readonly group: number | undefined;
+}
+
+/** The same with the contents of both versions. */
+export interface HeldVersions extends Held {
+  /** Undefined where that side deleted the item, and for theirs also where its content is not known here. */
+  readonly mineContent: Content | undefined;
+  readonly theirsContent: Content | undefined;
 }
 
 /** A version of this replica that gave way to one of the server's. */
@@ -41,7 +66,7 @@ export interface Conflict {
   /** Fingerprint of what gave way, and of what prevailed: 64 hex digits; undefined for a deletion. */
   readonly fingerprint: string | undefined;
   readonly prevailed: string | undefined;
-  /** The standard by which it gave way: `SERVER`; `UNSPECIFIED` where it gave way to a version that was restored here. */
+  /** The standard by which it gave way, for example `SERVER`; `UNSPECIFIED` where it gave way to a version that was restored here. */
   readonly standard: string;
   readonly recordTime: Date;
   readonly modifyTime: Date;
@@ -53,9 +78,22 @@ export function toItem({ id, content, fingerprint, modifyTimeUs, pending }: Loca
 }
 
 /** A pending change of the store as the application sees it. */
-export function toPending({ id, kind, size, modifyTimeUs, rejected }: PendingChange): Pending {
+export function toPending({ id, kind, size, modifyTimeUs, rejected, held, group }: PendingChange): Pending {
   const why = rejected === undefined ? undefined : { reason: reasonName(rejected.reason), message: rejected.message };
-  return { id, kind, size, modifyTime: toDate(modifyTimeUs), rejected: why };
+  return { id, kind, size, modifyTime: toDate(modifyTimeUs), rejected: why, held, group: group || undefined };
+}
+
+/** A held item of the store as the application sees it. */
+export function toHeld({ id, mine, theirs, mineTimeUs, theirsTimeUs, theirsRevision, group }: HeldItem): Held {
+  return {
+    id,
+    mine: mine && hex(mine),
+    theirs: theirs && hex(theirs),
+    mineTime: toDate(mineTimeUs),
+    theirsTime: toDate(theirsTimeUs),
+    theirsRevision,
+    group: group || undefined,
+  };
 }
 
 /** A conflict record of the store as the application sees it. */

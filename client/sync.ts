@@ -8,6 +8,7 @@ import { TercetError } from "./error.js";
 import { createClientExchange } from "./protocol/exchange.js";
 import type { ExchangeProgress, ExchangeReport } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
+import { pruneConflicts } from "./replica-conflicts.js";
 import { createResolve, type Resolver } from "./resolver.js";
 import { checkPositive, checkWhole, invalidField } from "./validate.js";
 
@@ -39,6 +40,11 @@ export interface SyncOptions extends ConnectOptions {
   readonly onHistoryChange?: "offer" | "follow" | "stop";
   /** Find out what would move and how conflicts would end, and change nothing on either side. */
   readonly dryRun?: boolean;
+  /**
+   * Milliseconds for which the replica keeps its conflict records: older ones are removed after an exchange that is through.
+   * Default: 90 days; Infinity keeps them for ever.
+   */
+  readonly conflictRetentionMs?: number;
   /** Ends the exchange; it rejects with CANCELLED. The replica keeps what it has taken, and the next exchange goes on. */
   readonly signal?: AbortSignal;
   /** Milliseconds for the whole exchange; then it rejects with DEADLINE_EXCEEDED. Default: none. */
@@ -59,7 +65,7 @@ export interface SyncOptions extends ConnectOptions {
 /** How to compare a replica with its server. */
 export type VerifyOptions = Omit<
   SyncOptions,
-  "standard" | "resolver" | "create" | "recreate" | "onHistoryChange" | "dryRun"
+  "standard" | "resolver" | "create" | "recreate" | "onHistoryChange" | "dryRun" | "conflictRetentionMs"
 >;
 
 /** What an exchange did, or in a dry run what it would do. */
@@ -86,6 +92,8 @@ export interface SyncReport {
     readonly prevailed: "mine" | "theirs" | "held" | "merged";
   }[];
   readonly conflictCount: number;
+  /** Conflict records of the replica that were older than `conflictRetentionMs`, and were removed. */
+  readonly prunedConflicts: number;
   /** Changes that the server did not accept, and that stay pending. At most 10,000 are listed. */
   readonly rejected: readonly { readonly id: string; readonly reason: string; readonly message: string }[];
   readonly rejectedCount: number;
@@ -155,6 +163,7 @@ export interface VerifyReport {
 }
 
 const STEP_TIMEOUT_MS = 60_000;
+const CONFLICT_RETENTION_MS = 90 * 24 * 60 * 60 * 1000;
 
 /** Runs one exchange of a replica store. `closing` is aborted where the replica is closed meanwhile. */
 export async function syncReplica(
@@ -165,9 +174,12 @@ export async function syncReplica(
   const mode = options.dryRun === true ? "dry-run" : "sync";
   const { report, bytes, durationMs } = await run(store, options, mode, closing);
   const { sum, differences: _differences, ...rest } = report;
+  const retentionMs = options.conflictRetentionMs ?? CONFLICT_RETENTION_MS;
+  const prunedConflicts = mode === "sync" ? pruneConflicts(store, retentionMs) : 0;
   return {
     ...rest,
     dryRun: mode === "dry-run",
+    prunedConflicts,
     standard: standardName(report.standard),
     conflicts: report.conflicts.map((conflict) => ({ ...conflict, standard: standardName(conflict.standard) })),
     rejected: report.rejected.map((rejection) => ({ ...rejection, reason: reasonName(rejection.reason) })),
@@ -256,9 +268,11 @@ function checkStandard(name: StandardName | undefined): ChangeStandard {
   });
 }
 
-function checkOptions({ timeoutMs, stepTimeoutMs, limits = {}, onHistoryChange = "offer" }: SyncOptions): void {
+function checkOptions(options: SyncOptions): void {
+  const { timeoutMs, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
   checkPositive("timeoutMs", timeoutMs);
   checkPositive("stepTimeoutMs", stepTimeoutMs);
+  checkPositive("conflictRetentionMs", conflictRetentionMs);
   for (const [name, value] of Object.entries(limits)) checkWhole(`limits.${name}`, value);
   if (!["offer", "follow", "stop"].includes(onHistoryChange)) {
     throw invalidField("onHistoryChange", 'must be "offer", "follow" or "stop"');

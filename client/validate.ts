@@ -1,4 +1,6 @@
-import { ErrorReason, fieldFault } from "../core/fault.js";
+import { type Content, contentSize } from "../core/content.js";
+import { ErrorReason, type Fault, fieldFault } from "../core/fault.js";
+import { checkId } from "../core/id.js";
 import { type TercetError, toError } from "./error.js";
 
 /** The error of a field that was given something it can't be. */
@@ -16,4 +18,31 @@ export function checkPositive(field: string, value: number | undefined): void {
 export function checkWhole(field: string, value: number | undefined): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
   throw invalidField(field, `must be a whole number from 0 up, not ${String(value)}`);
+}
+
+/** @throws TercetError INVALID_ID, INVALID_FIELD or ITEM_TOO_LARGE where a replica does not take such an item. */
+export function checkItem(id: string, content: Content, limit: number): void {
+  const fault = checkId(id) ?? contentFault(content, limit);
+  if (fault !== undefined) throw toError(fault);
+}
+
+/** @throws TercetError INVALID_FIELD or ITEM_TOO_LARGE. */
+export function checkContent(content: Content, limit: number): void {
+  const fault = contentFault(content, limit);
+  if (fault !== undefined) throw toError(fault);
+}
+
+function contentFault(content: Content, limit: number): Fault | undefined {
+  if (typeof content !== "string" && !(content instanceof Uint8Array)) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "must be a string or bytes");
+  }
+  const size = contentSize(content);
+  if (size > limit) {
+    const description = `is ${size} bytes; an item has up to ${limit}`;
+    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
+  }
+  if (typeof content === "string" && !content.isWellFormed()) {
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "has a lone surrogate; put it as bytes");
+  }
+  return undefined;
 }

@@ -3,12 +3,15 @@ import type { Limits } from "../gen/tercet/v1/sync.js";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** Contents up to this many bytes travel whole and are kept in one row; larger ones go in chunks everywhere. */
+export const WHOLE_BYTES = MIB;
+
 /** Limits as a server sets them by default; the same values are a client's wishes by default. */
 export const DEFAULT_LIMITS: Limits = {
   inlineBytes: 16 * KIB,
-  eagerBytes: 256 * KIB,
+  eagerBytes: 512 * KIB,
   messageBytes: 128 * KIB,
-  itemBytes: MIB,
+  itemBytes: 64 * MIB,
   windowBytes: 4 * MIB,
   windowItems: 16_384,
   groupItems: 1000,
@@ -29,7 +32,7 @@ export const LIMIT_BOUNDS: Readonly<Record<keyof Limits, LimitBounds>> = {
   inlineBytes: { least: 0, most: 256 * KIB },
   eagerBytes: { least: 0, most: MIB },
   messageBytes: { least: 16 * KIB, most: MIB },
-  itemBytes: { least: 1, most: MIB },
+  itemBytes: { least: 1, most: 1024 * MIB },
   windowBytes: { least: 16 * KIB, most: 1024 * MIB },
   windowItems: { least: 16, most: MIB },
   groupItems: { least: 1, most: 1000 },

@@ -6,8 +6,8 @@ import type { RangeTotal } from "./range-sum.js";
  * ranges, and cutting those that differ. The client asks with its parts of a range, the server answers with its own parts
  * of each that differs, so that a round trip is two levels.
  *
- * For 1,000,000 items: 16 ranges of 62,500, parts of 3,900, 490, 120, 30, 8, and then the items: five round trips, and
- * with 1,000 differences about 460 bytes each. Few parts cost fewer bytes, many parts fewer round trips.
+ * For 1,000,000 items: 16 ranges of 62,500, parts of 3,900, 490, 120, 30, 8, and then the items: five round trips. Few
+ * parts cost fewer bytes, many parts fewer round trips.
  */
 
 /** Ranges of up to so many items are compared item by item. */
@@ -20,19 +20,22 @@ export const MAX_QUERY_ITEMS = 65_536;
 
 /** Into how many parts a range of so many items is cut. */
 export function partsFor(count: number): number {
-  if (count >= 3_600) return 16;
-  return count >= 1_000 ? 8 : 4;
+  if (count >= 16_384) return 16;
+  return count >= 1_024 ? 8 : 4;
 }
 
-/** What of a sum travels in reconciliation: its low 16 bytes. */
-export const SHORT_SUM_BYTES = 16;
+/**
+ * What of a sum travels in reconciliation: its low 8 bytes. Two ranges that differ look equal once in 2^64; the proof at the
+ * end of the exchange has all 32 bytes.
+ */
+export const SHORT_SUM_BYTES = 8;
 
 /** Whether a range of this side is what the other said of it. */
 export function sameShortTotal(own: RangeTotal, count: number, shortSum: Uint8Array): boolean {
   return own.count === count && Buffer.compare(shortSumOf(own), shortSum) === 0;
 }
 
-/** The low 16 bytes of a sum. */
+/** The low bytes of a sum. */
 export function shortSumOf(total: RangeTotal): Uint8Array {
   return total.sum.subarray(0, SHORT_SUM_BYTES);
 }

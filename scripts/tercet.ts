@@ -1,28 +1,36 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import type { ArgumentsCamelCase } from "yargs";
+import type { ArgumentsCamelCase, CommandModule } from "yargs";
 import { type Command, clientCommands, runCommandLine } from "../client/cli.js";
 
-/** The server is loaded when it is to serve. */
-const serveCommand: Command = {
-  command: "serve",
-  describe: "Serve the collections of a data directory",
-  async builder(yargs) {
-    const { builder } = (await import("../server/cli.js")).serveCommand;
-    return typeof builder === "function" ? await builder(yargs) : yargs;
-  },
-  async handler(argv) {
-    const { handler } = (await import("../server/cli.js")).serveCommand;
-    await handler(argv as ArgumentsCamelCase<Parameters<typeof handler>[0]>);
-  },
-};
+/** A command of the server, which is loaded when it is to run. */
+function serverCommand(name: "serveCommand" | "backupCommand" | "restoreCommand", command: string, describe: string) {
+  return {
+    command,
+    describe,
+    async builder(yargs) {
+      const { builder } = (await import("../server/cli.js"))[name];
+      return typeof builder === "function" ? await builder(yargs) : yargs;
+    },
+    async handler(argv) {
+      const { handler } = (await import("../server/cli.js"))[name] as CommandModule;
+      await handler(argv as ArgumentsCamelCase);
+    },
+  } satisfies Command;
+}
+
+const serverCommands: readonly Command[] = [
+  serverCommand("serveCommand", "serve", "Serve the collections of a data directory"),
+  serverCommand("backupCommand", "backup", "Copy a server's data into one file, also while it serves"),
+  serverCommand("restoreCommand", "restore <file>", "Make a data directory of a backup; one that has data is refused"),
+];
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
 await runCommandLine({
-  commands: [serveCommand, ...clientCommands],
+  commands: [...serverCommands, ...clientCommands],
   version,
   args: process.argv.slice(2),
   env: process.env,

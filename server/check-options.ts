@@ -5,11 +5,17 @@ import { StartError } from "./start-error.js";
 /** Milliseconds of the longest timer that there is (2^31), rounded down to days: 24. */
 const MAX_TIMER_MS = 24 * 86_400_000;
 
+/** Longest time that something is kept for, other than for ever: 100 years. */
+const MAX_RETENTION_MS = 36_500 * 86_400_000;
+
 /** Bounds of the times of a server, in milliseconds. */
 export const TIME_BOUNDS = {
   graceMs: { least: 0, most: MAX_TIMER_MS },
   stepTimeoutMs: { least: 1, most: MAX_TIMER_MS },
   skewMs: { least: 0, most: MAX_TIMER_MS },
+  tombstoneRetentionMs: { least: 0, most: MAX_RETENTION_MS },
+  conflictRetentionMs: { least: 0, most: MAX_RETENTION_MS },
+  housekeepingMs: { least: 1, most: MAX_TIMER_MS },
 } as const satisfies Readonly<Record<string, LimitBounds>>;
 
 /** The options that have bounds. */

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import type { ArgumentsCamelCase, Argv, CommandModule } from "yargs";
 import { DEFAULT_LIMITS, LIMIT_BOUNDS, type LimitBounds } from "../core/limits.js";
-import { StorageError } from "../core/storage-error.js";
 import { TIME_BOUNDS } from "./check-options.js";
+import { reportFailure } from "./cli/failure.js";
 import {
+  DEFAULT_CONFLICT_RETENTION_MS,
   DEFAULT_GRACE_MS,
   DEFAULT_PORT,
+  DEFAULT_TOMBSTONE_RETENTION_MS,
   type RunningServer,
   type ServerOptions,
   StartError,
@@ -20,6 +22,8 @@ interface ServeArguments {
   readonly grace: number;
   readonly "step-timeout": number;
   readonly skew: number;
+  readonly "tombstone-days": number;
+  readonly "conflict-days": number;
   readonly "inline-limit": number;
   readonly "eager-limit": number;
   readonly "message-limit": number;
@@ -31,6 +35,9 @@ interface ServeArguments {
   readonly json: boolean;
 }
 
+export { backupCommand } from "./cli/backup.js";
+export { restoreCommand } from "./cli/restore.js";
+
 /** `tercet serve` */
 export const serveCommand: CommandModule<object, ServeArguments> = {
   command: "serve",
@@ -39,6 +46,8 @@ export const serveCommand: CommandModule<object, ServeArguments> = {
   handler: serve,
 };
 
+const SECOND_MS = 1000;
+const DAY_MS = 86_400_000;
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 function options(yargs: Argv): Argv<ServeArguments> {
@@ -61,6 +70,16 @@ function options(yargs: Argv): Argv<ServeArguments> {
       default: 60,
       describe: `Seconds that a client's clock may be ahead${boundsOf("skew")}`,
     })
+    .option("tombstone-days", {
+      type: "number",
+      default: DEFAULT_TOMBSTONE_RETENTION_MS / DAY_MS,
+      describe: `Days that deletions are remembered; replicas that were away for longer compare all items. 0: for ever${boundsOf("tombstone-days")}`,
+    })
+    .option("conflict-days", {
+      type: "number",
+      default: DEFAULT_CONFLICT_RETENTION_MS / DAY_MS,
+      describe: `Days that versions which gave way are kept. 0: for ever${boundsOf("conflict-days")}`,
+    })
     .option(
       "inline-limit",
       bytes("inline-limit", "inlineBytes", "Contents up to this many bytes ride with their change info"),
@@ -81,17 +100,19 @@ function options(yargs: Argv): Argv<ServeArguments> {
 
 /** Options that are numbers, with their bounds. */
 const BOUNDS = {
-  grace: inSeconds(TIME_BOUNDS.graceMs),
-  "step-timeout": inSeconds(TIME_BOUNDS.stepTimeoutMs),
-  skew: inSeconds(TIME_BOUNDS.skewMs),
+  grace: inUnits(TIME_BOUNDS.graceMs, SECOND_MS),
+  "step-timeout": inUnits(TIME_BOUNDS.stepTimeoutMs, SECOND_MS),
+  skew: inUnits(TIME_BOUNDS.skewMs, SECOND_MS),
+  "tombstone-days": inUnits(TIME_BOUNDS.tombstoneRetentionMs, DAY_MS),
+  "conflict-days": inUnits(TIME_BOUNDS.conflictRetentionMs, DAY_MS),
   "inline-limit": LIMIT_BOUNDS.inlineBytes,
   "eager-limit": LIMIT_BOUNDS.eagerBytes,
   "message-limit": LIMIT_BOUNDS.messageBytes,
   "item-limit": LIMIT_BOUNDS.itemBytes,
 } as const satisfies Readonly<Record<string, LimitBounds>>;
 
-function inSeconds({ least, most }: LimitBounds): LimitBounds {
-  return { least: least / 1000, most: most / 1000 };
+function inUnits({ least, most }: LimitBounds, unit: number): LimitBounds {
+  return { least: least / unit, most: most / unit };
 }
 
 /** For a description: ` (16384 to 1048576)`. */
@@ -129,10 +150,7 @@ async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
   try {
     server = await startServer(toOptions(argv));
   } catch (error) {
-    const failure = toFailure(error);
-    const words = argv.json ? JSON.stringify({ error: failure }) : `tercet serve: ${failure.message}`;
-    process.stderr.write(`${words}\n`);
-    process.exitCode = 1;
+    reportFailure(error, { command: "serve", reason: "START_FAILED", json: argv.json });
     return;
   }
   const { address, port } = server;
@@ -150,20 +168,6 @@ export function announces(
 ): boolean {
   const logged = LOG_LEVELS.indexOf(argv["log-level"]) >= LOG_LEVELS.indexOf("info");
   return !(logged && stdout.isTTY === true && stderr.isTTY === true);
-}
-
-/** Why the server can't be started, in the shape that all commands give with --json. */
-function toFailure(error: unknown): { readonly code: string; readonly reason: string; readonly message: string } {
-  const message = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof StorageError)) return { code: "UNAVAILABLE", reason: "START_FAILED", message };
-  const codes = {
-    full: "RESOURCE_EXHAUSTED",
-    exists: "ALREADY_EXISTS",
-    foreign: "FAILED_PRECONDITION",
-    damaged: "DATA_LOSS",
-  } as const;
-  const code = error.kind === "busy" || error.kind === "failed" ? "UNAVAILABLE" : codes[error.kind];
-  return { code, reason: `STORAGE_${error.kind.toUpperCase()}`, message };
 }
 
 /** A file of PEM. */
@@ -184,6 +188,8 @@ function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
     graceMs: argv.grace * 1000,
     stepTimeoutMs: argv.stepTimeout * 1000,
     skewMs: argv.skew * 1000,
+    tombstoneRetentionMs: argv.tombstoneDays * DAY_MS,
+    conflictRetentionMs: argv.conflictDays * DAY_MS,
     limits: {
       inlineBytes: argv.inlineLimit,
       eagerBytes: argv.eagerLimit,

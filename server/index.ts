@@ -7,10 +7,13 @@ export { DEFAULT_LIMITS, LIMIT_BOUNDS, type LimitBounds } from "../core/limits.j
 export { StorageError, type StorageErrorKind } from "../core/storage-error.js";
 export type { Limits } from "../gen/tercet/v1/sync.js";
 export {
+  DEFAULT_CONFLICT_RETENTION_MS,
   DEFAULT_GRACE_MS,
   DEFAULT_PORT,
+  DEFAULT_TOMBSTONE_RETENTION_MS,
   type RunningServer,
   type ServerOptions,
+  type Surroundings,
   startServer,
 } from "./main.js";
 export type { TlsOptions } from "./rpc/credentials.js";

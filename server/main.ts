@@ -8,6 +8,7 @@ import { DEFAULT_SKEW_US } from "./protocol/validate-push.js";
 import { createCredentials, type TlsOptions } from "./rpc/credentials.js";
 import { createGate } from "./rpc/gate.js";
 import { routeGrpcLog } from "./rpc/grpc-log.js";
+import { type Housekeeping, startHousekeeping } from "./rpc/housekeeping.js";
 import { createRpcServer, type RpcServer } from "./rpc/server.js";
 import type { RpcWorld } from "./rpc/world.js";
 import { StartError } from "./start-error.js";
@@ -31,10 +32,27 @@ export interface ServerOptions {
   readonly stepTimeoutMs?: number;
   /** How long open exchanges may go on when the server drains, in milliseconds. Default: 10 seconds. */
   readonly graceMs?: number;
+  /**
+   * How long deletions are remembered, in milliseconds: replicas that were away for longer compare everything. Default: 30
+   * days. 0: for ever.
+   */
+  readonly tombstoneRetentionMs?: number;
+  /** How long versions that gave way are kept in conflict records, in milliseconds. Default: 90 days. 0: for ever. */
+  readonly conflictRetentionMs?: number;
+  /** How often what is older is removed, in milliseconds, besides at the start. Default: one hour. */
+  readonly housekeepingMs?: number;
   /** Takes what grpc-js has to say, too, for the whole process. Default: silent. */
   readonly logger?: Logger;
   /** Default: no TLS. */
   readonly tls?: TlsOptions;
+}
+
+/** What a server takes from its surroundings. Tests hand in their own, so that they need not wait. */
+export interface Surroundings {
+  /** Microseconds since 1970. */
+  nowUs(): number;
+  /** Calls `run` about every so many milliseconds, until what it returns is called. Does not keep the process alive. */
+  repeat(ms: number, run: () => void): () => void;
 }
 
 /** A server that takes calls. */
@@ -55,21 +73,37 @@ export interface RunningServer {
 export const DEFAULT_PORT = 7727;
 /** Milliseconds that open exchanges have by default when the server drains. */
 export const DEFAULT_GRACE_MS = 10_000;
+/** Milliseconds that a deletion is remembered by default: 30 days. */
+export const DEFAULT_TOMBSTONE_RETENTION_MS = 30 * 86_400_000;
+/** Milliseconds that a conflict record is kept by default: 90 days. */
+export const DEFAULT_CONFLICT_RETENTION_MS = 90 * 86_400_000;
 
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_STEP_TIMEOUT_MS = 60_000;
+const DEFAULT_HOUSEKEEPING_MS = 3_600_000;
 /** Milliseconds that connections have to close by themselves when no call is under way any more. */
 const GOODBYE_MS = 1000;
 const EPOCH_BYTES = 8;
 const UID_BYTES = 16;
 
+const SURROUNDINGS: Surroundings = {
+  nowUs: () => Date.now() * 1000,
+  repeat(ms, run) {
+    const timer = setInterval(run, ms).unref();
+    return () => clearInterval(timer);
+  },
+};
+
 /**
- * Starts a server on a data directory.
+ * Starts a server on a data directory. `surroundings` are for tests.
  *
  * @throws StorageError where the data directory can't be had, StartError where the address or the certificates can't,
  * or an option is out of its bounds.
  */
-export async function startServer(options: ServerOptions): Promise<RunningServer> {
+export async function startServer(
+  options: ServerOptions,
+  surroundings: Surroundings = SURROUNDINGS,
+): Promise<RunningServer> {
   const host = options.host ?? DEFAULT_HOST;
   const log = options.logger ?? pino({ level: "silent" });
   if (options.logger !== undefined) routeGrpcLog(log);
@@ -82,7 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     store,
     write: commit.write,
     newUid: () => randomBytes(UID_BYTES),
-    nowUs: () => Date.now() * 1000,
+    nowUs: surroundings.nowUs,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     skewUs: options.skewMs === undefined ? DEFAULT_SKEW_US : options.skewMs * 1000,
     stepTimeoutUs: (options.stepTimeoutMs ?? DEFAULT_STEP_TIMEOUT_MS) * 1000,
@@ -99,12 +133,29 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }
     const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     log.info({ address, directory: options.directory }, "serving");
-    return { address, port, ...createShutdown({ rpc, world, commit, graceMs: options.graceMs ?? DEFAULT_GRACE_MS }) };
+    const housekeeping = keepHouse(world, options, surroundings);
+    const graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
+    return { address, port, ...createShutdown({ rpc, world, commit, housekeeping, graceMs }) };
   } catch (error) {
     rpc?.server.forceShutdown();
     store.close();
     throw error;
   }
+}
+
+function keepHouse(world: RpcWorld, options: ServerOptions, { repeat }: Surroundings): Housekeeping {
+  const { store, log, nowUs } = world;
+  const tombstoneRetentionUs = (options.tombstoneRetentionMs ?? DEFAULT_TOMBSTONE_RETENTION_MS) * 1000;
+  const conflictRetentionUs = (options.conflictRetentionMs ?? DEFAULT_CONFLICT_RETENTION_MS) * 1000;
+  const intervalMs = options.housekeepingMs ?? DEFAULT_HOUSEKEEPING_MS;
+  return startHousekeeping({
+    store,
+    log,
+    nowUs,
+    repeat: (run) => repeat(intervalMs, run),
+    tombstoneRetentionUs,
+    conflictRetentionUs,
+  });
 }
 
 function bind(rpc: RpcServer, host: string, port: number, credentials: ServerCredentials): Promise<number> {
@@ -132,17 +183,20 @@ interface ShutdownWorld {
   readonly rpc: RpcServer;
   readonly world: Pick<RpcWorld, "gate" | "log"> & { readonly store: Store };
   readonly commit: GroupCommit;
+  readonly housekeeping: Housekeeping;
   readonly graceMs: number;
 }
 
 /** The two ways to end a server, each as often as one likes and in any order. */
-function createShutdown({ rpc, world, commit, graceMs }: ShutdownWorld): Pick<RunningServer, "drain" | "close"> {
+function createShutdown(shutdown: ShutdownWorld): Pick<RunningServer, "drain" | "close"> {
+  const { rpc, world, commit, housekeeping, graceMs } = shutdown;
   const { gate, log, store } = world;
   let draining: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
 
   async function end(): Promise<void> {
     rpc.server.forceShutdown();
+    await housekeeping.stop();
     await gate.empty();
     await commit.idle();
     await store.close();
@@ -159,6 +213,7 @@ function createShutdown({ rpc, world, commit, graceMs }: ShutdownWorld): Pick<Ru
     log.info({ underWay: gate.underWay, graceMs }, "draining");
     rpc.setServing(false);
     gate.shut();
+    await housekeeping.stop();
     await Promise.race([gate.empty(), after(graceMs)]);
     if (gate.underWay > 0) {
       log.warn({ underWay: gate.underWay }, "ending calls that did not end within the grace period");

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { ConflictRecord } from "../../gen/tercet/v1/collection.js";
 import type { Conflict } from "../replica-views.js";
 import { pagesFrom, type ServerArguments, withServer } from "./server.js";
@@ -26,6 +27,21 @@ export async function conflictFromServer(argv: ServerArguments, collection: stri
   );
   if (conflict === undefined) throw new Error(`the server did not say anything of record ${number}`);
   return toConflict(conflict, standardName(conflict.standard));
+}
+
+/** Makes the version of a record the item again, on the server; answers the item and its revision, 0 for no trace of it. */
+export async function restoreOnServer(
+  argv: ServerArguments,
+  collection: string,
+  number: number,
+): Promise<{ readonly id: string; readonly revision: number }> {
+  const { METHODS } = await import("../index.js");
+  return await withServer(argv, async (connection, bounds) => {
+    const { conflict } = await connection.unary(METHODS.getConflict, { collection, number }, bounds);
+    const request = { collection, number, requestId: randomUUID() };
+    const { change } = await connection.unary(METHODS.restoreConflict, request, bounds);
+    return { id: conflict?.id ?? change?.id ?? "", revision: change?.revision ?? 0 };
+  });
 }
 
 /** A record of the server's in the shape of a replica's. */

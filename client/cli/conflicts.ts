@@ -1,159 +1,134 @@
-import type { Conflict } from "../replica-views.js";
+import type { Replica } from "../replica-handle.js";
+import type { Conflict, HeldVersions } from "../replica-views.js";
 import { type CommandFamily, defineCommand } from "./command.js";
+import { checkNumber, collectionOf, noRecord, PLACES, replicaOf } from "./conflict-places.js";
+import {
+  CONFLICT_COLUMNS,
+  type ListedConflict,
+  listedRow,
+  listedView,
+  recordView,
+  versionsView,
+} from "./conflict-views.js";
 import { conflictFromServer, conflictsOfServer } from "./conflicts-server.js";
+import { dropCommand, pruneCommand, resolveHeldCommand, restoreCommand } from "./conflicts-settle.js";
 import { contentFields } from "./content.js";
 import { CliError, usageError } from "./failure.js";
 import { printContent } from "./items.js";
-import { REPLICA, SERVER } from "./options.js";
-import { formatCount, printJson, printLine, printList, shortHex } from "./output.js";
+import { printJson, printLine, printList } from "./output.js";
 import { withReplica } from "./replica.js";
-
-const PLACES = {
-  replica: { type: "string", requiresArg: true, describe: "Replica file" },
-  ...SERVER,
-  server: {
-    type: "string",
-    requiresArg: true,
-    describe: "HOST:PORT: the records that the server keeps (only as a flag)",
-  },
-  collection: { type: "string", requiresArg: true, describe: "With --server: of this collection; else the replica's" },
-} as const;
 
 const listConflictsCommand = defineCommand({
   command: "list",
-  describe: "List versions that gave way, latest first",
+  describe: "List items held in conflict, then versions that gave way, latest first",
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
       .options(PLACES)
-      .example("$0 conflicts list", "what gave way in the replica")
+      .example("$0 conflicts list", "what is held, and what gave way in the replica")
       .example("$0 conflicts list --server 127.0.0.1:7727 --collection places", "what gave way on the server"),
   async run(argv) {
     const view = {
       json: argv["json"] === true,
-      toJson: conflictView,
-      columns: ["NUMBER", "ID", "GAVE WAY", "BYTES", "FINGERPRINT", "PREVAILED", "BY", "WHEN"],
-      toRow: conflictRow,
-      empty: "no conflict records",
+      toJson: listedView,
+      columns: CONFLICT_COLUMNS,
+      toRow: listedRow,
+      empty: "no conflicts",
     };
     const { server } = argv;
-    if (server !== undefined) return printList(conflictsOfServer({ ...argv, server }, await collectionOf(argv)), view);
-    await withReplica(replicaOf(argv), (replica) => printList(replica.conflicts(), view));
+    if (server !== undefined) {
+      const records = conflictsOfServer({ ...argv, server }, await collectionOf(argv));
+      return printList(asListed(records), view);
+    }
+    await withReplica(replicaOf(argv), (replica) => printList(conflictsOf(replica), view));
   },
 });
 
+function* conflictsOf(replica: Replica): Generator<ListedConflict> {
+  for (const held of replica.held()) yield { held };
+  for (const record of replica.conflicts()) yield { record };
+}
+
+async function* asListed(records: AsyncIterable<Conflict>): AsyncGenerator<ListedConflict> {
+  for await (const record of records) yield { record };
+}
+
 const showConflictCommand = defineCommand({
-  command: "show <number>",
-  describe: "Show a version that gave way, with its content",
+  command: "show <which>",
+  describe: "Show a version that gave way by its number, or both versions of a held item by its id",
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
-      .positional("number", { type: "number", demandOption: true, describe: "Number of the record" })
+      .positional("which", { type: "string", demandOption: true, describe: "Number of a record, or id of a held item" })
+      .option("held", {
+        type: "boolean",
+        default: false,
+        describe: "It is the id of a held item, though it looks like a number",
+      })
       .option("raw", {
         type: "boolean",
         default: false,
-        describe: "Exactly the bytes of the content, and nothing else",
+        describe: "Of a record: exactly the bytes of the content, and nothing else",
       })
       .options(PLACES),
   async run(argv) {
-    const { server } = argv;
-    const number = checkNumber(argv.number);
-    const record =
-      server === undefined
-        ? await withReplica(replicaOf(argv), (replica) => replica.conflict(number))
-        : await conflictFromServer({ ...argv, server }, await collectionOf(argv), number);
-    if (record === undefined) throw noRecord(number);
-    const { content } = record;
-    if (argv["json"] === true) {
-      return printJson({ ...conflictView(record), ...(content === undefined ? {} : contentFields(content)) });
+    const { server, which, held } = argv;
+    const json = argv["json"] === true;
+    if (server !== undefined) {
+      const number = checkNumber(toNumber(which) ?? Number.NaN);
+      return showRecord(
+        await conflictFromServer({ ...argv, server }, await collectionOf(argv), number),
+        json,
+        argv.raw,
+      );
     }
-    if (!argv.raw) {
-      const { id, kind, standard, recordTime, fingerprint, prevailed } = record;
-      await printLine(`${number}: ${id} (${kind}) gave way by ${standard} at ${recordTime.toISOString()}`);
-      await printLine(`fingerprint ${fingerprint ?? "-"}\nprevailed   ${prevailed ?? "- (a deletion)"}\n`);
-    }
-    if (content !== undefined) await printContent(content, argv.raw);
+    const number = held ? undefined : toNumber(which);
+    const found = await withReplica(replicaOf(argv), (replica) => {
+      const record = number === undefined ? undefined : replica.conflict(number);
+      return record === undefined ? { item: replica.heldItem(which) } : { record };
+    });
+    if (found.record !== undefined) return showRecord(found.record, json, argv.raw);
+    if (found.item !== undefined) return showHeld(found.item, json, argv.raw);
+    throw number === undefined ? noHeld(which) : noRecord(number);
   },
 });
 
-const resolveConflictCommand = defineCommand({
-  command: "resolve <number>",
-  describe: "Settle a record of the replica",
-  options: (yargs) =>
-    yargs
-      .positional("number", { type: "number", demandOption: true, describe: "Number of the record" })
-      .option("take", {
-        choices: ["mine", "theirs"] as const,
-        demandOption: "say --take mine or --take theirs",
-        describe: "mine: its version becomes the item again, as a new change; theirs: the record is dropped",
-      })
-      .options(REPLICA)
-      .example("$0 conflicts resolve 3 --take mine", "restore the version that gave way"),
-  async run(argv) {
-    const { take, number: given } = argv;
-    const number = checkNumber(given);
-    const id = await withReplica(argv, (replica) => {
-      const record = replica.conflict(number);
-      if (record === undefined) throw noRecord(number);
-      replica.resolveConflict(number, take === "mine" ? "restore" : "discard");
-      return record.id;
-    });
-    if (argv["json"] === true) return printJson({ number, id, take });
-    await printLine(
-      take === "mine"
-        ? `${id} is again what record ${number} kept of it; the next sync sends it`
-        : `${id} stays as it is; record ${number} is dropped`,
-    );
-  },
-});
+function toNumber(which: string): number | undefined {
+  return /^\d+$/.test(which) ? Number(which) : undefined;
+}
+
+function noHeld(id: string): CliError {
+  const message = `${JSON.stringify(id)} is not held in conflict, and is no number of a record; \`tercet conflicts list\` lists both`;
+  return new CliError(message, { code: "NOT_FOUND", reason: "CONFLICT_NOT_FOUND" });
+}
+
+async function showRecord(record: Conflict, json: boolean, raw: boolean): Promise<void> {
+  const { number, id, kind, standard, recordTime, fingerprint, prevailed, content } = record;
+  if (json) return printJson({ ...recordView(record), ...(content === undefined ? {} : contentFields(content)) });
+  if (!raw) {
+    await printLine(`${number}: ${id} (${kind}) gave way by ${standard} at ${recordTime.toISOString()}`);
+    await printLine(`fingerprint ${fingerprint ?? "-"}\nprevailed   ${prevailed ?? "- (a deletion)"}\n`);
+  }
+  if (content !== undefined) await printContent(content, raw);
+}
+
+async function showHeld(item: HeldVersions, json: boolean, raw: boolean): Promise<void> {
+  if (json) return printJson(versionsView(item));
+  if (raw) throw usageError("--raw is for records: of a held item both versions are shown; --json has them exactly");
+  const { id, mine, theirs, mineTime, theirsTime, mineContent, theirsContent } = item;
+  await printLine(
+    `${id} is held in conflict\n\nmine, ${mineTime.toISOString()}${mine === undefined ? ": deleted" : ":"}`,
+  );
+  if (mineContent !== undefined) await printContent(mineContent, false);
+  const unknown = theirs !== undefined && theirsContent === undefined;
+  const state = theirs === undefined ? ": deleted" : unknown ? ": not known here" : ":";
+  await printLine(`\ntheirs, ${theirsTime.toISOString()}${state}`);
+  if (theirsContent !== undefined) await printContent(theirsContent, false);
+}
 
 /** `tercet conflicts` */
 export const conflictsFamily: CommandFamily = {
   family: "conflicts",
-  describe: "List, show and settle versions that gave way",
-  commands: [listConflictsCommand, showConflictCommand, resolveConflictCommand],
+  describe: "List, show, resolve, restore and drop what is held and what gave way",
+  commands: [listConflictsCommand, showConflictCommand, resolveHeldCommand, restoreCommand, dropCommand, pruneCommand],
 };
-
-interface PlaceArguments {
-  readonly replica: string | undefined;
-  readonly collection: string | undefined;
-}
-
-function replicaOf({ replica }: PlaceArguments): { readonly replica: string } {
-  if (replica === undefined) throw usageError("name the replica file by --replica FILE or TERCET_REPLICA");
-  return { replica };
-}
-
-function collectionOf(argv: PlaceArguments): Promise<string> {
-  const { collection } = argv;
-  if (collection !== undefined) return Promise.resolve(collection);
-  if (argv.replica === undefined) throw usageError("say of which collection by --collection NAME, or --replica FILE");
-  return withReplica(replicaOf(argv), (replica) => replica.collection);
-}
-
-function checkNumber(number: number): number {
-  if (!Number.isSafeInteger(number) || number < 1) throw usageError("the number of a record is 1 or more");
-  return number;
-}
-
-function noRecord(number: number): CliError {
-  const message = `there is no conflict record ${number}; \`tercet conflicts list\` lists them`;
-  return new CliError(message, { code: "NOT_FOUND", reason: "CONFLICT_NOT_FOUND" });
-}
-
-function conflictRow({ number, id, kind, size, fingerprint, prevailed, standard, recordTime }: Conflict): string[] {
-  const bytes = kind === "deleted" ? "-" : formatCount(size);
-  const prevailing = prevailed === undefined ? "a deletion" : shortHex(prevailed);
-  return [String(number), id, kind, bytes, shortHex(fingerprint), prevailing, standard, recordTime.toISOString()];
-}
-
-/** A record in the words of `--json`, without its content. */
-function conflictView({ content: _content, fingerprint, prevailed, recordTime, modifyTime, ...rest }: Conflict) {
-  return {
-    ...rest,
-    fingerprint: fingerprint ?? null,
-    prevailed: prevailed ?? null,
-    recordTime: recordTime.toISOString(),
-    modifyTime: modifyTime.toISOString(),
-  };
-}

@@ -85,7 +85,7 @@ const STORAGE_HINTS: Readonly<Record<StorageErrorKind, string>> = {
   busy: ". Wait until the other one is done, or use a copy",
   exists: "",
   foreign: ". Name a replica file, or make one: tercet init --collection NAME --replica FILE",
-  damaged: "",
+  damaged: ". What can be read of it can be saved: tercet rebuild FILE",
   failed: "",
 };
 
@@ -135,7 +135,8 @@ export function tercetFacts({ fields, metadata, retryAfterMs }: import("../error
 
 function ofStorage({ kind, message }: import("../../core/storage-error.js").StorageError): Failure {
   const hint = message.includes("schema version") ? "" : STORAGE_HINTS[kind];
-  return failure(message + hint, ...STORAGE[kind]);
+  const was = message.includes("is not a SQLite file") ? ". If it was a replica: tercet rebuild FILE" : "";
+  return failure(message + hint + was, ...STORAGE[kind]);
 }
 
 function failure(

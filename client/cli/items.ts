@@ -54,7 +54,12 @@ function readContent({ content, file, bytes }: ContentArguments): Content {
     );
   }
   if (content !== undefined) return bytes ? Buffer.from(content) : content;
-  const read = readFileSync(file === "-" ? 0 : String(file));
+  return readContentFile(String(file), bytes);
+}
+
+/** A file's content, of standard input for "-": as text, or with `bytes` as it is. */
+export function readContentFile(file: string, bytes: boolean): Content {
+  const read = readFileSync(file === "-" ? 0 : file);
   if (bytes) return read;
   const text = decodeText(read);
   if (text !== undefined) return text;

@@ -1,7 +1,7 @@
 import type { StandardName } from "../sync.js";
 
 /** Standards that an exchange can be run by. */
-export const STANDARDS: readonly StandardName[] = ["SERVER", "CLIENT"];
+export const STANDARDS: readonly StandardName[] = ["SERVER", "CLIENT", "NEWEST", "MANUAL"];
 
 /** Where an option can also come from, behind its description. */
 export const REPLICA = {

@@ -25,12 +25,16 @@ export const statusCommand = defineCommand({
     const status = await withReplica(argv, (replica) => replica.status());
     const json = argv["json"] === true;
     if (!json) {
-      const { collection, items, pending, rejected, conflicts, revision, agreed } = status;
+      const { collection, items, pending, rejected, held, conflicts, revision, agreed } = status;
+      const marks = [
+        ...(rejected > 0 ? [`${formatCount(rejected)} of them rejected`] : []),
+        ...(held > 0 ? [`${formatCount(held)} of them held in conflict`] : []),
+      ];
       await print(
         [
           `${argv.replica}: replica of ${collection}`,
           `  items      ${formatCount(items)}`,
-          `  pending    ${formatCount(pending)}${rejected > 0 ? `, ${formatCount(rejected)} of them rejected` : ""}`,
+          `  pending    ${[formatCount(pending), ...marks].join(", ")}`,
           `  conflicts  ${formatCount(conflicts)}`,
           revision === 0
             ? "  agreed     nothing yet with a server"

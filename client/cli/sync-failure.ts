@@ -9,28 +9,27 @@ export interface Heard {
   readonly received: number;
 }
 
-const WAY_ON =
-  "The replica and its pending changes are kept. The way on: `tercet export FILE --wrapped` from it, " +
-  "`tercet import FILE --wrapped` into a fresh replica, and sync that " +
-  '(README, "When a checkpoint is refused")';
+const KEPT = "The replica and its pending changes are kept.";
+const RECREATE = `${KEPT} With --recreate the collection of that name on this server is filled with what the replica has, and made if need be`;
 
-/** Refusals that end the use of this replica's checkpoint. */
-const REFUSED_CHECKPOINTS: ReadonlySet<string> = new Set([
-  "COLLECTION_DELETED",
-  "TOKEN_FOREIGN",
-  "TOKEN_OTHER_HISTORY",
-  "TOKEN_COMPACTED",
-]);
+/** What can be done about refusals that end the use of this replica's checkpoint. */
+const WAYS_ON: Readonly<Record<string, string>> = {
+  COLLECTION_DELETED: RECREATE,
+  TOKEN_FOREIGN: `Is it the right server? ${RECREATE}`,
+  TOKEN_OTHER_HISTORY: `${KEPT} Sync with --on-history-change offer, and what the server lost is offered to it again; with follow, it goes into conflict records here`,
+  TOKEN_COMPACTED: `${KEPT} This server can't compare with it range by range. The way on: \`tercet export FILE --wrapped\` from it, \`tercet import FILE --wrapped\` into a fresh replica, and sync that`,
+  TOKEN_MALFORMED: "The replica's checkpoint is damaged: `tercet rebuild FILE` makes a new one with what is pending",
+};
 
 /** What the server said of a collection that this replica belongs to, with the way on; other errors as they are. */
 export function explainRefusal(error: unknown, status: ReplicaStatus | undefined, server: string): unknown {
   if (!isTercetError(error)) return error;
   if (error.reason === "COLLECTION_NOT_FOUND" && status !== undefined && status.collectionUid !== "") {
-    const message = `${server} does not have the collection ${status.collection} that this replica belongs to (is it the right server?). ${WAY_ON}`;
+    const message = `${server} does not have the collection ${status.collection} that this replica belongs to (is it the right server?). ${RECREATE}`;
     return reworded(error, message);
   }
-  if (!REFUSED_CHECKPOINTS.has(error.reason)) return error;
-  return reworded(error, `${sentence(error.message)} ${WAY_ON}`);
+  const wayOn = WAYS_ON[error.reason];
+  return wayOn === undefined ? error : reworded(error, `${sentence(error.message)} ${wayOn}`);
 }
 
 /** An exchange that was cut says how far it came; other errors as they are. `heard`: undefined where nothing came back. */

@@ -8,6 +8,7 @@ const SHOWN = 20;
 export interface Remaining {
   readonly conflicts: number;
   readonly rejected: number;
+  readonly held: number;
 }
 
 /** What an exchange did, for people. */
@@ -15,10 +16,12 @@ export function tellReport(report: SyncReport, collection: string, server: strin
   const colors = colorsFor(process.stdout);
   const { sent, sentDeletions, received, deleted, settled, roundTrips, bytesSent, bytesReceived } = report;
   const seconds = (report.durationMs / 1000).toFixed(2);
+  const did = report.dryRun ? "dry run, nothing was changed: a sync with" : "synced with";
   const lines = [
-    `${colors.bold(collection)}: synced with ${server} by standard ${report.standard} in ${seconds} s`,
-    field("sent", counts(sent, sentDeletions)),
-    field("received", counts(received, deleted)),
+    `${colors.bold(collection)}: ${did} ${server} by standard ${report.standard} in ${seconds} s`,
+    ...recoveryLines(report, colors.yellow),
+    field(report.dryRun ? "would send" : "sent", counts(sent, sentDeletions)),
+    field(report.dryRun ? "would take" : "received", counts(received, deleted)),
     ...(settled > 0 ? [field("settled", `${plural(settled, "item")} equal on both sides, nothing moved`)] : []),
     ...conflictLines(report, `--server ${server} --collection ${collection}`, colors.yellow),
     ...rejectionLines(report, colors.red),
@@ -26,7 +29,7 @@ export function tellReport(report: SyncReport, collection: string, server: strin
       "wire",
       `${plural(roundTrips, "round trip")}, ${formatBytes(bytesSent)} sent, ${formatBytes(bytesReceived)} received`,
     ),
-    field("verified", verification(report)),
+    ...(report.dryRun ? [] : [field("verified", verification(report))]),
     ...remainingLines(report, remaining, colors.yellow),
   ];
   return `${lines.join("\n")}\n`;
@@ -46,19 +49,48 @@ function verification({ verified, count, revision, fingerprint }: SyncReport): s
   return verified ? `yes: ${state}` : "no: other writers were faster each time. Sync again when they are done";
 }
 
+const ENDS: Readonly<Record<SyncReport["conflicts"][number]["prevailed"], string>> = {
+  mine: "mine prevailed, theirs is kept on the server",
+  theirs: "theirs prevailed, mine is kept here",
+  merged: "both gave way to a merged version, and are kept",
+  held: "held, both versions are kept until it is resolved",
+};
+
+const WHY: Readonly<Record<NonNullable<SyncReport["recovery"]>["why"], string>> = {
+  compacted: "the checkpoint is older than what the server remembers of deletions",
+  history: "the server has another history, it was restored or replaced",
+  unverified: "the proof at the end failed",
+  asked: "the replica had lost its checkpoint",
+};
+
+function recoveryLines({ recovery, dryRun }: SyncReport, mark: (text: string) => string): string[] {
+  if (recovery === undefined) return [];
+  const { why, differences, offered, offeredCount } = recovery;
+  const lines = [field("recovery", `${WHY[why]}; compared range by range, ${plural(differences, "item")} differed`)];
+  if (offeredCount === 0) return lines;
+  const shown = offered.slice(0, SHOWN).map((id) => `    ${id}`);
+  const verb = dryRun ? "would be offered" : "offered";
+  const warning = "deletions that the server had acknowledged after its backup may have returned: look through these";
+  return [
+    ...lines,
+    field("restored", mark(`${plural(offeredCount, "item")} that the server had lost, ${verb} to it again`)),
+    ...shown,
+    ...more(offeredCount, shown.length),
+    `    ${mark(warning)}`,
+  ];
+}
+
 function conflictLines(
-  { conflicts, conflictCount }: SyncReport,
+  { conflicts, conflictCount, dryRun }: SyncReport,
   onServer: string,
   mark: (text: string) => string,
 ): string[] {
   if (conflictCount === 0) return [];
   const shown = conflicts.slice(0, SHOWN).map(({ id, prevailed, standard }) => {
-    const ended =
-      prevailed === "mine" ? "mine prevailed, theirs is kept on the server" : "theirs prevailed, mine is kept here";
-    return `    ${id}: ${ended} (${standard})`;
+    return `    ${id}: ${ENDS[prevailed]} (${standard})`;
   });
-  const mine = conflicts.some(({ prevailed }) => prevailed === "mine");
-  const kept = mine ? [`    what is kept on the server: tercet conflicts list ${onServer}`] : [];
+  const mine = conflicts.some(({ prevailed }) => prevailed === "mine" || prevailed === "merged");
+  const kept = mine && !dryRun ? [`    what is kept on the server: tercet conflicts list ${onServer}`] : [];
   return [
     field("conflicts", mark(formatCount(conflictCount))),
     ...shown,
@@ -88,12 +120,14 @@ function rejectionLines(report: SyncReport, mark: (text: string) => string): str
 /** A rejected change is sent again each time; one of before counts where this exchange did not come to it. */
 function remainingLines(
   { rejectedCount }: SyncReport,
-  { conflicts, rejected }: Remaining,
+  { conflicts, rejected, held }: Remaining,
   mark: (text: string) => string,
 ): string[] {
   const records = `${plural(conflicts, "conflict record")} ${conflicts === 1 ? "remains" : "remain"}: tercet conflicts list`;
   const changes = `${plural(rejected, "rejected change")} ${rejected === 1 ? "remains" : "remain"}: tercet pending`;
+  const items = `${plural(held, "item")} ${held === 1 ? "is" : "are"} held in conflict: tercet conflicts list, then tercet conflicts resolve ID --take mine|theirs|FILE`;
   return [
+    ...(held > 0 ? [`  ${mark(items)}`] : []),
     ...(conflicts > 0 ? [`  ${mark(records)}`] : []),
     ...(rejected > rejectedCount ? [`  ${mark(changes)}`] : []),
   ];

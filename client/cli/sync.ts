@@ -1,7 +1,7 @@
 import type { Replica, ReplicaStatus } from "../replica-handle.js";
 import type { SyncOptions, SyncReport } from "../sync.js";
 import { defineCommand } from "./command.js";
-import { CliError, INTERRUPTED, REMAINS } from "./failure.js";
+import { CliError, INTERRUPTED, REMAINS, usageError } from "./failure.js";
 import { MAKING, REPLICA, SERVER_NEEDED, standardOption } from "./options.js";
 import { formatCount, print, printJson } from "./output.js";
 import { startProgress } from "./progress.js";
@@ -9,6 +9,8 @@ import { withReplica } from "./replica.js";
 import { checkAddress, connectOptions, timeoutOf } from "./server.js";
 import { explainCut, explainRefusal, type Heard } from "./sync-failure.js";
 import { type Remaining, tellReport } from "./sync-report.js";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** `tercet sync` */
 export const syncCommand = defineCommand({
@@ -19,26 +21,53 @@ export const syncCommand = defineCommand({
       .options(SERVER_NEEDED)
       .option("standard", standardOption("Whose change prevails where both sides changed an item"))
       .option("create", { type: "boolean", default: false, describe: "Create the collection if the server has none" })
+      .option("recreate", {
+        type: "boolean",
+        default: false,
+        describe:
+          "Where the collection was deleted: fill the one of its name with what the replica has, made if need be",
+      })
+      .option("on-history-change", {
+        choices: ["offer", "follow", "stop"] as const,
+        describe: "Where the server was restored: offer it what it lost (default), follow it, or stop",
+      })
+      .option("dry-run", {
+        type: "boolean",
+        default: false,
+        describe: "Tell what would move and how conflicts would end, and change nothing",
+      })
+      .option("keep-conflicts", {
+        type: "number",
+        requiresArg: true,
+        describe: "Days for which conflict records are kept here; 90 by default",
+      })
       .options(REPLICA)
       .options(MAKING)
       .example("$0 sync --server 127.0.0.1:7727 --create", "the first exchange of a new collection")
       .example("$0 sync --server 127.0.0.1:7727 --standard CLIENT", "changes of this side prevail")
       .epilogue(
-        "Exit status 3 where conflict records or rejected changes remain, also from before: `tercet conflicts list` and " +
-          "`tercet pending` show them. A replica is held by one process at a time: while this runs, a `tercet get` of the " +
+        "Exit status 3 where held items, conflict records or rejected changes remain, also from before: " +
+          "`tercet conflicts list` and `tercet pending` show them; of a dry run, where there would be conflicts. A replica is held by one process at a time: while this runs, a `tercet get` of the " +
           "same file is refused (REPLICA_IN_USE).",
       ),
   async run(argv) {
     const json = argv["json"] === true;
     const timeout = timeoutOf(argv);
     checkAddress(argv.server);
-    const { standard } = argv;
+    const { standard, onHistoryChange, keepConflicts } = argv;
+    if (keepConflicts !== undefined && !(keepConflicts > 0)) {
+      throw usageError("--keep-conflicts must be a number of days above 0");
+    }
     const interruption = watchInterruption();
     const progress = await startProgress(json);
     let heard: Heard | undefined;
     const options: SyncOptions = {
       server: argv.server,
       create: argv.create,
+      recreate: argv.recreate,
+      dryRun: argv.dryRun,
+      ...(onHistoryChange === undefined ? {} : { onHistoryChange }),
+      ...(keepConflicts === undefined ? {} : { conflictRetentionMs: keepConflicts * DAY_MS }),
       ...connectOptions(argv),
       ...(standard === undefined ? {} : { standard }),
       ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
@@ -52,12 +81,13 @@ export const syncCommand = defineCommand({
     try {
       const { report, status } = await withReplica(argv, (replica) => syncOne(replica, options, argv.server));
       progress.stop();
-      const { collection, conflicts, rejected } = status;
-      const remaining = { conflicts, rejected };
+      const { collection, conflicts, rejected, held } = status;
+      const remaining = { conflicts, rejected, held };
       if (somethingRemains(report, remaining)) process.exitCode = REMAINS;
       if (json) {
         const durationMs = Math.round(report.durationMs * 1000) / 1000;
-        await printJson({ collection, ...report, durationMs, unverified: report.unverified ?? null, remaining });
+        const { unverified = null, recovery = null } = report;
+        await printJson({ collection, ...report, durationMs, unverified, recovery, remaining });
       } else await print(tellReport(report, collection, argv.server, remaining));
     } catch (error) {
       progress.stop();
@@ -82,7 +112,9 @@ async function syncOne(
 }
 
 function somethingRemains({ conflictCount, rejectedCount, contended }: SyncReport, remaining: Remaining): boolean {
-  return conflictCount + rejectedCount + contended.length + remaining.conflicts + remaining.rejected > 0;
+  return (
+    conflictCount + rejectedCount + contended.length + remaining.conflicts + remaining.rejected + remaining.held > 0
+  );
 }
 
 /** The first Ctrl-C or SIGTERM aborts; a second one ends the process. */

@@ -1,9 +1,22 @@
 import { type Comparison, compare, compareRecovered } from "../../core/compare.js";
-import type { Content } from "../../core/content.js";
+import { sameFingerprint } from "../../core/fingerprint.js";
 import type { Change } from "../../core/page.js";
 import { judge, type Prevailing, type Version } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { Action, BaseState, LocalState, LocalWrite } from "../replica/store.js";
+import type { Action, BaseState, LocalState, LocalWrite, Upsert } from "../replica/store.js";
+
+/** A change with what is at hand of its content. */
+export interface KnownChange extends Change {
+  /** A large content was fetched, and is staged under this key. */
+  readonly staged?: number;
+  /** It is the base's own content, which is large and known. */
+  readonly kept?: boolean;
+}
+
+/** Whether the content of a change is at hand. */
+export function isAtHand({ content, staged, kept }: KnownChange): boolean {
+  return content !== undefined || staged !== undefined || kept === true;
+}
 
 /** What a comparison and a judgement need to know beside both versions. */
 export interface Circumstances {
@@ -22,7 +35,7 @@ export interface Circumstances {
 /** What is to be done with one item of which the server's state is told. */
 export interface Decision {
   /** The server's state, or of a member of a group that gives way without news, its base. */
-  readonly change: Change;
+  readonly change: KnownChange;
   /** The state that was judged (R8). */
   readonly local: LocalState;
   readonly comparison: Comparison;
@@ -34,6 +47,8 @@ export interface Decision {
   readonly unit: number;
   /** A member of a group that the server told nothing of, and that shares the fate of the others. */
   readonly companion: boolean;
+  /** The server lost what this side had, and its history is followed. */
+  readonly followed: boolean;
 }
 
 /**
@@ -42,7 +57,7 @@ export interface Decision {
  */
 export function decide(
   local: LocalState,
-  change: Change,
+  change: KnownChange,
   circumstances: Circumstances,
   unmade: boolean,
 ): Decision | undefined {
@@ -60,6 +75,7 @@ export function decide(
     merged: undefined,
     unit: 0,
     companion: false,
+    followed,
   };
 }
 
@@ -78,12 +94,12 @@ export function mineOf({ pending, base, modifyTimeUs }: LocalState, ceilingUs: n
 
 /** The server's content is to be stored, and is not at hand. */
 export function needsContent({ change, comparison, outcome }: Decision): boolean {
-  if (change.fingerprint === undefined || change.content !== undefined) return false;
+  if (change.fingerprint === undefined || isAtHand(change)) return false;
   return comparison === "theirs" || (outcome !== undefined && outcome !== "mine");
 }
 
 /** The action that carries a decision out. `fetched`: the server's content, possibly of a later revision than was told. */
-export function toAction(decision: Decision, fetched: Change | undefined, standard: ChangeStandard): Action {
+export function toAction(decision: Decision, fetched: KnownChange | undefined, standard: ChangeStandard): Action {
   const { comparison, local, unit } = decision;
   const change = needsContent(decision) && fetched !== undefined ? fetched : decision.change;
   const { id, revision } = change;
@@ -97,6 +113,8 @@ export function toAction(decision: Decision, fetched: Change | undefined, standa
       return endConflict(decision, change, common, standard);
     case "theirs":
       return take(change, common, undefined);
+    case "same":
+      return { ...rebase(change, common, undefined), keeps: true };
     default:
       return rebase(change, common, undefined);
   }
@@ -104,13 +122,12 @@ export function toAction(decision: Decision, fetched: Change | undefined, standa
 
 type Common = { readonly id: string; readonly sequence: number; readonly unit?: number };
 
-function endConflict(decision: Decision, change: Change, common: Common, standard: ChangeStandard): Action {
+function endConflict(decision: Decision, change: KnownChange, common: Common, standard: ChangeStandard): Action {
   const { outcome, local, merged, companion } = decision;
   const held = outcome === "held";
   if (outcome === "theirs") return take(change, common, standard);
   if (local.pending === undefined) return offer(change, local, held ? undefined : standard, held);
   if (outcome === "merged") {
-    const { content } = change;
     // Later than both.
     const modifyTimeUs = Math.max(local.pending.modifyTimeUs, change.modifyTimeUs) + 1;
     return {
@@ -118,12 +135,14 @@ function endConflict(decision: Decision, change: Change, common: Common, standar
       ...common,
       upsert: merged,
       base: baseOf(change),
-      content,
+      ...baseContentOf(change),
       overrides: standard,
       modifyTimeUs,
     };
   }
-  if (companion) return { kind: "hold", ...common };
+  if (companion && sameFingerprint(change.fingerprint, local.base?.fingerprint)) {
+    return { kind: "hold", ...common, ...baseContentOf(change) };
+  }
   return { ...rebase(change, common, held ? undefined : standard), held };
 }
 
@@ -131,27 +150,37 @@ function baseOf({ fingerprint, revision, modifyTimeUs }: Change): BaseState {
   return { fingerprint, revision, modifyTimeUs };
 }
 
+/** The content of a base as far as it is at hand. */
+function baseContentOf({
+  content,
+  staged,
+}: KnownChange): Pick<Extract<Action, { kind: "rebase" }>, "content" | "staged"> {
+  return staged === undefined ? { content } : { content, staged };
+}
+
 function rebase(
-  change: Change,
+  change: KnownChange,
   common: Common,
   overrides: ChangeStandard | undefined,
 ): Extract<Action, { kind: "rebase" }> {
-  return { kind: "rebase", ...common, base: baseOf(change), content: change.content, overrides };
+  return { kind: "rebase", ...common, base: baseOf(change), ...baseContentOf(change), overrides };
 }
 
-function offer(change: Change, local: LocalState, overrides: ChangeStandard | undefined, held = false): Action {
+function offer(change: KnownChange, local: LocalState, overrides: ChangeStandard | undefined, held = false): Action {
   const { id, sequence } = local;
   const base = change.fingerprint === undefined && change.revision === 0 ? undefined : baseOf(change);
-  return { kind: "offer", id, sequence, base, content: change.content, overrides, held };
+  return { kind: "offer", id, sequence, base, ...baseContentOf(change), overrides, held };
 }
 
-function take(change: Change, common: Common, conflict: ChangeStandard | undefined): Action {
+function take(change: KnownChange, common: Common, conflict: ChangeStandard | undefined): Action {
   const { fingerprint, revision, modifyTimeUs } = change;
-  const upsert = fingerprint === undefined ? undefined : { content: contentOf(change), fingerprint };
+  const upsert = fingerprint === undefined ? undefined : upsertOf(change, fingerprint);
   return { kind: "take", ...common, upsert, revision, modifyTimeUs, conflict };
 }
 
-function contentOf(change: Change): Content {
-  if (change.content === undefined) throw new Error(`no content at hand for "${change.id}"`);
-  return change.content;
+function upsertOf(change: KnownChange, fingerprint: Uint8Array): Upsert & { readonly kept?: boolean } {
+  const { content, staged, kept } = change;
+  if (!isAtHand(change)) throw new Error(`no content at hand for "${change.id}"`);
+  if (staged !== undefined) return { content, staged, fingerprint };
+  return kept === true ? { content, kept, fingerprint } : { content, fingerprint };
 }

@@ -1,17 +1,20 @@
 import type { Exchange, Output } from "../../core/exchange.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
-import { DEFAULT_LIMITS, negotiateLimits } from "../../core/limits.js";
+import { DEFAULT_LIMITS, negotiateLimits, WHOLE_BYTES } from "../../core/limits.js";
 import { fromPageChanges } from "../../core/page.js";
 import { type RangeTotal, sameTotal } from "../../core/range-sum.js";
-import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import { ChangeStandard, type Epoch } from "../../gen/tercet/v1/item.js";
 import {
   Capability,
   type ChangePage,
+  type ContentChunk,
   type Contents,
   type ExchangeRequest,
   type ExchangeResponse,
   type Limits,
+  Limits as LimitsMessage,
   type Opened,
+  type RangeAnswers,
   type Verdicts,
 } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
@@ -23,6 +26,7 @@ import { createOutflow, type Outflow } from "./outflow.js";
 import { createRecovery, type Recovery } from "./recovery.js";
 import { createReportBuilder, type ExchangeProgress, type ExchangeReport, type ReportedRecovery } from "./report.js";
 import { createRoundTrips } from "./round-trips.js";
+import { type ChunkSender, createChunkSender, type LargeSending } from "./send-chunks.js";
 import { rejectionJob, settleVerdicts } from "./settle-verdicts.js";
 
 /** What the client's side of an exchange is given. */
@@ -76,7 +80,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   const outbox: ExchangeRequest[] = [];
   const inbox: NonNullable<ExchangeResponse["message"]>[] = [];
   /** Contents answer what the job under way waits for; everything else waits for the job. */
-  const arrived: Contents[] = [];
+  const arrived: (Contents | ContentChunk)[] = [];
   /** Jobs of this side's own. */
   const jobs: Job[] = [];
   const report = createReportBuilder();
@@ -90,6 +94,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   let state: ReplicaState | undefined;
   let outflow: Outflow | undefined;
+  let chunks: ChunkSender | undefined;
+  let downloads = false;
   let limits = negotiateLimits(DEFAULT_LIMITS, wishes);
   let standard: ChangeStandard = config.standard;
   let opened: Opened | undefined;
@@ -108,6 +114,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   let verified = false;
   let recovery: Recovery | undefined;
   let recovering = false;
+  /** The replica's collection is gone, and it goes on with another one. */
+  let rebinds = false;
+  /** A recovery has shown that the server lost nothing of what the replica knows. */
+  let sameHistory = false;
+  /** Epochs that the server has begun since Opened. */
+  let begun: readonly Epoch[] = [];
   /** Held items after this id are still to be judged anew. */
   let heldAfter: string | undefined;
   const trips = createRoundTrips();
@@ -136,9 +148,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   const intake = createIntake({
     ask,
-    fetch(ids) {
-      send({ $case: "fetch", value: { items: ids.map((id) => ({ id, offset: 0, revision: 0 })) } }, trips.fetch());
+    fetch(items) {
+      send({ $case: "fetch", value: { items: [...items] } }, trips.fetch());
     },
+    hasDownloads: () => downloads,
     fetched: trips.fetched,
     fail: close,
     standard: () => ({ standard, ceilingUs: ceiling() }),
@@ -184,10 +197,18 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     ask({ kind: "begin" }, (result) => {
       if (result.kind !== "begin") return;
       state = result.state;
+      downloads = result.downloads;
       ({ token, revision, total, lineage } = state);
       seen = revision;
       limits = lastHeard(state, wishes);
-      outflow = createOutflow(state, () => limits);
+      outflow = createOutflow(state, () => limits, largest);
+      chunks = createChunkSender({
+        ask,
+        send: (chunk, trip) => send({ $case: "chunk", value: chunk }, trip),
+        limits: () => limits,
+        window: outflow.window,
+        whole: pushLarge,
+      });
       if (config.mode === "verify" || hasLostCheckpoint(state)) {
         sendOpen(state, true);
         return startRecovery("asked");
@@ -208,13 +229,33 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       before?.();
       const taken = outflow?.taken(query, result.batch, seen, intake.givesWay);
       if (taken === undefined) return;
-      const { pushes, trip, tooLarge } = taken;
+      const { pushes, trip, large, tooLarge } = taken;
       for (const push of pushes) {
         if (query.eager) report.counts.eager += push.pushes.length;
         send({ $case: "push", value: push }, trip);
       }
       if (pushes.length > 0) doneDue = Math.max(doneDue ?? 1, trip);
-      if (tooLarge.length > 0) jobs.push(rejectionJob(tooLarge, limits.itemBytes, report));
+      for (const sending of large) chunks?.begin(sending);
+      if (tooLarge.length > 0) jobs.push(rejectionJob(tooLarge, largest(), report));
+    });
+  }
+
+  /** Bytes of the largest content that the server takes. */
+  function largest(): number {
+    const chunked = opened === undefined || opened.capabilities.includes(Capability.CAPABILITY_CHUNKS);
+    return chunked ? limits.itemBytes : Math.min(limits.itemBytes, WHOLE_BYTES);
+  }
+
+  /** The chunks of a change have been sent: its push follows, on the base that it has now. */
+  function pushLarge(sending: LargeSending): void {
+    const select = { ids: [sending.change.id] };
+    const query = { select, maxBytes: limits.messageBytes, maxChanges: 1, eager: false };
+    ask({ kind: "outgoing", query }, (result) => {
+      if (result.kind !== "outgoing") return;
+      const taken = outflow?.takenLarge(sending, result.batch, seen, intake.givesWay);
+      if (taken === undefined) return;
+      send({ $case: "push", value: taken.push }, taken.trip);
+      doneDue = Math.max(doneDue ?? 1, taken.trip);
     });
   }
 
@@ -225,6 +266,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if ("reason" in opening) return close(opening);
     ({ standard, limits, unsaved } = opening);
     lineage = unsaved?.lineage ?? lineage;
+    rebinds = unsaved?.rebind === true;
     const rejudges = config.resolves || standard !== ChangeStandard.CHANGE_STANDARD_MANUAL;
     if (state !== undefined && state.held > 0 && rejudges && config.mode !== "verify") heldAfter = "";
     if (!opening.refused || recovering) return;
@@ -232,6 +274,22 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     trips.end();
     const compacted = message.tokenRefused === ErrorReason.ERROR_REASON_TOKEN_COMPACTED;
     startRecovery(compacted ? "compacted" : "history");
+  }
+
+  /** The server has begun an epoch; what the replica keeps from now on may lie in it. */
+  function beginEpoch(epoch: Epoch | undefined): void {
+    if (epoch === undefined || opened === undefined || state === undefined) return;
+    begun = [...begun, epoch];
+    // In recovery the lineage is that of what the replica stands in still; the server's comes with its end.
+    if (recovering && !sameHistory) return;
+    keepLineage([...lineage, epoch]);
+  }
+
+  function keepLineage(whole: ReplicaState["lineage"]): void {
+    if (opened === undefined) return;
+    lineage = whole;
+    const limitsTold = Buffer.from(LimitsMessage.encode(opened.limits ?? DEFAULT_LIMITS).finish());
+    unsaved = { collectionUid: opened.collectionUid, limits: limitsTold, ...unsaved, lineage };
   }
 
   // ---- recovery
@@ -256,15 +314,30 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
           trips.end();
           return after();
         }
-        start({ ...NO_JOB, changes, doubtful, trip, fork: recovery?.fork, after });
+        const { fork, witness } = recovery as Recovery;
+        start({ ...NO_JOB, changes, doubtful, trip, fork, witness, after });
       },
       complete: recovered,
       fail: close,
-      rebinds: unsaved?.rebind === true,
+      rebinds: () => rebinds,
     });
     const known = lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
     send({ $case: "recover", value: { lineage: known } }, trips.next());
     recovery.begin();
+  }
+
+  function receiveRanges(answers: RangeAnswers): void {
+    if (answers.head !== undefined && state !== undefined && !dryRun) {
+      // Then its epochs cover what recovery finds; should it be cut, the next one must not take that for lost.
+      sameHistory = !rebinds && answers.forkRevision >= Math.max(revision, state.revision, state.witnessRevision);
+      if (sameHistory) keepLineage([...answers.lineage, ...begunAfter(answers.lineage)]);
+    }
+    recovery?.receive(answers);
+  }
+
+  function begunAfter(told: ReplicaState["lineage"]): readonly Epoch[] {
+    const known = told.at(-1)?.firstRevision ?? 0;
+    return begun.filter(({ firstRevision }) => firstRevision > known);
   }
 
   function recovered(to: NonNullable<ApplyBatch["recovered"]>): void {
@@ -274,12 +347,13 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       recovering = false;
       return endDryRun();
     }
+    const whole = { ...to, lineage: [...to.lineage, ...begunAfter(to.lineage)] };
     start({
       ...NO_JOB,
-      recovered: to,
+      recovered: whole,
       trip: 0,
       after() {
-        ({ token, revision, lineage } = to);
+        ({ token, revision, lineage } = whole);
         seen = to.revision;
         recovering = false;
         compared = true;
@@ -344,6 +418,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       counts.settled += 1;
       outflow?.window.agree(local.sequence);
     }
+    if (companion && takes) outflow?.window.displace(change.id);
     if (outcome !== undefined && !companion) report.conflict({ id: change.id, standard, prevailed: outcome });
     if (action === undefined) return report.wouldDo(decision);
     if (comparison === "theirs" || comparison === "same" || takes || outcome === "held") return;
@@ -361,15 +436,26 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if (dryRun && job.end) return endDryRun();
     if (job.proof === undefined) return;
     trips.proved();
-    const more = doneDue !== undefined || trips.proofsDue > 0 || outflow?.idle !== true || outflow.window.items > 0;
+    const more = doneDue !== undefined || trips.proofsDue > 0 || !isIdle() || (outflow?.window.items ?? 0) > 0;
     if (more) return;
     // A content that was fetched may be later than the snapshot of the proof: then it takes another one.
     if (intake.fetchedRevision > revision) doneDue = trips.next();
     else if (sameTotal(job.proof, total)) {
       verified = true;
-      close();
+      end();
     } else if (recovery === undefined && canRecover()) startRecovery("unverified");
     else close(unverifiedFault(state as ReplicaState, job.proof.count, total));
+  }
+
+  /** Both sides are the same: what was fetched and not taken is of no use any more. */
+  function end(): void {
+    if (intake.hasLeftovers) ask({ kind: "forget-downloads" }, () => close());
+    else close();
+  }
+
+  /** Everything that is to be sent has been. */
+  function isIdle(): boolean {
+    return outflow?.idle === true && chunks?.busy !== true;
   }
 
   function canRecover(): boolean {
@@ -383,8 +469,9 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       return opened === undefined ? receiveOpened(message.value) : close(outOfOrder('"opened" came twice'));
     }
     if (message.$case === "goingAway") return;
+    if (message.$case === "epochBegun") return beginEpoch(message.value.epoch);
     if (opened === undefined) return close(outOfOrder(`the first message was "${message.$case}", not "opened"`));
-    if (message.$case === "ranges" && recovery !== undefined && recovering) return recovery.receive(message.value);
+    if (message.$case === "ranges" && recovery !== undefined && recovering) return receiveRanges(message.value);
     if (message.$case !== "page" && message.$case !== "verdicts")
       return close(outOfOrder(`"${message.$case}" was not asked for`));
     const job = message.$case === "page" ? pageJob(message.value) : verdictsJob(message.value);
@@ -395,12 +482,13 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   /** What to do next of its own accord, once no message is under way. */
   function goOn(): boolean {
     if (outflow === undefined || state === undefined || recovering || dryRun) return false;
+    if (chunks?.busy === true) return chunks.step();
     const query = outflow.nextQuery(compared);
     if (query !== undefined) {
       takeOutgoing(query);
       return true;
     }
-    if (!outflow.idle) return false;
+    if (!isIdle()) return false;
     if (doneDue === undefined) {
       // Whatever came to nothing: where nothing is under way any more, only a proof can end the exchange.
       if (!compared || intake.busy || trips.proofsDue > 0 || outflow.window.items > 0) return false;
@@ -438,7 +526,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     const rejudges = !busy && job === undefined && heldAfter !== undefined && !recovering;
     const taken = busy || rejudges || job !== undefined || contents !== undefined;
     const message = taken ? undefined : inbox.shift();
-    if (contents !== undefined) intake.receive(contents);
+    if (contents !== undefined && "items" in contents) intake.receive(contents);
+    else if (contents !== undefined) intake.receiveChunk(contents);
     else if (job !== undefined) start(job);
     else if (rejudges) judgeHeld(heldAfter ?? "");
     else if (message !== undefined) handle(message);
@@ -451,7 +540,11 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if (state === undefined && awaiting === undefined) begin();
     for (;;) {
       const message = outbox.shift();
-      if (message !== undefined) return { kind: "send", message };
+      if (message !== undefined) {
+        // While this side can send, it is not the server that keeps it waiting.
+        waitingSinceUs = nowUs;
+        return { kind: "send", message };
+      }
       if (closing !== undefined) {
         closed = true;
         return { kind: "close", ...closing };
@@ -470,8 +563,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       nowUs = Math.max(nowUs, time);
       waitingSinceUs = nowUs;
       if (closing !== undefined || message.message === undefined) return;
-      if (message.message.$case === "contents") arrived.push(message.message.value);
-      else inbox.push(message.message);
+      const { message: received } = message;
+      if (received.$case === "contents" || received.$case === "chunk") arrived.push(received.value);
+      else if (received.$case === "upload") {
+        const fault = chunks?.receive(received.value);
+        if (fault !== undefined) close(fault);
+      } else inbox.push(received);
     },
     ended() {
       close(outOfOrder("the server ended the exchange before it was through"));

@@ -1,12 +1,21 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
-import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
+import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
-import type { ContentRefused, Contents } from "../../gen/tercet/v1/sync.js";
+import type { ContentChunk, ContentRefused, Contents, ContentWanted } from "../../gen/tercet/v1/sync.js";
 import type { Action, ApplyBatch, ApplyResult } from "../replica/store.js";
-import { type Circumstances, type Decision, decide, needsContent, toAction } from "./compare-changes.js";
+import {
+  type Circumstances,
+  type Decision,
+  decide,
+  isAtHand,
+  type KnownChange,
+  needsContent,
+  toAction,
+} from "./compare-changes.js";
 import { addBaseContents, judgeConflicts } from "./judge-conflicts.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
+import { createChunkReceiver, wanted } from "./receive-chunks.js";
 import { readContents } from "./receive-content.js";
 
 /** Something that changes the replica: a page of change info, verdicts, or what recovery found. */
@@ -64,7 +73,9 @@ export interface IntakeWorld {
   /** Asks for an operation on the replica. */
   ask(operation: ClientOperation, then: (result: ClientResult) => void): void;
   /** Sends a Fetch. */
-  fetch(ids: readonly string[]): void;
+  fetch(items: readonly ContentWanted[]): void;
+  /** The replica has something of a fetch that was cut in an earlier exchange. */
+  hasDownloads(): boolean;
   /** What was fetched has come. */
   fetched(): void;
   fail(fault: Fault): void;
@@ -110,6 +121,10 @@ export interface Intake {
   start(job: Job): void;
   /** Contents that were fetched. */
   receive(contents: Contents): void;
+  /** A piece of a content that was fetched. */
+  receiveChunk(chunk: ContentChunk): void;
+  /** The replica may hold something that was fetched and not taken. */
+  readonly hasLeftovers: boolean;
   /** The latest revision of a content that was fetched: it may be later than any checkpoint so far. */
   readonly fetchedRevision: number;
 }
@@ -121,7 +136,8 @@ export function createIntake(world: IntakeWorld): Intake {
   let fetchedRevision = 0;
   let witness: Checkpoint | undefined;
   let waiting = new Set<string>();
-  let fetched = new Map<string, Change>();
+  let fetched = new Map<string, KnownChange>();
+  const chunks = createChunkReceiver(world.ask, world.hasDownloads);
   let retried = new Set<string>();
   let givingWay = new Set<string>();
   let whenFetched: (() => void) | undefined;
@@ -132,7 +148,7 @@ export function createIntake(world: IntakeWorld): Intake {
     witness = next.witness;
     retried = new Set(next.doubtful.map((change) => change.id));
     if (next.doubtful.length === 0 || world.dryRun) return compareChanges(next.changes, next.actions);
-    fetchContents([...retried], () => {
+    fetchContents(next.doubtful, () => {
       const again = next.doubtful.flatMap((change) => fetched.get(change.id) ?? []);
       compareChanges([...next.changes, ...again], next.actions);
     });
@@ -146,14 +162,14 @@ export function createIntake(world: IntakeWorld): Intake {
   const judge = { ask: world.ask, circumstances, resolves: world.resolves && !world.dryRun };
 
   /** Compares, judges and stores; then goes on with `next`, or where there is none, stores the checkpoint and finishes. */
-  function compareChanges(changes: readonly Change[], actions: readonly Action[], next?: () => void): void {
+  function compareChanges(changes: readonly KnownChange[], actions: readonly Action[], next?: () => void): void {
     if (changes.length === 0) return store([], actions, next);
     const { unmade, rejudges } = job as Job;
     world.ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
       if (result.kind !== "lookup") return;
       const decisions = result.states.flatMap((local, index) => {
         const proved = unmade.has(local.id) || world.isFirst(local.sequence);
-        const decision = decide(local, changes[index] as Change, circumstances(), proved);
+        const decision = decide(local, changes[index] as KnownChange, circumstances(), proved);
         return decision === undefined ? [] : [decision];
       });
       if (rejudges) addBaseContents(judge, decisions, (complete) => settle(complete, actions, next));
@@ -168,6 +184,8 @@ export function createIntake(world: IntakeWorld): Intake {
       return judgeConflicts(judge, decisions, (all) => storeAll(all, actions, next));
     }
     const others = decisions.filter((decision) => !unread.includes(decision));
+    // Until they are judged nobody knows whether they are to be sent.
+    for (const { change } of unread) givingWay.add(change.id);
     const slices = sliceByContent(unread, world.window());
     judgeConflicts(judge, others, (all) => storeAll(all, actions, () => readSlices(slices, next)));
   }
@@ -176,13 +194,14 @@ export function createIntake(world: IntakeWorld): Intake {
   function readSlices(slices: readonly (readonly Decision[])[], next?: () => void): void {
     const [slice = [], ...rest] = slices;
     fetchContents(
-      slice.map(({ change }) => change.id),
+      slice.map(({ change }) => change),
       () => {
         const read = slice.map((decision) => ({
           ...decision,
           change: fetched.get(decision.change.id) ?? decision.change,
         }));
         const then = rest.length === 0 ? next : () => readSlices(rest, next);
+        for (const { change } of slice) givingWay.delete(change.id);
         judgeConflicts(judge, read, (all) => storeAll(all, [], then));
       },
     );
@@ -209,7 +228,7 @@ export function createIntake(world: IntakeWorld): Intake {
     const [slice = [], ...rest] = slices;
     const then = rest.length === 0 ? next : () => storeSlices(rest, next);
     fetchContents(
-      slice.filter(needsContent).map((decision) => decision.change.id),
+      slice.filter(needsContent).map((decision) => decision.change),
       () => store(slice, [], then),
     );
   }
@@ -240,6 +259,7 @@ export function createIntake(world: IntakeWorld): Intake {
       const stale = new Set(result.result.stale);
       const done = carried.filter((each) => !stale.has(each.decision.change.id));
       world.applied(done, result.result);
+      chunks.forget(done.map(({ decision }) => decision.change.id));
       const left = decisions.filter((decision) => stale.has(decision.change.id) && !decision.companion);
       // R8: what the application changed meanwhile is compared once more, with what is left.
       if (stale.size > 0) {
@@ -265,33 +285,71 @@ export function createIntake(world: IntakeWorld): Intake {
       ...(isLast && checkpoint !== undefined ? { checkpoint } : {}),
       ...(isLast && recovered !== undefined ? { recovered } : {}),
       ...(opened === undefined ? {} : { opened }),
-      ...(witness === undefined ? {} : { witness }),
+      ...witnessOf(isLast ? undefined : checkpoint),
     };
   }
 
-  function fetchContents(ids: readonly string[], then: () => void): void {
-    waiting = new Set(ids);
-    whenFetched = then;
-    world.fetch(ids);
+  /** What a transaction without its checkpoint speaks of is witnessed: a server may be restored to before it. */
+  function witnessOf(checkpoint: Checkpoint | undefined): Pick<ApplyBatch, "witness"> {
+    const later = (checkpoint?.revision ?? 0) > (witness?.revision ?? 0) ? checkpoint : witness;
+    return later === undefined ? {} : { witness: later };
+  }
+
+  /** Fetches the contents of these changes; a large one goes on where it was cut. */
+  function fetchContents(changes: readonly Change[], then: () => void): void {
+    chunks.prepare(changes, (items, here) => {
+      waiting = new Set(items.map(({ id }) => id));
+      for (const change of here) took(change);
+      if (items.length === 0) return then();
+      whenFetched = then;
+      world.fetch(items);
+    });
+  }
+
+  function took(change: KnownChange): void {
+    fetched.set(change.id, change);
+    fetchedRevision = Math.max(fetchedRevision, change.revision);
+  }
+
+  /** These contents are not what they should be: they are fetched once more. Answers whether that can be. */
+  function fetchAgain(ids: readonly string[]): boolean {
+    for (const id of ids) {
+      const fault = waiting.has(id) ? (retried.has(id) ? unverified(id) : undefined) : unasked(id);
+      if (fault !== undefined) {
+        world.fail(fault);
+        return false;
+      }
+      retried.add(id);
+    }
+    if (ids.length > 0) world.fetch(ids.map(wanted));
+    return true;
   }
 
   function receive(contents: Contents): void {
     const read = readContents(contents);
-    const again: string[] = [];
-    for (const id of read.wrong) {
-      if (!waiting.has(id)) return world.fail(unasked(id));
-      if (retried.has(id)) return world.fail(unverified(id));
-      retried.add(id);
-      again.push(id);
-    }
     for (const change of read.changes) {
       if (!waiting.delete(change.id)) return world.fail(unasked(change.id));
-      fetched.set(change.id, change);
-      fetchedRevision = Math.max(fetchedRevision, change.revision);
+      took(change);
     }
+    chunks.forget(read.changes.map(({ id }) => id));
     for (const refusal of contents.refused) return world.fail(refused(refusal));
     if ((contents.witness?.revision ?? 0) > (witness?.revision ?? 0)) witness = contents.witness;
-    if (again.length > 0) world.fetch(again);
+    if (fetchAgain(read.wrong)) endFetch();
+  }
+
+  function receiveChunk(chunk: ContentChunk): void {
+    if (waiting.size === 0) return world.fail(unasked(chunk.id));
+    chunks.receive(chunk, (outcome) => {
+      if (outcome.kind === "more") return;
+      if (outcome.kind === "wrong") return void fetchAgain([outcome.id]);
+      if (outcome.kind === "misplaced") return world.fail(misplaced(outcome.id));
+      if (!waiting.delete(outcome.change.id)) return world.fail(unasked(outcome.change.id));
+      took(outcome.change);
+      endFetch();
+    });
+  }
+
+  function endFetch(): void {
     if (waiting.size > 0) return;
     world.fetched();
     const then = whenFetched;
@@ -318,15 +376,19 @@ export function createIntake(world: IntakeWorld): Intake {
     get fetchedRevision() {
       return fetchedRevision;
     },
+    get hasLeftovers() {
+      return chunks.used || world.hasDownloads();
+    },
     start,
     receive,
+    receiveChunk,
   };
 }
 
-/** A conflict whose other version is not at hand. */
+/** A conflict whose other version is not at hand. Nobody judges by a large one. */
 function isUnreadConflict({ change, comparison, outcome }: Decision): boolean {
   const open = comparison === "conflict" && outcome === undefined;
-  return open && change.fingerprint !== undefined && change.content === undefined;
+  return open && change.fingerprint !== undefined && change.size <= WHOLE_BYTES && !isAtHand(change);
 }
 
 /** Cuts decisions where the contents to fetch would go beyond the window. A larger one, or a unit, is a slice of its own. */
@@ -371,6 +433,11 @@ function refused({ id, reason, message }: ContentRefused): Fault {
 
 function unasked(id: string): Fault {
   const message = `the server sent a content that was not asked for: "${id}"`;
+  return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
+}
+
+function misplaced(id: string): Fault {
+  const message = `the server sent a piece of "${id}" that does not go on from the one before it`;
   return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
 }
 

@@ -1,7 +1,7 @@
 import type { Change } from "../../core/page.js";
 import { judge, type Prevailing } from "../../core/standard.js";
 import type { LocalState } from "../replica/store.js";
-import { type Circumstances, type Decision, judged } from "./compare-changes.js";
+import { type Circumstances, type Decision, isAtHand, judged } from "./compare-changes.js";
 import type { ClientOperation, ClientResult, Resolution } from "./operation.js";
 
 /** What judging needs of the machine around it. */
@@ -19,7 +19,7 @@ type Then = (decisions: readonly Decision[]) => void;
  * standard in force. An atomic group has one fate: its other members are looked up and join the decisions.
  */
 export function judgeConflicts(world: JudgeWorld, decisions: readonly Decision[], then: Then): void {
-  if (!decisions.some(isOpen)) return then(decisions);
+  if (!decisions.some((decision) => isOpen(decision) || isOfGroup(decision))) return then(decisions);
   if (world.resolves) return resolveEach(world, decisions, (resolved) => joinGroups(world, resolved, then));
   const circumstances = world.circumstances();
   const judgedAll = decisions.map((decision) => (isOpen(decision) ? judged(decision, circumstances) : decision));
@@ -28,6 +28,11 @@ export function judgeConflicts(world: JudgeWorld, decisions: readonly Decision[]
 
 function isOpen(decision: Decision): boolean {
   return decision.comparison === "conflict" && decision.outcome === undefined;
+}
+
+/** What becomes of it concerns others, too. */
+function isOfGroup({ comparison, local }: Decision): boolean {
+  return comparison === "conflict" && local.pending?.group !== undefined;
 }
 
 /** Asks the application, conflict by conflict. */
@@ -44,7 +49,9 @@ function resolveEach(world: JudgeWorld, decisions: readonly Decision[], then: Th
       return from(at + 1);
     }
     const times = { mineTimeUs: local.pending.modifyTimeUs, theirsTimeUs: change.modifyTimeUs };
-    world.ask({ kind: "resolve", conflict: { id: change.id, theirs: change.content, ...times } }, (answer) => {
+    const theirsSize = change.fingerprint === undefined ? undefined : change.size;
+    const conflict = { id: change.id, theirs: change.content, theirsSize, ...times };
+    world.ask({ kind: "resolve", conflict }, (answer) => {
       if (answer.kind !== "resolve") return;
       result[at] = { ...decision, ...resolved(answer.resolution) };
       from(at + 1);
@@ -96,6 +103,7 @@ function groupsInConflict(decisions: readonly Decision[]): Map<number, GroupInCo
 /** One fate for all: held where one of them is, else theirs where one of them gives way. NEWEST judges the latest times. */
 function fateOf(members: readonly Decision[], { circumstances, resolves }: JudgeWorld): Prevailing {
   if (members.some(({ outcome }) => outcome === "held")) return "held";
+  if (members.some(({ followed }) => followed)) return "theirs";
   if (resolves) return members.some(({ outcome }) => outcome === "theirs") ? "theirs" : "mine";
   const { standard, ceilingUs } = circumstances();
   const latest = members.reduce((a, b) => (b.change.modifyTimeUs > a.change.modifyTimeUs ? b : a));
@@ -130,24 +138,36 @@ function companionOf(local: LocalState | undefined, key: number, fate: Prevailin
     group: 0,
     content: undefined,
   };
-  return [{ change, local, comparison: "conflict", outcome: fate, merged: undefined, unit: key, companion: true }];
+  return [
+    {
+      change,
+      local,
+      comparison: "conflict",
+      outcome: fate,
+      merged: undefined,
+      unit: key,
+      companion: true,
+      followed: false,
+    },
+  ];
 }
 
 /** The contents of bases that are taken again are at hand as a rule; where they are not, they are fetched like others. */
 export function addBaseContents(world: JudgeWorld, decisions: readonly Decision[], then: Then): void {
   const wanted = decisions.filter(({ change, local }) => {
-    const isBase = change.fingerprint !== undefined && change.content === undefined;
+    const isBase = change.fingerprint !== undefined && !isAtHand(change);
     return isBase && local.pending !== undefined && sameBase(change, local);
   });
   if (wanted.length === 0) return then(decisions);
   const ids = wanted.map(({ change }) => change.id);
   world.ask({ kind: "base-contents", ids }, (result) => {
     if (result.kind !== "base-contents") return;
-    const contents = new Map(ids.map((id, index) => [id, result.contents[index]]));
+    const bases = new Map(ids.map((id, index) => [id, result.bases[index]]));
     then(
       decisions.map((decision) => {
-        const content = contents.get(decision.change.id);
-        return content === undefined ? decision : { ...decision, change: { ...decision.change, content } };
+        const content = bases.get(decision.change.id);
+        const known = content === "large" ? { kept: true } : { content };
+        return content === undefined ? decision : { ...decision, change: { ...decision.change, ...known } };
       }),
     );
   });

@@ -30,7 +30,11 @@ export interface OpeningWishes {
 }
 
 /** What this client can do beyond the minimum. */
-const CAPABILITIES: readonly Capability[] = [Capability.CAPABILITY_RECONCILE, Capability.CAPABILITY_GROUPS];
+const CAPABILITIES: readonly Capability[] = [
+  Capability.CAPABILITY_RECONCILE,
+  Capability.CAPABILITY_CHUNKS,
+  Capability.CAPABILITY_GROUPS,
+];
 
 /** The first message of an exchange of this replica. */
 export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limits, recover: boolean): Open {
@@ -52,8 +56,8 @@ export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limit
 }
 
 /** The replica has items that it agreed on, and no token that says up to where. */
-export function hasLostCheckpoint({ token, total, pending }: ReplicaState): boolean {
-  return token.length === 0 && total.count > pending;
+export function hasLostCheckpoint({ token, total }: ReplicaState): boolean {
+  return token.length === 0 && total.count > 0;
 }
 
 /** The limits that a replica last heard of; the defaults before the first exchange. */
@@ -86,11 +90,10 @@ export function readOpened(
   if (uid.length !== 16) return outOfOrder("the server did not say which collection this is");
   if (!isKnownStandard(message.standard)) return unsupportedStandard(message.standard);
   const told = message.limits ?? DEFAULT_LIMITS;
-  // What a history is worth that the replica does not stand in yet, recovery finds out.
-  const lineage = refused || wishes.recovers ? state.lineage : mergeLineage(state.lineage, message.lineage);
   const limits = Buffer.from(LimitsMessage.encode(told).finish());
   const rebind = state.collectionUid.length > 0 && !uid.equals(state.collectionUid);
   if (rebind && !wishes.recreate) return outOfOrder("the server opened another collection than the replica's");
+  const lineage = lineageOf(message, state, { rebind, keeps: refused || wishes.recovers });
   const known = sameLineage(lineage, state.lineage) && limits.equals(state.limits) && state.collectionUid.length > 0;
   const unsaved = known && !rebind ? undefined : { collectionUid: uid, lineage, limits, ...(rebind ? { rebind } : {}) };
   return {
@@ -99,4 +102,16 @@ export function readOpened(
     unsaved,
     refused: refused || rebind,
   };
+}
+
+/** The lineage that the replica is to keep. */
+function lineageOf(
+  message: Opened,
+  state: ReplicaState,
+  { rebind, keeps }: { readonly rebind: boolean; readonly keeps: boolean },
+): ReplicaState["lineage"] {
+  // Epochs of another collection say nothing of this one, whatever their ids.
+  if (rebind) return [];
+  // What a history is worth that the replica does not stand in yet, recovery finds out.
+  return keeps ? state.lineage : mergeLineage(state.lineage, message.lineage);
 }

@@ -1,8 +1,11 @@
 import type { Content } from "../../core/content.js";
+import { WHOLE_BYTES } from "../../core/limits.js";
 import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import type {
   ApplyBatch,
   ApplyResult,
+  ContentOf,
+  Download,
   HeldItem,
   LocalState,
   LocalWrite,
@@ -11,6 +14,8 @@ import type {
   PendingChange,
   ReplicaState,
   ReplicaStore,
+  Staged,
+  StagedBegin,
 } from "../replica/store.js";
 import { type AskedRange, refineRanges, type TheirPart } from "./refine-ranges.js";
 
@@ -20,6 +25,14 @@ export type ClientOperation =
   | { readonly kind: "outgoing"; readonly query: OutgoingQuery }
   | { readonly kind: "lookup"; readonly ids: readonly string[] }
   | { readonly kind: "apply"; readonly batch: ApplyBatch }
+  /** At most `length` bytes of a content, from `offset`. */
+  | { readonly kind: "read-content"; readonly of: ContentOf; readonly offset: number; readonly length: number }
+  /** Stores a piece of a content that is downloaded. */
+  | { readonly kind: "stage"; readonly to: number | StagedBegin; readonly piece: Uint8Array }
+  /** What was downloaded of these items and not taken. */
+  | { readonly kind: "downloads"; readonly ids: readonly string[] }
+  /** Forgets all that was downloaded and not taken. */
+  | { readonly kind: "forget-downloads" }
   /** Contents of the bases of pending changes, where known. */
   | { readonly kind: "base-contents"; readonly ids: readonly string[] }
   /** Items held in conflict, by id after `after`. */
@@ -37,11 +50,16 @@ export type ClientOperation =
 
 /** The answer to the operation of the same kind. */
 export type ClientResult =
-  | { readonly kind: "begin"; readonly state: ReplicaState }
+  /** `downloads`: a fetch was cut before, and goes on. */
+  | { readonly kind: "begin"; readonly state: ReplicaState; readonly downloads: boolean }
   | { readonly kind: "outgoing"; readonly batch: OutgoingBatch }
   | { readonly kind: "lookup"; readonly states: readonly LocalState[] }
   | { readonly kind: "apply"; readonly result: ApplyResult }
-  | { readonly kind: "base-contents"; readonly contents: readonly (Content | undefined)[] }
+  | { readonly kind: "read-content"; readonly data: Uint8Array | undefined }
+  | { readonly kind: "stage"; readonly staged: Staged }
+  | { readonly kind: "downloads"; readonly downloads: readonly Download[] }
+  | { readonly kind: "forget-downloads" }
+  | { readonly kind: "base-contents"; readonly bases: readonly BaseContent[] }
   | { readonly kind: "held"; readonly items: readonly HeldItem[] }
   | { readonly kind: "pending"; readonly changes: readonly PendingChange[] }
   | { readonly kind: "creations"; readonly states: readonly LocalState[] }
@@ -49,10 +67,16 @@ export type ClientResult =
   | { readonly kind: "bases"; readonly entries: readonly RangeEntry[] }
   | { readonly kind: "resolve"; readonly resolution: Resolution };
 
-/** A conflict that the application is asked to judge. Undefined contents: deleted, or (base) not there, or not known. */
+/** Content of a base: undefined where it is not known, `large` where it is too large to be handed on. */
+export type BaseContent = Content | "large" | undefined;
+
+/** A conflict that the application is asked to judge. */
 export interface ConflictToResolve {
   readonly id: string;
+  /** Undefined where it is a deletion, or larger than WHOLE_BYTES: then it is fetched only if it is to be stored. */
   readonly theirs: Content | undefined;
+  /** Its bytes, 0 where they are not known; undefined: a deletion. */
+  readonly theirsSize: number | undefined;
   readonly mineTimeUs: number;
   readonly theirsTimeUs: number;
 }
@@ -75,7 +99,7 @@ const PAGE = 512;
 export function runOperation(replica: ReplicaStore, operation: ReplicaOperation): ClientResult {
   switch (operation.kind) {
     case "begin":
-      return { kind: "begin", state: replica.state() };
+      return { kind: "begin", state: replica.state(), downloads: replica.listDownloads(undefined).length > 0 };
     case "outgoing":
       return { kind: "outgoing", batch: replica.takeOutgoing(operation.query) };
     case "lookup":
@@ -83,7 +107,16 @@ export function runOperation(replica: ReplicaStore, operation: ReplicaOperation)
     case "apply":
       return { kind: "apply", result: replica.apply(operation.batch) };
     case "base-contents":
-      return { kind: "base-contents", contents: operation.ids.map((id) => replica.getBaseContent(id)) };
+      return { kind: "base-contents", bases: operation.ids.map((id) => baseContent(replica, id)) };
+    case "read-content":
+      return { kind: "read-content", data: replica.readContent(operation.of, operation.offset, operation.length) };
+    case "stage":
+      return { kind: "stage", staged: replica.stage(operation.to, operation.piece) };
+    case "downloads":
+      return { kind: "downloads", downloads: replica.listDownloads(operation.ids) };
+    case "forget-downloads":
+      replica.unstage("downloads");
+      return { kind: "forget-downloads" };
     case "held":
       return { kind: "held", items: replica.listHeld(operation.after, PAGE) };
     case "pending":
@@ -95,4 +128,10 @@ export function runOperation(replica: ReplicaStore, operation: ReplicaOperation)
     case "bases":
       return { kind: "bases", entries: replica.listBases(operation.interval, operation.limit) };
   }
+}
+
+function baseContent(replica: ReplicaStore, id: string): BaseContent {
+  const base = replica.getBase(id);
+  if (base === undefined) return undefined;
+  return base.size > WHOLE_BYTES ? "large" : base.content;
 }

@@ -1,5 +1,8 @@
+import { asBuffer } from "../../core/content.js";
+import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
 import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { LargeChange, LargeSending } from "./send-chunks.js";
 import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
 
 const MAX_BATCH_CHANGES = 4096;
@@ -18,6 +21,16 @@ export interface Outflow {
   eagerQuery(): OutgoingQuery | undefined;
   /** What was taken, as what is to be done with it. `except`: what is about to give way, and is not sent. */
   taken(query: OutgoingQuery, batch: OutgoingBatch, known: number, except: (id: string) => boolean): Taken;
+  /**
+   * The chunks of a large change have been sent, and it was taken once more: its push, on the base that it has now. Undefined
+   * where it is not what was sent any more.
+   */
+  takenLarge(
+    sending: LargeSending,
+    batch: OutgoingBatch,
+    known: number,
+    except: (id: string) => boolean,
+  ): { readonly push: PushBatch; readonly trip: number } | undefined;
   /** A pending change has a new base, from an answer of round trip `trip`: it is to be sent, unless its turn is still to come. */
   again(id: string, sequence: number, trip: number): void;
   /** A push that was sent again lost its race. */
@@ -32,12 +45,18 @@ export interface Taken {
   /** To push, in this round trip. */
   readonly pushes: readonly PushBatch[];
   readonly trip: number;
+  /** Changes whose contents are larger than a message: their chunks are to be sent first. */
+  readonly large: readonly LargeSending[];
   /** What the server would not take: its contents are larger than the item limit that it told. Not sent. */
   readonly tooLarge: readonly OutgoingChange[];
 }
 
-/** The outflow of an exchange that begins in this state. */
-export function createOutflow(state: ReplicaState, limits: () => Limits): Outflow {
+/** The outflow of an exchange that begins in this state. `largest`: bytes of the largest content that the server takes. */
+export function createOutflow(
+  state: ReplicaState,
+  limits: () => Limits,
+  largest: () => number = () => limits().itemBytes,
+): Outflow {
   const window = createSendingWindow();
   const through = state.lastSequence;
   const eagerSent = new Set<number>();
@@ -49,7 +68,7 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
 
   function room(): boolean {
     const { windowBytes, windowItems } = limits();
-    if (window.items === 0) return true;
+    if (window.bytes === 0) return true;
     return window.bytes + takenBytes() <= windowBytes && window.items + maxChanges() <= windowItems;
   }
 
@@ -98,18 +117,20 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
     taken(query, batch, known, except) {
       const again = "ids" in query.select;
       const trip = "ids" in query.select ? takenAgain(query.select.ids, batch) : query.eager ? 1 : firstTrip;
-      const { itemBytes } = limits();
+      const most = largest();
       const taken = atomsOf(batch.changes).filter((atom) =>
         atom.every(({ id, sequence }) => !except(id) && (again || query.eager || !eagerSent.has(sequence))),
       );
       const fits = (atom: readonly OutgoingChange[]): boolean =>
-        atom.every(({ upsert }) => (upsert?.size ?? 0) <= itemBytes);
-      const atoms = taken.filter(fits);
+        atom.every(({ upsert }) => (upsert?.size ?? 0) <= (atom.length > 1 ? Math.min(most, WHOLE_BYTES) : most));
+      const fitting = taken.filter(fits);
+      const large = query.eager ? [] : fitting.flat().filter(isLarge);
+      const atoms = fitting.filter((atom) => !atom.some(isLarge));
       const changes = atoms.flat();
-      const tooLarge = atoms.length === taken.length ? [] : taken.filter((atom) => !fits(atom)).flat();
+      const tooLarge = fitting.length === taken.length ? [] : taken.filter((atom) => !fits(atom)).flat();
       if (query.eager) {
         for (const change of changes) eagerSent.add(change.sequence);
-        if (!batch.more && !batch.skipped && tooLarge.length === 0) cursor = through;
+        if (!batch.more && !batch.skipped && atoms.length === taken.length) cursor = through;
       } else if (!again) cursor = batch.more ? (batch.changes.at(-1)?.sequence ?? through) : through;
       for (const change of changes) {
         const { id, sequence, upsert, resent } = change;
@@ -119,9 +140,23 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       return {
         pushes: cutByBytes(atoms, limits().messageBytes).map((cut) => toPushBatch(cut, seen, known)),
         trip,
+        large: large.map((change) => ({ change, trip, again })),
         // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
         tooLarge: query.eager ? [] : tooLarge,
       };
+    },
+    takenLarge({ change: first, trip, again }, { changes }, known, except) {
+      const { id, sequence } = first;
+      const change = changes.find((each) => each.id === id && each.sequence === sequence);
+      const due = Math.max(trip, resend.get(id) ?? 0);
+      if (change?.upsert === undefined || !isLarge(change) || except(id)) return undefined;
+      resend.delete(id);
+      // It was taken twice, and is sent once.
+      const push = { ...change, resent: first.resent };
+      const { fingerprint, upload } = change.upsert;
+      const common = { id, sequence, fingerprint, bytes: changeBytes(change), trip: due, again, resent: first.resent };
+      window.add({ ...common, upload: asBuffer(upload.id).toString("hex") });
+      return { push: toPushBatch([push], known, known), trip: due };
     },
     again(id, sequence, trip) {
       const later = sequence > cursor && sequence <= through && !eagerSent.has(sequence);
@@ -141,6 +176,10 @@ export function createOutflow(state: ReplicaState, limits: () => Limits): Outflo
       firstTrip = next;
     },
   };
+}
+
+function isLarge(change: OutgoingChange): change is LargeChange {
+  return change.upsert?.upload !== undefined;
 }
 
 /** Changes one by one, but those of an atomic group together. */

@@ -3,6 +3,7 @@ import { compareIds } from "../../core/id.js";
 import type { Change } from "../../core/page.js";
 import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { MAX_QUERY_RANGES } from "../../core/reconcile.js";
+import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers, RangeList, RangeQuery } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch } from "../replica/store.js";
 import { outOfOrder } from "./faults.js";
@@ -21,7 +22,7 @@ export interface RecoveryWorld {
   complete(recovered: NonNullable<ApplyBatch["recovered"]>): void;
   fail(fault: Fault): void;
   /** What was sent went to another collection, which is gone: it can't arrive in this one. */
-  readonly rebinds: boolean;
+  rebinds(): boolean;
 }
 
 /** The client's side of range-based set reconciliation. */
@@ -33,10 +34,16 @@ export interface Recovery {
   readonly busy: boolean;
   /** The last revision that both histories share. */
   readonly fork: number;
+  /** The latest revision that the server has spoken of. */
+  readonly witness: Checkpoint | undefined;
 }
 
-/** Asks while so many ranges or fewer are without an answer, and at once where that leaves none. */
-const ASK_AHEAD = MAX_QUERY_RANGES / 2;
+/** Ranges of a query: with what lies between them not more than a query may have. */
+const RANGES_AT_ONCE = MAX_QUERY_RANGES / 2;
+/** While others are without an answer, it is asked about so many or more. */
+const ENOUGH = RANGES_AT_ONCE / 2;
+/** Ranges that may be without an answer. */
+const MOST_ASKED = 2 * MAX_QUERY_RANGES;
 /** Where many ranges wait, few are asked at a time: deep first, so that not many more come to wait. */
 const MANY_WAITING = 8192;
 const FEW_RANGES = 1024;
@@ -45,6 +52,7 @@ const BASES_AT_ONCE = 1000;
 /** A recovery that has not begun. */
 export function createRecovery(world: RecoveryWorld): Recovery {
   let preamble: RangeAnswers | undefined;
+  let witness: Checkpoint | undefined;
   /** Ranges without an answer, in the order in which they were asked. */
   let asked: Asked[] = [];
   /** Ranges that are still to be asked, the latest found last. */
@@ -52,12 +60,14 @@ export function createRecovery(world: RecoveryWorld): Recovery {
   let busy = false;
 
   function ask(): void {
-    if (asked.length > ASK_AHEAD || (asked.length > 0 && waiting.length < ASK_AHEAD)) return;
-    if (waiting.length === 0) return;
-    const count = waiting.length > MANY_WAITING ? FEW_RANGES : MAX_QUERY_RANGES / 2;
-    const ranges = waiting.splice(-count).sort((a, b) => compareIds(a.interval.from, b.interval.from));
-    const trip = world.send(toRangeQuery(ranges));
-    asked = [...asked, ...ranges.map((range) => ({ range, trip }))];
+    if (asked.length > 0 && waiting.length < ENOUGH) return;
+    while (waiting.length > 0 && asked.length < MOST_ASKED) {
+      const count = waiting.length > MANY_WAITING ? FEW_RANGES : RANGES_AT_ONCE;
+      const ranges = waiting.splice(-count).sort((a, b) => compareIds(a.interval.from, b.interval.from));
+      const trip = world.send(toRangeQuery(ranges));
+      asked = [...asked, ...ranges.map((range) => ({ range, trip }))];
+      if (count === FEW_RANGES) return;
+    }
   }
 
   function refine(parts: readonly TheirPart[] | undefined, then: () => void): void {
@@ -74,7 +84,7 @@ export function createRecovery(world: RecoveryWorld): Recovery {
     busy = false;
     if (asked.length > 0) return;
     busy = true;
-    if (world.rebinds) complete();
+    if (world.rebinds()) complete();
     else settleCreations(0);
   }
 
@@ -169,6 +179,7 @@ export function createRecovery(world: RecoveryWorld): Recovery {
     },
     receive(answers) {
       preamble ??= answers;
+      witness = answers.witness ?? witness;
       const read = readAnswers(answers, asked);
       if ("reason" in read) return world.fail(read);
       busy = true;
@@ -177,6 +188,9 @@ export function createRecovery(world: RecoveryWorld): Recovery {
     },
     get busy() {
       return busy;
+    },
+    get witness() {
+      return witness;
     },
     get fork() {
       return preamble?.forkRevision ?? 0;

@@ -7,7 +7,7 @@ import type { ReplicaStore } from "../replica/store.js";
 export interface TheirPart {
   readonly interval: IdInterval;
   readonly count: number;
-  /** Low 16 bytes. */
+  /** Low 8 bytes. */
   readonly shortSum: Uint8Array;
 }
 

@@ -1,10 +1,12 @@
-import { toContentField } from "../../core/content.js";
-import { toFingerprint } from "../../core/fingerprint.js";
+import { asBuffer, toContentField } from "../../core/content.js";
+import { fingerprintOf, sameFingerprint, toFingerprint } from "../../core/fingerprint.js";
 import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Push, PushBatch } from "../../gen/tercet/v1/sync.js";
 import type { OutgoingChange } from "../replica/store.js";
+
+const NO_UPLOAD = Buffer.alloc(0);
 
 /**
  * Changes as a batch to push. `seen` is the revision of the last checkpoint taken (undefined: what the token in Open
@@ -17,7 +19,9 @@ export function toPushBatch(changes: readonly OutgoingChange[], seen: number | u
   let group = 0;
   let lastKey = 0;
   const pushes = changes.map((change): Push => {
-    if (change.upsert !== undefined) sum.add(change.upsert.fingerprint);
+    const upload = change.upsert?.upload;
+    const covered = wholeVersion(change);
+    if (covered !== undefined) sum.add(covered.fingerprint);
     if (change.group !== 0 && change.group !== lastKey) group += 1;
     lastKey = change.group;
     const sameTime = change.modifyTimeUs === modifyTimeUs;
@@ -25,14 +29,15 @@ export function toPushBatch(changes: readonly OutgoingChange[], seen: number | u
     return {
       id: change.id,
       kind: change.upsert === undefined ? ChangeKind.CHANGE_KIND_DELETED : ChangeKind.CHANGE_KIND_UPSERTED,
-      content: change.upsert === undefined ? undefined : toContentField(change.upsert.content),
-      fingerprint: undefined,
+      content: change.upsert?.content === undefined ? undefined : toContentField(change.upsert.content),
+      fingerprint:
+        change.upsert === undefined || covered !== undefined ? undefined : toFingerprint(change.upsert.fingerprint),
       expected: change.base?.fingerprint === undefined ? undefined : toFingerprint(change.base.fingerprint),
       revisionSeen: change.base !== undefined && change.base.revision > known ? change.base.revision : undefined,
       overrides: change.overrides ?? ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
       modifyTimeUs: sameTime ? 0 : change.modifyTimeUs,
       group: change.group === 0 ? 0 : group,
-      uploadId: Buffer.alloc(0),
+      uploadId: upload === undefined ? NO_UPLOAD : asBuffer(upload.id),
       fence: change.resent,
     };
   });
@@ -40,9 +45,18 @@ export function toPushBatch(changes: readonly OutgoingChange[], seen: number | u
   return { pushes, fingerprint, revisionSeen: seen };
 }
 
-/** What a change counts in the window. */
-export function changeBytes(change: OutgoingChange): number {
-  return ITEM_OVERHEAD_BYTES + change.id.length + (change.upsert?.size ?? 0);
+/**
+ * The version of a change if its content is here and what its fingerprint says. One that was damaged in the replica goes with
+ * its fingerprint, and is rejected by itself: it must not spoil its batch's.
+ */
+function wholeVersion({ id, upsert }: OutgoingChange): OutgoingChange["upsert"] {
+  if (upsert?.content === undefined) return undefined;
+  return sameFingerprint(fingerprintOf(id, upsert.content), upsert.fingerprint) ? upsert : undefined;
+}
+
+/** What a change counts in the window; the chunks of a large one count by themselves. */
+export function changeBytes({ id, upsert }: OutgoingChange): number {
+  return ITEM_OVERHEAD_BYTES + id.length + (upsert === undefined || upsert.upload !== undefined ? 0 : upsert.size);
 }
 
 /** A push on its way. */
@@ -58,12 +72,17 @@ export interface Sending {
   readonly again: boolean;
   /** It had unsettled sendings of earlier streams. */
   readonly resent: boolean;
+  /** Of a large content: the upload, in hex. */
+  readonly upload?: string;
 }
 
 /** Pushes without a verdict, by ordinal. */
 export interface SendingWindow {
+  /** Chunks included. */
   readonly bytes: number;
   readonly items: number;
+  /** Chunks of an upload are on their way, of so many bytes, until its push has its verdict. */
+  setChunks(upload: string, bytes: number): void;
   add(sending: Sending): void;
   /** Takes the oldest `count` out, which begin with `ordinal`; undefined where that is not what comes next. */
   take(ordinal: number, count: number): readonly Sending[] | undefined;
@@ -71,6 +90,13 @@ export interface SendingWindow {
   agree(sequence: number): void;
   /** On its way, for the first time ever: what is told of its item now was there before it. */
   isFirst(sequence: number): boolean;
+  /**
+   * The item's pending change has given way to its base, though the server told nothing of the item: if a push of it is on
+   * its way and is made, the replica has to hear of it like of somebody else's change.
+   */
+  displace(id: string): void;
+  /** Whether that was so for a push whose verdict has come. Answers once. */
+  displaced(id: string): boolean;
   /** Whether a comparison had settled the change of a push whose verdict has come. Answers once. */
   agreed(sequence: number): boolean;
 }
@@ -80,11 +106,19 @@ export function createSendingWindow(): SendingWindow {
   /** Sequence numbers, and whether it is the first sending. */
   const onTheirWay = new Map<number, boolean>();
   const agreed = new Set<number>();
+  const displaced = new Set<string>();
   let sendings: Sending[] = [];
   let head = 0;
   let firstOrdinal = 0;
   let bytes = 0;
+  const chunks = new Map<string, number>();
+  function setChunks(upload: string, count: number): void {
+    bytes += count - (chunks.get(upload) ?? 0);
+    if (count === 0) chunks.delete(upload);
+    else chunks.set(upload, count);
+  }
   return {
+    setChunks,
     get bytes() {
       return bytes;
     },
@@ -103,6 +137,7 @@ export function createSendingWindow(): SendingWindow {
       firstOrdinal += count;
       for (const sending of taken) {
         bytes -= sending.bytes;
+        if (sending.upload !== undefined) setChunks(sending.upload, 0);
         onTheirWay.delete(sending.sequence);
       }
       if (head > 4096 && head * 2 > sendings.length) {
@@ -114,6 +149,10 @@ export function createSendingWindow(): SendingWindow {
     agree(sequence) {
       if (onTheirWay.has(sequence)) agreed.add(sequence);
     },
+    displace(id) {
+      if (sendings.some((sending, index) => index >= head && sending.id === id)) displaced.add(id);
+    },
+    displaced: (id) => displaced.delete(id),
     isFirst: (sequence) => onTheirWay.get(sequence) === true,
     agreed: (sequence) => agreed.delete(sequence),
   };

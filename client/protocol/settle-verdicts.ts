@@ -46,6 +46,8 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
       trip = Math.max(trip, sending.trip);
       const action = settleOne(verdict, sending, index, world);
       if (action !== undefined) actions.push(action);
+      if (world.outflow.window.displaced(sending.id) && action?.kind === "settle")
+        changes.push(madeChange(sending, action));
       if (verdict.outcome !== PushOutcome.PUSH_OUTCOME_CONFLICT) return;
       if (sending.again) world.outflow.lostRace(sending.id);
       if (!sending.resent) unmade.add(sending.id);
@@ -56,6 +58,12 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
     });
   }
   return { actions, changes, doubtful, unmade, trip };
+}
+
+/** What a push made of its item, as if the server had told of it. */
+function madeChange({ id, fingerprint, bytes }: Sending, { revision }: { readonly revision: number }): Change {
+  const size = fingerprint === undefined ? 0 : bytes;
+  return { id, revision, fingerprint, size, modifyTimeUs: 0, group: 0, content: undefined };
 }
 
 function settleOne(verdict: Verdict, sending: Sending, index: number, world: VerdictWorld): Action | undefined {
@@ -83,8 +91,11 @@ function settleOne(verdict: Verdict, sending: Sending, index: number, world: Ver
       // The token is refused, and the server recovers first.
       world.outflow.again(id, sequence, sending.trip + 1);
       return { kind: "return", id, sequence, resent: sending.resent };
+    case PushOutcome.PUSH_OUTCOME_CONFLICT:
+      // A conflict is compared. A member of a group that is as it was expected was not made either, and says nothing more.
+      return verdict.current === undefined ? { kind: "return", id, sequence, resent: sending.resent } : undefined;
     default:
-      // A conflict is compared. An outcome that this client does not know: the change stays pending.
+      // An outcome that this client does not know: the change stays pending.
       return undefined;
   }
 }

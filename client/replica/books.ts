@@ -126,6 +126,10 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
       `this replica belongs to collection ${books.collection} with uid ${bound.toString("hex")}, not to the one with ${other}`,
     );
   }
+  if (bound.length > 0 && !bound.equals(opened.collectionUid)) {
+    // What it stood at was another collection's.
+    Object.assign(books, { token: NOTHING, revision: 0, witness: NOTHING, witnessRevision: 0 });
+  }
   books.collectionUid = opened.collectionUid;
   books.lineage = opened.lineage;
   books.limits = opened.limits;

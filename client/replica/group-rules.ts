@@ -1,7 +1,7 @@
 import type { Books } from "./books.js";
 import { renewPending, replacePending } from "./row-rules.js";
-import type { PendingRow, Rows } from "./rows.js";
-import { type GroupLimits, GroupTooLarge, type LocalWrite } from "./store.js";
+import type { PendingRow, Rows, RowWrite } from "./rows.js";
+import { type GroupLimits, GroupTooLarge } from "./store.js";
 
 /*
  * Atomic groups of pending changes.
@@ -37,7 +37,7 @@ export type Written =
 export function groupWrites(
   rows: Rows,
   books: Books,
-  changes: readonly LocalWrite[],
+  changes: readonly RowWrite[],
   written: readonly Written[],
   limits: GroupLimits | undefined,
 ): number[] {
@@ -57,13 +57,13 @@ export function groupWrites(
   }
   return written.map((each, index) => {
     if (each === undefined || each.sequence === 0) return 0;
-    return renewed.get((changes[index] as LocalWrite).id) ?? each.sequence;
+    return renewed.get((changes[index] as RowWrite).id) ?? each.sequence;
   });
 }
 
 function membersOf(
   rows: Rows,
-  changes: readonly LocalWrite[],
+  changes: readonly RowWrite[],
   written: readonly Written[],
   keys: ReadonlySet<number>,
 ): PendingRow[] {
@@ -71,7 +71,7 @@ function membersOf(
   for (const key of keys) for (const row of rows.group(key)) members.set(row.id, row);
   for (const [index, each] of written.entries()) {
     if (each === undefined || each.sequence === 0 || each.group !== 0) continue;
-    const row = rows.pending((changes[index] as LocalWrite).id);
+    const row = rows.pending((changes[index] as RowWrite).id);
     if (row !== undefined) members.set(row.id, row);
   }
   return [...members.values()].sort((a, b) => a.sequence - b.sequence);

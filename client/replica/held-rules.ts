@@ -2,9 +2,9 @@ import { sameFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type Books, nextTime } from "./books.js";
 import { regroup } from "./group-rules.js";
-import { dropPending, giveWay, renewPending, replacePending, setMine, sizeOf } from "./row-rules.js";
-import type { PendingRow, Rows } from "./rows.js";
-import type { LocalWrite, ReplicaStore } from "./store.js";
+import { dropPending, giveWay, keepUpsert, renewPending, replacePending, setMine, sizeOf } from "./row-rules.js";
+import type { PendingRow, Rows, StoredUpsert } from "./rows.js";
+import type { ReplicaStore } from "./store.js";
 
 /*
  * How a conflict that is held is resolved, with all of its group. Whatever prevails over theirs gets new sequence numbers: an
@@ -30,7 +30,7 @@ export function resolveItem(rows: Rows, books: Books, id: string, how: How, nowU
     for (const row of group === 0 ? [pending] : rows.group(group)) becomeTheirs(rows, books, row, nowUs);
     return true;
   }
-  if (how !== "mine") mergeHeld(rows, books, pending, { id, upsert: how.merged }, nowUs);
+  if (how !== "mine") mergeHeld(rows, books, pending, keepUpsert(rows, how.merged), nowUs);
   if (group !== 0) {
     for (const row of rows.group(group)) if (row.held) replacePending(rows, books, row, { ...row, ...PREVAILS });
     regroup(rows, books, rows.group(group));
@@ -53,22 +53,34 @@ function becomeTheirs(rows: Rows, books: Books, pending: PendingRow, nowUs: numb
   if (fingerprint !== undefined && content === undefined) {
     throw new Error(`the server's content of ${JSON.stringify(id)} is not known here, so that it can't be taken`);
   }
-  const upsert = fingerprint === undefined || content === undefined ? undefined : { content, fingerprint };
-  yieldMine(rows, books, pending, { id, upsert }, nowUs);
+  const theirs = fingerprint === undefined || content === undefined ? undefined : { content, fingerprint };
+  yieldMine(rows, books, pending, theirs, nowUs);
 }
 
 /** Mine goes into a record, and the item becomes what its base is, in this version. */
-function yieldMine(rows: Rows, books: Books, pending: PendingRow, theirs: LocalWrite, nowUs: number): void {
-  const { base } = pending;
-  giveWay(rows, books, pending, theirs.upsert?.fingerprint, MANUAL, nowUs);
-  const item = rows.item(pending.id);
+function yieldMine(
+  rows: Rows,
+  books: Books,
+  pending: PendingRow,
+  theirs: StoredUpsert | undefined,
+  nowUs: number,
+): void {
+  const { id, base } = pending;
+  giveWay(rows, books, pending, theirs?.fingerprint, MANUAL, nowUs);
+  const item = rows.item(id);
   dropPending(rows, books, pending);
-  setMine(rows, books, theirs, item, base?.revision ?? 0, base?.modifyTimeUs || nowUs);
+  setMine(rows, books, id, theirs, item, base?.revision ?? 0, base?.modifyTimeUs || nowUs);
 }
 
 /** Mine becomes another version; where that is theirs, nothing is left to send. */
-function mergeHeld(rows: Rows, books: Books, pending: PendingRow, merged: LocalWrite, nowUs: number): void {
-  const fingerprint = merged.upsert?.fingerprint;
+function mergeHeld(
+  rows: Rows,
+  books: Books,
+  pending: PendingRow,
+  merged: StoredUpsert | undefined,
+  nowUs: number,
+): void {
+  const fingerprint = merged?.fingerprint;
   if (sameFingerprint(fingerprint, pending.fingerprint)) return;
   if (sameFingerprint(fingerprint, pending.base?.fingerprint)) {
     yieldMine(rows, books, pending, merged, nowUs);
@@ -77,6 +89,6 @@ function mergeHeld(rows: Rows, books: Books, pending: PendingRow, merged: LocalW
   giveWay(rows, books, pending, fingerprint, MANUAL, nowUs);
   const modifyTimeUs = nextTime(books, nowUs);
   books.lastTimeUs = modifyTimeUs;
-  replacePending(rows, books, pending, { ...pending, fingerprint, size: sizeOf(merged.upsert), modifyTimeUs });
-  setMine(rows, books, merged, rows.item(pending.id), 0, modifyTimeUs);
+  replacePending(rows, books, pending, { ...pending, fingerprint, size: sizeOf(merged), modifyTimeUs });
+  setMine(rows, books, pending.id, merged, rows.item(pending.id), 0, modifyTimeUs);
 }

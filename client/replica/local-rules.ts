@@ -2,9 +2,9 @@ import { sameFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type Books, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
-import { dropPending, giveWay, renewPending, setMine, sizeOf } from "./row-rules.js";
-import type { ItemRow, PendingRow, Rows } from "./rows.js";
-import type { BaseState, GroupLimits, LocalConflict, LocalWrite } from "./store.js";
+import { dropPending, giveWay, keepUpsert, renewPending, setMine, sizeOf } from "./row-rules.js";
+import type { ConflictRow, ItemRow, PendingRow, Rows, RowWrite, StoredUpsert } from "./rows.js";
+import type { BaseState, GroupLimits } from "./store.js";
 
 /*
  * What a local write does to a replica, said once for every replica.
@@ -31,7 +31,7 @@ import type { BaseState, GroupLimits, LocalConflict, LocalWrite } from "./store.
 export function writeAll(
   rows: Rows,
   books: Books,
-  changes: readonly LocalWrite[],
+  changes: readonly RowWrite[],
   nowUs: number,
   limits: GroupLimits | undefined,
 ): number[] {
@@ -41,20 +41,25 @@ export function writeAll(
 }
 
 /** Makes one change, by the rules above; its group is not yet cared for. */
-export function writeChange(rows: Rows, books: Books, change: LocalWrite, timeUs: number): Written {
+export function writeChange(rows: Rows, books: Books, change: RowWrite, timeUs: number): Written {
   const { id, upsert } = change;
   const item = rows.item(id);
-  if (sameFingerprint(item?.fingerprint, upsert?.fingerprint)) return undefined;
+  if (sameFingerprint(item?.fingerprint, upsert?.fingerprint)) {
+    // It would be left over.
+    if (upsert?.staged !== undefined) rows.keep(upsert);
+    return undefined;
+  }
+  const mine = keepUpsert(rows, upsert);
   const pending = rows.pending(id);
   books.lastTimeUs = timeUs;
   if (pending !== undefined && returnsToBase(pending, upsert?.fingerprint)) {
     dropPending(rows, books, pending);
     // The item is what the server has, and of the time that it has there.
-    setMine(rows, books, change, item, pending.base?.revision ?? 0, pending.base?.modifyTimeUs || timeUs);
+    setMine(rows, books, id, mine, item, pending.base?.revision ?? 0, pending.base?.modifyTimeUs || timeUs);
     return { sequence: 0, group: pending.group };
   }
-  const sequence = markPending(rows, books, change, item, pending, timeUs);
-  setMine(rows, books, change, item, 0, timeUs);
+  const sequence = markPending(rows, books, id, mine, item, pending, timeUs);
+  setMine(rows, books, id, mine, item, 0, timeUs);
   return { sequence, group: pending?.group ?? 0 };
 }
 
@@ -66,12 +71,13 @@ function returnsToBase(pending: PendingRow, fingerprint: Uint8Array | undefined)
 function markPending(
   rows: Rows,
   books: Books,
-  { id, upsert }: LocalWrite,
+  id: string,
+  version: StoredUpsert | undefined,
   item: ItemRow | undefined,
   pending: PendingRow | undefined,
   timeUs: number,
 ): number {
-  const mine = { fingerprint: upsert?.fingerprint, size: sizeOf(upsert), modifyTimeUs: timeUs };
+  const mine = { fingerprint: version?.fingerprint, size: sizeOf(version), modifyTimeUs: timeUs };
   if (pending !== undefined) return renewPending(rows, books, pending, mine).sequence;
   books.lastSequence += 1;
   books.pending += 1;
@@ -105,7 +111,7 @@ export function newPending(id: string, sequence: number): PendingRow {
 }
 
 /** Brings back what gave way, as a local write; a pending change that it replaces gives way to it, into a record. */
-export function restore(rows: Rows, books: Books, record: LocalConflict, nowUs: number): void {
+export function restore(rows: Rows, books: Books, record: ConflictRow, nowUs: number): void {
   const { id, content, fingerprint } = record;
   const pending = rows.pending(id);
   if (pending !== undefined && !sameFingerprint(pending.fingerprint, fingerprint)) {

@@ -1,7 +1,7 @@
-import type { Content } from "../../core/content.js";
 import { asBuffer } from "../../core/content.js";
-import type { ItemRow, PendingRow, Rows } from "./rows.js";
-import type { LocalConflict } from "./store.js";
+import type { Stored } from "./large.js";
+import type { StagedRows } from "./memory-large.js";
+import type { ConflictRow, ItemRow, PendingRow, Rows } from "./rows.js";
 
 /** A version that was sent and overwritten. */
 interface Sending {
@@ -12,9 +12,9 @@ interface Sending {
 
 /** All that is known of an id. Never changed, only replaced, so that copies of the state can share it. */
 export interface Entry {
-  readonly item: (ItemRow & { readonly content: Content }) | undefined;
+  readonly item: (ItemRow & { readonly content: Stored }) | undefined;
   readonly pending: PendingRow | undefined;
-  readonly baseContent: Content | undefined;
+  readonly baseContent: Stored | undefined;
   readonly sendings: readonly Sending[];
 }
 
@@ -23,12 +23,12 @@ export const UNKNOWN: Entry = { item: undefined, pending: undefined, baseContent
 
 /** The conflict records within a transaction. */
 export interface ConflictRows {
-  add(record: LocalConflict): void;
+  add(record: ConflictRow): void;
   delete(number: number): void;
 }
 
 /** Access to conflict records; what it changes can be undone in reverse order. */
-export function conflictRows(conflicts: Map<number, LocalConflict>, undo: (() => void)[]): ConflictRows {
+export function conflictRows(conflicts: Map<number, ConflictRow>, undo: (() => void)[]): ConflictRows {
   return {
     add(record) {
       undo.push(() => conflicts.delete(record.number));
@@ -43,7 +43,12 @@ export function conflictRows(conflicts: Map<number, LocalConflict>, undo: (() =>
 }
 
 /** Row by row access for the rules; what it changes can be undone in reverse order. */
-export function entryRows(entries: Map<string, Entry>, undo: (() => void)[], conflicts: ConflictRows): Rows {
+export function entryRows(
+  entries: Map<string, Entry>,
+  undo: (() => void)[],
+  conflicts: ConflictRows,
+  keep: StagedRows["keep"],
+): Rows {
   function change(id: string, part: Partial<Entry>): void {
     const before = entries.get(id);
     undo.push(() => (before === undefined ? entries.delete(id) : entries.set(id, before)));
@@ -60,6 +65,7 @@ export function entryRows(entries: Map<string, Entry>, undo: (() => void)[], con
   return {
     item: (id) => entries.get(id)?.item,
     content: (id) => itemOf(id).content,
+    keep,
     putItem: (id, row, content) => change(id, { item: { ...row, content } }),
     setRevision: (id, revision) => change(id, { item: { ...itemOf(id), revision } }),
     deleteItem: (id) => change(id, { item: undefined }),
@@ -67,7 +73,10 @@ export function entryRows(entries: Map<string, Entry>, undo: (() => void)[], con
     group: (key) => pendingRows(entries).filter((row) => row.group === key),
     insertPending: (row, content) => change(row.id, { pending: row, baseContent: content }),
     updatePending: (_before, row) => change(row.id, { pending: row }),
-    setBaseContent: (row, content) => change(row.id, { baseContent: content }),
+    setBaseContent(row, content) {
+      change(row.id, { baseContent: content });
+      return row;
+    },
     baseContent: (id) => entries.get(id)?.baseContent,
     deletePending: (row) => change(row.id, { pending: undefined, baseContent: undefined }),
     addSending({ id, fingerprint, sequence, modifyTimeUs }) {

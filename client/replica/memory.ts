@@ -1,11 +1,23 @@
 import { randomBytes } from "node:crypto";
+import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
+import { WHOLE_BYTES } from "../../core/limits.js";
 import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import { type AuditRow, auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
 import { resolveItem } from "./held-rules.js";
+import { isLarge, keptContent, type Stored } from "./large.js";
 import { restore, writeAll } from "./local-rules.js";
+import {
+  downloadsOf,
+  type MemoryLarge,
+  partOfStored,
+  type StagedRows,
+  type StagedState,
+  stagedRows,
+  wholeOf,
+} from "./memory-large.js";
 import {
   type ConflictRows,
   conflictRows,
@@ -16,10 +28,10 @@ import {
   UNKNOWN,
 } from "./memory-rows.js";
 import { outgoingChange, takeWithin, unsettledCreation } from "./outgoing.js";
-import type { PendingRow, Rows } from "./rows.js";
+import type { ConflictRow, PendingRow, Rows } from "./rows.js";
 import { applyActions } from "./rules.js";
-import type { ApplyResult, LocalConflict, LocalItem, LocalState, OutgoingQuery, ReplicaStore } from "./store.js";
-import { cleanState, heldItem, pendingChange, pendingState } from "./views.js";
+import type { ApplyResult, ContentOf, LocalItem, LocalState, OutgoingQuery, ReplicaStore } from "./store.js";
+import { cleanState, conflictView, heldItem, itemView, pendingChange, pendingState } from "./views.js";
 
 /** A replica in memory, for tests and simulation. */
 export interface MemoryReplica extends ReplicaStore {
@@ -31,28 +43,35 @@ export interface MemoryReplica extends ReplicaStore {
 interface MemoryState {
   ledger: Ledger;
   readonly entries: Map<string, Entry>;
-  readonly conflicts: Map<number, LocalConflict>;
+  readonly conflicts: Map<number, ConflictRow>;
+  readonly making: StagedState;
 }
 
-/** An empty replica in memory. It lasts as long as the object does; `replicaId` is 16 bytes, random by default. */
+/**
+ * An empty replica in memory. It lasts as long as the object does; `replicaId` is 16 bytes, random by default. For tests,
+ * contents may be large from another size on.
+ */
 export function createMemoryReplica(options: {
   readonly collection: string;
   readonly replicaId?: Uint8Array;
+  readonly wholeBytes?: number;
 }): MemoryReplica {
   const ledger = emptyLedger(options.collection, options.replicaId ?? randomBytes(16));
-  return memoryReplica({ ledger, entries: new Map(), conflicts: new Map() });
+  const making: StagedState = { staged: new Map(), uploads: new Map(), lastKey: 0 };
+  return memoryReplica({ ledger, entries: new Map(), conflicts: new Map(), making }, options.wholeBytes ?? WHOLE_BYTES);
 }
 
-function memoryReplica(state: MemoryState): MemoryReplica {
+function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
   let sorted: readonly string[] | undefined;
 
   /** All or nothing: on an exception every entry and record is as it was. */
-  function transaction<T>(work: (rows: Rows, books: Books, conflicts: ConflictRows) => T): T {
+  function transaction<T>(work: (rows: Rows, books: Books, conflicts: ConflictRows, staged: StagedRows) => T): T {
     const undo: (() => void)[] = [];
     const books = openBooks(state.ledger);
     try {
       const conflicts = conflictRows(state.conflicts, undo);
-      const result = work(entryRows(state.entries, undo, conflicts), books, conflicts);
+      const staged = stagedRows(state.making, wholeBytes, undo);
+      const result = work(entryRows(state.entries, undo, conflicts, staged.keep), books, conflicts, staged);
       state.ledger = closeBooks(books);
       return result;
     } catch (error) {
@@ -99,12 +118,27 @@ function memoryReplica(state: MemoryState): MemoryReplica {
     },
     listConflicts(before, limit) {
       const numbers = [...state.conflicts.keys()].filter((number) => number < before).sort((a, b) => b - a);
-      return numbers.slice(0, limit).map((number) => ({ ...conflictOf(state, number), content: undefined }));
+      return numbers.slice(0, limit).map((number) => conflictView(conflictOf(state, number), undefined));
     },
     getConflict(number) {
-      return state.conflicts.get(number);
+      const record = state.conflicts.get(number);
+      return record && conflictView(record, wholeOf);
     },
-    getBaseContent: (id) => state.entries.get(id)?.baseContent,
+    getBaseContent(id) {
+      const content = state.entries.get(id)?.baseContent;
+      return content === undefined ? undefined : wholeOf(content);
+    },
+    getBase(id) {
+      const content = state.entries.get(id)?.baseContent;
+      return content === undefined ? undefined : keptContent(content, wholeOf);
+    },
+    readContent(of, offset, length) {
+      const content = storedOf(state, of);
+      return content === undefined ? undefined : partOfStored(content, offset, length);
+    },
+    stage: (to, piece) => transaction((_rows, _books, _conflicts, staged) => staged.stage(to, piece)),
+    unstage: (which) => transaction((_rows, _books, _conflicts, staged) => staged.unstage(which)),
+    listDownloads: (ids) => downloadsOf(state.making, ids),
     settleConflict(number, bringBack, nowUs) {
       const record = state.conflicts.get(number);
       if (record === undefined) return false;
@@ -138,9 +172,13 @@ function memoryReplica(state: MemoryState): MemoryReplica {
     splitRange: (interval, parts) => cutEntries([...bases(interval)], interval, parts),
     listBases: (interval, limit) => [...bases(interval)].slice(0, limit),
     takeOutgoing(query) {
-      return transaction((rows) => {
+      return transaction((rows, _books, _conflicts, staged) => {
         const { taken, more, skipped } = takeWithin(selectRows(state, query), query, rows.group);
-        const changes = taken.map((row) => outgoingChange(row, state.entries.get(row.id)?.item?.content));
+        const changes = taken.map((row) => {
+          const content = row.fingerprint === undefined ? undefined : rows.content(row.id);
+          const large = content !== undefined && isLarge(content) ? staged.upload(content) : undefined;
+          return outgoingChange(row, content, large);
+        });
         for (const row of taken) rows.updatePending(row, { ...row, sent: true });
         return { changes, more, skipped };
       });
@@ -162,16 +200,28 @@ function memoryReplica(state: MemoryState): MemoryReplica {
     audit: () => auditRows(auditedRows(state.entries), state.ledger.total, true),
     close() {},
     clone() {
-      const { ledger, entries, conflicts } = state;
-      return memoryReplica({ ledger, entries: new Map(entries), conflicts: new Map(conflicts) });
+      const { ledger, entries, conflicts, making } = state;
+      const { staged, uploads, lastKey } = making;
+      const copy = { staged: new Map(staged), uploads: new Map(uploads), lastKey };
+      const rest = { entries: new Map(entries), conflicts: new Map(conflicts), making: copy };
+      return memoryReplica({ ledger, ...rest }, wholeBytes);
     },
   };
 }
 
 function localItem(id: string, { item, pending }: Entry): LocalItem | undefined {
   if (item === undefined) return undefined;
-  const { content, fingerprint, modifyTimeUs } = item;
-  return { id, content, fingerprint, modifyTimeUs, pending: pending !== undefined };
+  return itemView(id, item, item.content, pending !== undefined, wholeOf);
+}
+
+function storedOf({ entries, conflicts, making }: MemoryState, of: ContentOf): Stored | undefined {
+  if ("base" in of) return entries.get(of.base)?.baseContent;
+  if ("conflict" in of) return conflicts.get(of.conflict)?.content;
+  if ("staged" in of) return making.staged.get(of.staged)?.large;
+  const entry = entries.get("item" in of ? of.item : of.pending);
+  if ("pending" in of) return entry?.pending?.sequence === of.sequence ? entry.item?.content : undefined;
+  const other = of.fingerprint !== undefined && !sameFingerprint(of.fingerprint, entry?.item?.fingerprint);
+  return other ? undefined : entry?.item?.content;
 }
 
 function localState(entries: ReadonlyMap<string, Entry>, id: string): LocalState {
@@ -199,7 +249,7 @@ function sumOf(entries: Iterable<RangeEntry>): RangeTotal {
   return totalOf(sum);
 }
 
-function conflictOf(state: MemoryState, number: number): LocalConflict {
+function conflictOf(state: MemoryState, number: number): ConflictRow {
   const record = state.conflicts.get(number);
   if (record === undefined) throw new Error(`there is no conflict record ${number}`);
   return record;
@@ -218,6 +268,15 @@ function firstAfter(ids: readonly string[], after: string): number {
 
 function* auditedRows(entries: ReadonlyMap<string, Entry>): Generator<AuditRow> {
   for (const [id, { item, pending }] of entries) {
-    yield { id, item, pending: pending && { fingerprint: pending.fingerprint, base: pending.base?.fingerprint } };
+    yield {
+      id,
+      item: item && auditedItem(item),
+      pending: pending && { fingerprint: pending.fingerprint, base: pending.base?.fingerprint },
+    };
   }
+}
+
+function auditedItem({ content, fingerprint }: NonNullable<Entry["item"]>): AuditRow["item"] {
+  if (!isLarge(content)) return { content, fingerprint };
+  return { content: undefined, pieces: (content as MemoryLarge).pieces, fingerprint };
 }

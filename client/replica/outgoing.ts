@@ -1,6 +1,6 @@
-import type { Content } from "../../core/content.js";
+import { isLarge, type Stored } from "./large.js";
 import type { PendingRow } from "./rows.js";
-import type { OutgoingChange, OutgoingQuery } from "./store.js";
+import type { OutgoingChange, OutgoingQuery, Upload } from "./store.js";
 
 /** Bytes that a change is reckoned at beside its id and content. */
 const CHANGE_BYTES = 64;
@@ -44,10 +44,15 @@ export function takeWithin(
   return { taken, more: false, skipped };
 }
 
-/** A row as it was before it was taken, with the content of mine, as it is sent. */
-export function outgoingChange(row: PendingRow, content: Content | undefined): OutgoingChange {
+/** A row as it was before it was taken, with the content of mine, as it is sent; of a large one, with its upload. */
+export function outgoingChange(
+  row: PendingRow,
+  stored: Stored | undefined,
+  upload: Upload | undefined,
+): OutgoingChange {
   const { id, sequence, fingerprint, size, modifyTimeUs, base, overrides, group } = row;
-  const upsert = fingerprint === undefined || content === undefined ? undefined : { content, fingerprint, size };
+  const content = stored !== undefined && isLarge(stored) ? undefined : stored;
+  const upsert = fingerprint === undefined || stored === undefined ? undefined : { content, fingerprint, size, upload };
   return { id, sequence, upsert, modifyTimeUs, base, overrides, resent: unsettled(row), group };
 }
 

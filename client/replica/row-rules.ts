@@ -1,8 +1,7 @@
-import { contentSize } from "../../core/content.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type Books, moveBase } from "./books.js";
-import type { ItemRow, PendingRow, Rows } from "./rows.js";
-import type { LocalWrite } from "./store.js";
+import { type Stored, storedSize } from "./large.js";
+import type { ItemRow, PendingRow, Rows, RowUpsert, StoredUpsert } from "./rows.js";
 
 /*
  * The steps that all rules are made of. Each keeps the ledger's counts with the rows.
@@ -51,17 +50,18 @@ export function becomeClean(rows: Rows, books: Books, pending: PendingRow, revis
 export function setMine(
   rows: Rows,
   books: Books,
-  { id, upsert }: LocalWrite,
+  id: string,
+  mine: StoredUpsert | undefined,
   item: ItemRow | undefined,
   revision: number,
   modifyTimeUs: number,
 ): void {
-  if (upsert !== undefined) {
+  if (mine !== undefined) {
     if (item === undefined) books.items += 1;
-    rows.putItem(id, { fingerprint: upsert.fingerprint, revision, modifyTimeUs }, upsert.content);
+    rows.putItem(id, { fingerprint: mine.fingerprint, revision, modifyTimeUs }, mine.content, item);
   } else if (item !== undefined) {
     books.items -= 1;
-    rows.deleteItem(id);
+    rows.deleteItem(id, item);
   }
 }
 
@@ -90,7 +90,17 @@ export function giveWay(
   return books.lastConflict;
 }
 
-/** Bytes of a content; 0 for a deletion. */
-export function sizeOf(upsert: LocalWrite["upsert"]): number {
-  return upsert === undefined ? 0 : contentSize(upsert.content);
+/** A version that was given as it is kept. */
+export function keepUpsert(rows: Rows, upsert: RowUpsert | undefined): StoredUpsert | undefined {
+  return upsert && { content: rows.keep(upsert), fingerprint: upsert.fingerprint };
+}
+
+/** The content of a base that was given as it is kept; undefined where it is not known. */
+export function keepBase(rows: Rows, given: Omit<RowUpsert, "fingerprint">): Stored | undefined {
+  return given.content === undefined && given.staged === undefined ? undefined : rows.keep(given);
+}
+
+/** Bytes of a version; 0 for a deletion. */
+export function sizeOf(mine: StoredUpsert | undefined): number {
+  return mine === undefined ? 0 : storedSize(mine.content);
 }

@@ -1,7 +1,7 @@
-import type { Content } from "../../core/content.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { BaseState, LocalConflict } from "./store.js";
+import type { Stored } from "./large.js";
+import type { BaseState, LocalConflict, Upsert } from "./store.js";
 
 /** An item that the application sees, without its content. */
 export interface ItemRow {
@@ -9,7 +9,27 @@ export interface ItemRow {
   /** Revision of the base; without meaning while a change is pending. */
   readonly revision: number;
   readonly modifyTimeUs: number;
+  /** Key of its content where that is large, as the row was read. */
+  readonly large?: number | undefined;
 }
+
+/** A local write within the replica: its content may be one that is kept already. */
+export interface RowWrite {
+  readonly id: string;
+  readonly upsert: RowUpsert | undefined;
+}
+
+/** A version with what it is to be made of. */
+export type RowUpsert = Omit<Upsert, "content"> & { readonly content: Stored | undefined };
+
+/** A version as it is put into rows. */
+export interface StoredUpsert {
+  readonly content: Stored;
+  readonly fingerprint: Uint8Array;
+}
+
+/** A conflict record as a row. */
+export type ConflictRow = Omit<LocalConflict, "content" | "text"> & { readonly content: Stored | undefined };
 
 /** A pending change, without the contents of mine and base. */
 export interface PendingRow {
@@ -30,25 +50,31 @@ export interface PendingRow {
   readonly held: boolean;
   /** Key of its atomic group: the sequence number of a member, when the group was made or changed. 0 for none. */
   readonly group: number;
+  /** Key of the base's content where that is large, as the row was read. */
+  readonly baseLarge?: number | undefined;
 }
 
 /** The rows of a replica within a transaction: what the rules need of a storage. */
 export interface Rows {
   item(id: string): ItemRow | undefined;
   /** Content of an item that is there. */
-  content(id: string): Content;
-  putItem(id: string, row: ItemRow, content: Content): void;
+  content(id: string): Stored;
+  /** What is given as it is kept: large contents in pieces. What was staged is not any more, whether it is used or not. */
+  keep(given: Omit<RowUpsert, "fingerprint">): Stored;
+  /** `before` is the row that it replaces. */
+  putItem(id: string, row: ItemRow, content: Stored, before: ItemRow | undefined): void;
   setRevision(id: string, revision: number): void;
-  deleteItem(id: string): void;
+  deleteItem(id: string, before: ItemRow): void;
   pending(id: string): PendingRow | undefined;
   /** The members of an atomic group, by sequence number. */
   group(key: number): readonly PendingRow[];
   /** `content` is the base's, where known. */
-  insertPending(row: PendingRow, content: Content | undefined): void;
+  insertPending(row: PendingRow, content: Stored | undefined): void;
   /** Replaces the row of `before`; the base's content stays. */
   updatePending(before: PendingRow, row: PendingRow): void;
-  setBaseContent(row: PendingRow, content: Content | undefined): void;
-  baseContent(id: string): Content | undefined;
+  /** Answers the row as it is then. */
+  setBaseContent(row: PendingRow, content: Stored | undefined): PendingRow;
+  baseContent(id: string): Stored | undefined;
   deletePending(row: PendingRow): void;
   /** Remembers that the version of a row was sent, in the place of an earlier sending of the same version. */
   addSending(row: PendingRow): void;
@@ -56,7 +82,7 @@ export interface Rows {
   sentTime(id: string, sequence: number): number;
   /** Forgets the sendings of an item with sequence numbers up to `through`; answers whether some are left. */
   settleSendings(id: string, through: number): boolean;
-  addConflict(record: LocalConflict & { readonly content: Content | undefined }): void;
+  addConflict(record: ConflictRow): void;
   /** Revisions of bases beyond this one become this one. */
   clampRevisions(revision: number): void;
 }

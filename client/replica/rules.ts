@@ -1,10 +1,20 @@
-import { contentSize } from "../../core/content.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { type Books, hearTime, moveBase } from "./books.js";
 import { regroup } from "./group-rules.js";
+import { storedSize } from "./large.js";
 import { newPending } from "./local-rules.js";
-import { becomeClean, dropPending, giveWay, renewPending, replacePending, setMine, sizeOf } from "./row-rules.js";
-import type { PendingRow, Rows } from "./rows.js";
+import {
+  becomeClean,
+  dropPending,
+  giveWay,
+  keepBase,
+  keepUpsert,
+  renewPending,
+  replacePending,
+  setMine,
+  sizeOf,
+} from "./row-rules.js";
+import type { PendingRow, Rows, StoredUpsert } from "./rows.js";
 import type { Action, ApplyResult } from "./store.js";
 
 /*
@@ -119,7 +129,7 @@ function applyAction(rows: Rows, books: Books, action: Action, nowUs: number): O
     case "offer":
       return pending === undefined ? offer(rows, books, action) : STALE;
     case "hold":
-      if (pending !== undefined) replacePending(rows, books, pending, { ...pending, held: true });
+      if (pending !== undefined) hold(rows, books, action, pending);
       return DONE;
     case "merge":
       return merge(rows, books, action, pending, nowUs);
@@ -134,21 +144,32 @@ function take(rows: Rows, books: Books, action: Kind<"take">, pending: PendingRo
   const { id, upsert } = action;
   const item = rows.item(id);
   const theirs = upsert?.fingerprint;
+  const version = upsert?.kept === true ? keptVersion(rows, action, pending) : keepUpsert(rows, upsert);
   let conflict: number | undefined;
   if (action.conflict !== undefined) {
     const clean = item && { id, fingerprint: item.fingerprint, modifyTimeUs: item.modifyTimeUs };
     if (pending !== undefined) conflict = giveWay(rows, books, pending, theirs, action.conflict, nowUs);
     else if (clean !== undefined && !sameFingerprint(clean.fingerprint, theirs)) {
-      const size = contentSize(rows.content(id));
+      const size = storedSize(rows.content(id));
       conflict = giveWay(rows, books, { ...clean, size }, theirs, action.conflict, nowUs);
     }
   }
   if (pending !== undefined) dropPending(rows, books, pending);
   const base = pending === undefined ? item : pending.base;
   moveBase(books, id, base?.fingerprint, theirs);
-  setMine(rows, books, action, item, action.revision, action.modifyTimeUs);
+  setMine(rows, books, id, version, item, action.revision, action.modifyTimeUs);
   hearTime(books, action.modifyTimeUs, nowUs);
   return conflict === undefined ? DONE : { stale: false, conflict };
+}
+
+/** The base's own content becomes mine. */
+function keptVersion(rows: Rows, { id, upsert }: Kind<"take">, pending: PendingRow | undefined): StoredUpsert {
+  const content = rows.baseContent(id);
+  const fingerprint = pending?.base?.fingerprint;
+  if (content === undefined || fingerprint === undefined || !sameFingerprint(fingerprint, upsert?.fingerprint)) {
+    throw new Error(`the content to be taken of ${JSON.stringify(id)} is not that of its base, or not known`);
+  }
+  return { content, fingerprint };
 }
 
 /** A clean item has a new revision with the same content; of an id without item there is nothing to keep. */
@@ -164,29 +185,41 @@ function moveClean(rows: Rows, action: Kind<"rebase">): Outcome {
 
 function rebase(rows: Rows, books: Books, action: Kind<"rebase">, pending: PendingRow): Outcome {
   const { base, overrides, held = false } = action;
-  standOn(rows, books, action, pending);
-  replacePending(rows, books, pending, { ...pending, base, overrides, held, sent: false, resent: false });
+  if (action.keeps === true && sameFingerprint(pending.base?.fingerprint, base.fingerprint)) {
+    replacePending(rows, books, pending, { ...pending, base });
+    return DONE;
+  }
+  const before = standOn(rows, books, action, pending);
+  replacePending(rows, books, before, { ...before, base, overrides, held, sent: false, resent: false });
   return DONE;
 }
 
+function hold(rows: Rows, books: Books, action: Kind<"hold">, pending: PendingRow): void {
+  const content = keepBase(rows, action);
+  const before = content === undefined ? pending : rows.setBaseContent(pending, content);
+  replacePending(rows, books, before, { ...before, held: true });
+}
+
 /** Moves a pending change to a base that it was compared with: what was sent of it is settled. */
-function standOn(rows: Rows, books: Books, { id, base, content }: Kind<"rebase" | "merge">, pending: PendingRow): void {
+function standOn(rows: Rows, books: Books, action: Kind<"rebase" | "merge">, pending: PendingRow): PendingRow {
+  const { id, base } = action;
+  const content = keepBase(rows, action);
   moveBase(books, id, pending.base?.fingerprint, base.fingerprint);
   if (pending.resent) rows.settleSendings(id, Number.MAX_SAFE_INTEGER);
   const known = content === undefined && sameFingerprint(pending.base?.fingerprint, base.fingerprint);
-  if (!known) rows.setBaseContent(pending, content);
+  return known ? pending : rows.setBaseContent(pending, content);
 }
 
 function offer(rows: Rows, books: Books, action: Kind<"offer">): Outcome {
-  const { id, base, content, overrides, held = false } = action;
+  const { id, base, overrides, held = false } = action;
   const item = rows.item(id);
   if (item === undefined) return DONE;
   const { fingerprint, modifyTimeUs } = item;
   books.lastSequence += 1;
   books.pending += 1;
   moveBase(books, id, fingerprint, base?.fingerprint);
-  const mine = { fingerprint, modifyTimeUs, size: contentSize(rows.content(id)) };
-  rows.insertPending({ ...newPending(id, books.lastSequence), ...mine, base, overrides, held }, content);
+  const mine = { fingerprint, modifyTimeUs, size: storedSize(rows.content(id)) };
+  rows.insertPending({ ...newPending(id, books.lastSequence), ...mine, base, overrides, held }, keepBase(rows, action));
   if (held) books.held += 1;
   return DONE;
 }
@@ -198,20 +231,21 @@ function merge(
   pending: PendingRow | undefined,
   nowUs: number,
 ): Outcome {
-  const { id, upsert, base, overrides, modifyTimeUs } = action;
+  const { id, base, overrides, modifyTimeUs } = action;
   if (pending === undefined) throw new Error(`merge of the clean item ${JSON.stringify(id)}`);
-  const fingerprint = upsert?.fingerprint;
+  const merged = keepUpsert(rows, action.upsert);
+  const fingerprint = merged?.fingerprint;
   const isSame = sameFingerprint(pending.fingerprint, fingerprint);
   const conflict = isSame ? undefined : giveWay(rows, books, pending, fingerprint, overrides, nowUs);
-  standOn(rows, books, action, pending);
+  const onBase = standOn(rows, books, action, pending);
   // In this transaction its group may have moved already, for another member: it is where it should be then.
   const isNew = pending.sequence > books.sequenceBefore;
-  const before = { ...pending, sent: false, resent: false, held: false };
-  const mine = { fingerprint, size: sizeOf(upsert), modifyTimeUs, base, overrides };
-  replacePending(rows, books, pending, { ...before, ...mine });
+  const before = { ...onBase, sent: false, resent: false, held: false };
+  const mine = { fingerprint, size: sizeOf(merged), modifyTimeUs, base, overrides };
+  replacePending(rows, books, onBase, { ...before, ...mine });
   if (!isNew && pending.group !== 0) regroup(rows, books, rows.group(pending.group));
   else if (!isNew) renewPending(rows, books, { ...before, ...mine }, {});
-  setMine(rows, books, action, rows.item(id), 0, modifyTimeUs);
+  setMine(rows, books, id, merged, rows.item(id), 0, modifyTimeUs);
   hearTime(books, modifyTimeUs, nowUs);
   return conflict === undefined ? DONE : { stale: false, conflict };
 }

@@ -1,11 +1,12 @@
-import type { Content } from "../../core/content.js";
+import { type Content, contentSize } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import { type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
+import { standsAlone } from "./large.js";
 import { newPending, writeChange } from "./local-rules.js";
-import { sizeOf } from "./row-rules.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
+import { type Column, keyIn, type SqliteLarge } from "./sqlite-large.js";
 import {
   fromPendingRow,
   PENDING_COLUMNS,
@@ -36,7 +37,7 @@ export interface BulkRows {
   write(changes: readonly LocalWrite[], books: Books, nowUs: number, limits: GroupLimits | undefined): number[];
   /** What there is in `items` of these ids. */
   findItems(ids: readonly string[]): Map<string, ItemRow>;
-  findContents(ids: readonly string[]): Map<string, Content>;
+  findContents(ids: readonly string[]): Map<string, Column>;
   /** The pending changes of these ids. */
   findPending(ids: readonly string[]): Map<string, PendingRow>;
 }
@@ -50,13 +51,21 @@ type SentTuple = [
   rejected: number,
   resent: number,
   held: number,
+  baseLarge: number | null,
 ];
 type Settle = Extract<Action, { kind: "settle" }>;
 type Done = { readonly stale: string[]; readonly conflicts: number[] };
-type FreshTake = Extract<Action, { kind: "take" }> & { readonly upsert: object };
+type Small = LocalWrite & { readonly upsert: { readonly content: Content } };
+type FreshTake = Extract<Action, { kind: "take" }> & { readonly upsert: { readonly content: Content } };
 
 /** The bulk statements of an open replica file. */
-export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRows {
+export function bulkRows(
+  db: Database,
+  rows: SqliteRows,
+  mark: SentMark,
+  large: SqliteLarge,
+  wholeBytes: number,
+): BulkRows {
   const find = finders(db, mark);
   const putItems = sized(
     db,
@@ -92,6 +101,7 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
       }
       const before = items?.get(id);
       if (before === undefined) books.items += 1;
+      large.release(before?.large);
       moveBase(books, id, before?.fingerprint, upsert.fingerprint);
       hearTime(books, modifyTimeUs, nowUs);
       values.push(id, 0, upsert.fingerprint, revision, modifyTimeUs, upsert.content);
@@ -112,6 +122,7 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
         continue;
       }
       moveBase(books, id, row[3] ?? undefined, fingerprint);
+      large.release(row[7]);
       books.pending -= 1;
       if (row[4] === 1) books.rejected -= 1;
       sequences.push(sequence);
@@ -121,7 +132,22 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
     cleanItems.run(revisions, 2);
   }
 
-  function writeNew(changes: readonly LocalWrite[], books: Books, timeUs: number): Written[] {
+  /** A change without a large content, or a deletion. */
+  function isSmall(change: LocalWrite): change is Small | (LocalWrite & { readonly upsert: undefined }) {
+    return change.upsert === undefined || !standsAlone(change.upsert, wholeBytes);
+  }
+
+  function isFreshTake(action: Action): action is FreshTake {
+    if (action.kind !== "take" || action.sequence !== 0 || action.upsert === undefined) return false;
+    if (unitOf(action) !== 0 || action.conflict !== undefined || action.upsert.kept === true) return false;
+    return !standsAlone(action.upsert, wholeBytes);
+  }
+
+  function writeNew(
+    changes: readonly (Small | (LocalWrite & { readonly upsert: undefined }))[],
+    books: Books,
+    timeUs: number,
+  ): Written[] {
     const ids = changes.map((change) => change.id);
     const known = books.items === 0 ? undefined : find.items(ids);
     const pending = books.pending === 0 ? undefined : find.pending(ids);
@@ -136,7 +162,7 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
       books.items += 1;
       books.pending += 1;
       books.lastTimeUs = timeUs;
-      const mine = { fingerprint: upsert.fingerprint, size: sizeOf(upsert), modifyTimeUs: timeUs };
+      const mine = { fingerprint: upsert.fingerprint, size: contentSize(upsert.content), modifyTimeUs: timeUs };
       const sequence = books.lastSequence;
       items.push(id, 1, upsert.fingerprint, 0, timeUs, upsert.content);
       marks.push(...fromPendingRow({ ...newPending(id, sequence), ...mine }, mark));
@@ -168,7 +194,9 @@ export function bulkRows(db: Database, rows: SqliteRows, mark: SentMark): BulkRo
       if (changes.length === 1) written.push(writeChange(rows, books, changes[0] as LocalWrite, timeUs));
       else {
         for (let at = 0; at < changes.length; at = written.length) {
-          for (const each of writeNew(runOf(changes, at, isChange), books, timeUs)) written.push(each);
+          const run = runOf(changes, at, isSmall);
+          if (run.length === 0) written.push(writeChange(rows, books, changes[at] as LocalWrite, timeUs));
+          for (const each of writeNew(run, books, timeUs)) written.push(each);
         }
       }
       return groupWrites(rows, books, changes, written, limits);
@@ -184,7 +212,8 @@ function finders(db: Database, mark: SentMark) {
     sized(
       db,
       "?",
-      (ids) => `SELECT id, fingerprint, revision, modify_time_us FROM items WHERE ${pending} AND id IN (${ids})`,
+      (ids) => `SELECT id, fingerprint, revision, modify_time_us, ${keyIn("content")}
+        FROM items WHERE ${pending} AND id IN (${ids})`,
     );
   const items = itemsWhere("pending IN (0, 1)");
   const clean = itemsWhere("pending = 0");
@@ -194,7 +223,8 @@ function finders(db: Database, mark: SentMark) {
     db,
     "(?, ?)",
     (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
-      SELECT pending.sequence, id, base_revision, base_fingerprint, rejected_reason IS NOT NULL, resent, held
+      SELECT pending.sequence, id, base_revision, base_fingerprint, rejected_reason IS NOT NULL, resent, held,
+        ${keyIn("base_content")}
       FROM verdict CROSS JOIN pending
       ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
   );
@@ -209,7 +239,7 @@ function finders(db: Database, mark: SentMark) {
       for (const row of sent.all(values, 2)) found.set(row[0] as number, row as SentTuple);
       return found;
     },
-    contents: (ids: readonly string[]) => new Map(contents.all(ids) as Iterable<[string, Content]>),
+    contents: (ids: readonly string[]) => new Map(contents.all(ids) as Iterable<[string, Column]>),
     pending(ids: readonly string[]): Map<string, PendingRow> {
       const found = new Map<string, PendingRow>();
       for (const tuple of pending.all(ids)) found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
@@ -221,8 +251,8 @@ function finders(db: Database, mark: SentMark) {
 function readItems(statement: Sized, ids: readonly string[]): Map<string, ItemRow> {
   const found = new Map<string, ItemRow>();
   for (const row of statement.all(ids)) {
-    const [id, fingerprint, revision, modifyTimeUs] = row as [string, Buffer, number, number];
-    found.set(id, { fingerprint, revision, modifyTimeUs });
+    const [id, fingerprint, revision, modifyTimeUs, key] = row as [string, Buffer, number, number, number | null];
+    found.set(id, { fingerprint, revision, modifyTimeUs, large: key ?? undefined });
   }
   return found;
 }
@@ -244,15 +274,6 @@ function runOf<T extends { readonly id: string }, U extends T>(
   return run;
 }
 
-function isFreshTake(action: Action): action is FreshTake {
-  if (action.kind !== "take" || action.sequence !== 0 || action.upsert === undefined) return false;
-  return unitOf(action) === 0 && action.conflict === undefined;
-}
-
 function isSettle(action: Action): action is Settle {
   return action.kind === "settle";
-}
-
-function isChange(_change: LocalWrite): _change is LocalWrite {
-  return true;
 }

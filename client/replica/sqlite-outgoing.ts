@@ -1,7 +1,9 @@
 import type { Database } from "../../core/sqlite.js";
+import { isLarge } from "./large.js";
 import { outgoingChange, takeWithin } from "./outgoing.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
+import type { SqliteLarge } from "./sqlite-large.js";
 import {
   PENDING_COLUMNS,
   type PendingTuple,
@@ -22,6 +24,7 @@ export function outgoingRows(
   rows: SqliteRows,
   bulk: BulkRows,
   mark: SentMark,
+  large: SqliteLarge,
 ): (query: OutgoingQuery) => OutgoingBatch {
   const page = (where: string) =>
     db
@@ -97,6 +100,12 @@ export function outgoingRows(
     const skipped = seen || (query.eager && !more && leavesOut(query));
     const contents = bulk.findContents(taken.map((row) => row.id));
     remember(taken);
-    return { changes: taken.map((row) => outgoingChange(row, contents.get(row.id))), more, skipped };
+    const changes = taken.map((row) => {
+      const column = contents.get(row.id);
+      if (typeof column !== "number") return outgoingChange(row, column, undefined);
+      const stored = large.stored(column);
+      return outgoingChange(row, stored, isLarge(stored) ? large.upload(stored) : undefined);
+    });
+    return { changes, more, skipped };
   };
 }

@@ -1,9 +1,11 @@
-import type { Content } from "../../core/content.js";
+import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds, prefixEnd } from "../../core/id.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import type { AuditRow } from "./auditor.js";
+import { isLarge, keptContent, partOf, type Stored } from "./large.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
+import type { Column, SqliteLarge } from "./sqlite-large.js";
 import {
   PENDING_COLUMNS,
   type PendingTuple,
@@ -13,8 +15,8 @@ import {
   toConflict,
   toPendingRow,
 } from "./sqlite-rows.js";
-import type { LocalItem, LocalListQuery, LocalState, ReplicaStore } from "./store.js";
-import { cleanState, heldItem, pendingChange, pendingState } from "./views.js";
+import type { ContentOf, LocalItem, LocalListQuery, LocalState, ReplicaStore } from "./store.js";
+import { cleanState, conflictView, heldItem, itemView, pendingChange, pendingState } from "./views.js";
 
 type Queries = Pick<
   ReplicaStore,
@@ -24,6 +26,8 @@ type Queries = Pick<
   | "listConflicts"
   | "getConflict"
   | "getBaseContent"
+  | "getBase"
+  | "readContent"
   | "lookup"
   | "listHeld"
   | "listUnsettledCreations"
@@ -32,11 +36,11 @@ type Queries = Pick<
   audited(): Iterable<AuditRow>;
 };
 
-type ItemTuple = [id: string, content: Content, fingerprint: Buffer, modifyTimeUs: number, pending: number];
+type ItemTuple = [id: string, content: Column, fingerprint: Buffer, modifyTimeUs: number, pending: number];
 const ITEM_COLUMNS = "id, content, fingerprint, modify_time_us, pending";
 
 /** The reading methods of an open replica file. */
-export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: SentMark): Queries {
+export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: SentMark, large: SqliteLarge): Queries {
   const get = db
     .prepare<[string], ItemTuple>(`SELECT ${ITEM_COLUMNS} FROM items WHERE pending IN (0, 1) AND id = ?`)
     .raw();
@@ -49,8 +53,9 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?)) ORDER BY sequence`,
   );
   const listConflicts = db
-    .prepare<[number, number], Parameters<typeof toConflict>>(
-      `SELECT number, id, fingerprint, prevailed, standard, record_time_us, modify_time_us, size, NULL
+    .prepare<[number, number], Parameters<typeof toConflict>[0]>(
+      `SELECT number, id, fingerprint, prevailed, standard, record_time_us, modify_time_us, size,
+      CASE typeof(content) WHEN 'text' THEN '' WHEN 'blob' THEN X'' ELSE content END
       FROM conflicts WHERE number < ? ORDER BY number DESC LIMIT ?`,
     )
     .raw();
@@ -62,7 +67,30 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
       FROM pending WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.pending IN (0, 1) AND items.id = pending.id)`,
     )
     .raw();
-  const list = lister(db);
+  const toItem = ([id, content, fingerprint, modifyTimeUs, pending]: ItemTuple): LocalItem =>
+    itemView(id, { fingerprint, modifyTimeUs }, large.stored(content), pending === 1, large.whole);
+  const list = lister(db, toItem);
+
+  function toAuditRow([id, content, fingerprint, sequence, mine, base]: AuditTuple): AuditRow {
+    const whole = typeof content === "number" ? undefined : (content ?? undefined);
+    const pieces = typeof content === "number" ? { pieces: large.pieces(content) } : {};
+    return {
+      id,
+      item: content === null || fingerprint === null ? undefined : { content: whole, fingerprint, ...pieces },
+      pending: sequence === null ? undefined : { fingerprint: mine ?? undefined, base: base ?? undefined },
+    };
+  }
+
+  function storedOf(of: Exclude<ContentOf, { staged: number }>): Stored | undefined {
+    if ("base" in of) return rows.baseContent(of.base);
+    if ("conflict" in of) return rows.conflict(of.conflict)?.content;
+    const item = rows.item("item" in of ? of.item : of.pending);
+    if (item === undefined) return undefined;
+    if ("pending" in of)
+      return rows.pending(of.pending)?.sequence === of.sequence ? rows.content(of.pending) : undefined;
+    const other = of.fingerprint !== undefined && !sameFingerprint(of.fingerprint, item.fingerprint);
+    return other ? undefined : rows.content(of.item);
+  }
 
   return {
     get(id) {
@@ -72,9 +100,26 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     list,
     listPending: (after, limit) =>
       listPending.all(after, limit).map((tuple) => pendingChange(toPendingRow(tuple, mark))),
-    listConflicts: (before, limit) => listConflicts.all(before, limit).map((tuple) => toConflict(tuple as never)),
-    getConflict: (number) => rows.conflict(number),
-    getBaseContent: (id) => rows.baseContent(id),
+    listConflicts: (before, limit) =>
+      listConflicts.all(before, limit).map((tuple) => conflictView(toConflict(tuple, large.stored), undefined)),
+    getConflict(number) {
+      const record = rows.conflict(number);
+      return record && conflictView(record, large.whole);
+    },
+    getBaseContent(id) {
+      const content = rows.baseContent(id);
+      return content !== undefined && isLarge(content) ? large.whole(content) : content;
+    },
+    getBase(id) {
+      const content = rows.baseContent(id);
+      return content === undefined ? undefined : keptContent(content, large.whole);
+    },
+    readContent(of, offset, length) {
+      if ("staged" in of) return large.part(of.staged, offset, length);
+      const content = storedOf(of);
+      if (content === undefined) return undefined;
+      return isLarge(content) ? large.part(content.key, offset, length) : partOf(content, offset, length);
+    },
     listHeld: (after, limit) => listHeld.all(after, limit).map((tuple) => heldItem(toPendingRow(tuple, mark))),
     listUnsettledCreations(after, limit) {
       const found = listCreations.all(after, mark.through, limit).map((tuple) => toPendingRow(tuple, mark));
@@ -97,22 +142,14 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
 
 type AuditTuple = [
   id: string,
-  content: Content | null,
+  content: Column | null,
   fingerprint: Buffer | null,
   sequence: number | null,
   pendingFingerprint: Buffer | null,
   baseFingerprint: Buffer | null,
 ];
 
-function toAuditRow([id, content, fingerprint, sequence, mine, base]: AuditTuple): AuditRow {
-  return {
-    id,
-    item: content === null || fingerprint === null ? undefined : { content, fingerprint },
-    pending: sequence === null ? undefined : { fingerprint: mine ?? undefined, base: base ?? undefined },
-  };
-}
-
-function lister(db: Database): (query: LocalListQuery) => LocalItem[] {
+function lister(db: Database, toItem: (tuple: ItemTuple) => LocalItem): (query: LocalListQuery) => LocalItem[] {
   const statements = new Map<string, Statement<unknown[], ItemTuple>>();
   return ({ prefix, after, limit }) => {
     const end = prefixEnd(prefix);
@@ -129,10 +166,6 @@ function lister(db: Database): (query: LocalListQuery) => LocalItem[] {
     const bounds = [from === ">" ? after : prefix, ...(end === undefined ? [] : [end])];
     return statement.all(...bounds, ...bounds, limit).map(toItem);
   };
-}
-
-function toItem([id, content, fingerprint, modifyTimeUs, pending]: ItemTuple): LocalItem {
-  return { id, content, fingerprint, modifyTimeUs, pending: pending === 1 };
 }
 
 /** Reads what is known of pending changes, each group once. */

@@ -1,17 +1,18 @@
-import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { ItemRow, PendingRow, Rows } from "./rows.js";
-import type { BaseState, LocalConflict } from "./store.js";
+import { isLarge, type Stored } from "./large.js";
+import type { ConflictRow, ItemRow, PendingRow, Rows } from "./rows.js";
+import { type Column, keyIn, type SqliteLarge, toColumn } from "./sqlite-large.js";
+import type { BaseState } from "./store.js";
 
 /** Sequence number up to which pending changes with `sent` 0 count as sent. Moves in transactions only. */
 export interface SentMark {
   through: number;
 }
 
-/** A row of `pending`, in the order of `PENDING_COLUMNS`. */
-export type PendingTuple = [
+/** A row of `pending` as written, without the base's content: in the order of its columns. */
+export type PendingValues = [
   sequence: number,
   id: string,
   fingerprint: Buffer | null,
@@ -28,12 +29,15 @@ export type PendingTuple = [
   held: number,
   group: number,
 ];
+/** A row of `pending` as read, in the order of `PENDING_COLUMNS`. */
+export type PendingTuple = [...PendingValues, baseLarge: number | null];
 
-/** The columns of `pending` but the base's content. */
+/** The columns of `pending`; of the base's content only its key, where it is large. */
 export const PENDING_COLUMNS = `pending.sequence, pending.id, pending.fingerprint, pending.size, pending.modify_time_us,
   pending.base_revision, pending.base_fingerprint, pending.overrides, pending.rejected_reason, pending.rejected_message,
-  pending.sent, pending.resent, pending.base_time_us, pending.held, pending.group_key`;
-/** How many those are. */
+  pending.sent, pending.resent, pending.base_time_us, pending.held, pending.group_key,
+  ${keyIn("pending.base_content")}`;
+/** How many columns there are but the base's content. */
 export const PENDING_WIDTH = 15;
 
 /** Values of `pending.sent`. */
@@ -61,6 +65,7 @@ export function toPendingRow(tuple: PendingTuple, mark: SentMark): PendingRow {
     resent: tuple[11] === 1,
     held: tuple[13] === 1,
     group: tuple[14],
+    baseLarge: tuple[15] ?? undefined,
   };
 }
 
@@ -70,7 +75,7 @@ function toBase(tuple: PendingTuple): BaseState | undefined {
 }
 
 /** A pending change as written, without the base's content. */
-export function fromPendingRow(row: PendingRow, mark: SentMark): PendingTuple {
+export function fromPendingRow(row: PendingRow, mark: SentMark): PendingValues {
   const unsent = row.held || row.sequence <= mark.through ? UNSENT : BY_MARK;
   return [
     row.sequence,
@@ -96,24 +101,34 @@ export interface SqliteRows extends Rows {
   /** Versions sent before the present one, in the order of their bytes. */
   sendings(id: string): (Uint8Array | undefined)[];
   /** The conflict record, with its content. */
-  conflict(number: number): LocalConflict | undefined;
-  deleteConflict(number: number): void;
+  conflict(number: number): ConflictRow | undefined;
+  deleteConflict(record: ConflictRow): void;
   /** Removes records made before a time; answers how many. */
   deleteConflictsBefore(timeUs: number): number;
 }
 
 /** The rows of an open replica file. */
-export function sqliteRows(db: Database, mark: SentMark): SqliteRows {
-  return { ...itemRows(db), ...pendingRows(db, mark), ...sendingRows(db), ...conflictRows(db), ...clamp(db) };
+export function sqliteRows(db: Database, mark: SentMark, large: SqliteLarge): SqliteRows {
+  return {
+    ...itemRows(db, large),
+    ...pendingRows(db, mark, large),
+    ...sendingRows(db),
+    ...conflictRows(db, large),
+    ...clamp(db),
+    keep: large.keep,
+  };
 }
 
-function itemRows(db: Database): Pick<Rows, "item" | "content" | "putItem" | "setRevision" | "deleteItem"> {
+function itemRows(
+  db: Database,
+  large: SqliteLarge,
+): Pick<Rows, "item" | "content" | "putItem" | "setRevision" | "deleteItem"> {
   const find = db
-    .prepare<[string], [Buffer, number, number]>(
-      "SELECT fingerprint, revision, modify_time_us FROM items WHERE pending IN (0, 1) AND id = ?",
+    .prepare<[string], [Buffer, number, number, number | null]>(
+      `SELECT fingerprint, revision, modify_time_us, ${keyIn("content")} FROM items WHERE pending IN (0, 1) AND id = ?`,
     )
     .raw();
-  const content = db.prepare<[string], Content>("SELECT content FROM items WHERE pending IN (0, 1) AND id = ?").pluck();
+  const content = db.prepare<[string], Column>("SELECT content FROM items WHERE pending IN (0, 1) AND id = ?").pluck();
   const put = db.prepare(`INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content)
     VALUES (?, EXISTS (SELECT 1 FROM pending WHERE id = ?), ?, ?, ?, ?)
     ON CONFLICT (pending, id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
@@ -123,16 +138,23 @@ function itemRows(db: Database): Pick<Rows, "item" | "content" | "putItem" | "se
   return {
     item(id): ItemRow | undefined {
       const row = find.get(id);
-      return row && { fingerprint: row[0], revision: row[1], modifyTimeUs: row[2] };
+      return row && { fingerprint: row[0], revision: row[1], modifyTimeUs: row[2], large: row[3] ?? undefined };
     },
     content(id) {
       const found = content.get(id);
       if (found === undefined) throw new Error(`there is no item ${JSON.stringify(id)}`);
-      return found;
+      return large.stored(found);
     },
-    putItem: (id, row, value) => void put.run(id, id, row.fingerprint, row.revision, row.modifyTimeUs, value),
+    putItem(id, row, value, before) {
+      large.release(before?.large);
+      large.refer(value);
+      put.run(id, id, row.fingerprint, row.revision, row.modifyTimeUs, toColumn(value));
+    },
     setRevision: (id, revision) => void setRevision.run(revision, id),
-    deleteItem: (id) => void remove.run(id),
+    deleteItem(id, before) {
+      large.release(before.large);
+      remove.run(id);
+    },
   };
 }
 
@@ -145,14 +167,14 @@ type PendingMethods =
   | "baseContent"
   | "deletePending";
 
-function pendingRows(db: Database, mark: SentMark): Pick<Rows, PendingMethods> {
+function pendingRows(db: Database, mark: SentMark, large: SqliteLarge): Pick<Rows, PendingMethods> {
   const find = db.prepare<[string], PendingTuple>(`SELECT ${PENDING_COLUMNS} FROM pending WHERE id = ?`).raw();
   const group = db
     .prepare<[number], PendingTuple>(
       `SELECT ${PENDING_COLUMNS} FROM pending WHERE group_key = ? AND group_key <> 0 ORDER BY sequence`,
     )
     .raw();
-  const content = db.prepare<[string], Content | null>("SELECT base_content FROM pending WHERE id = ?").pluck();
+  const content = db.prepare<[string], Column | null>("SELECT base_content FROM pending WHERE id = ?").pluck();
   const insert = db.prepare("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const update = db.prepare(`UPDATE pending SET sequence = ?, id = ?, fingerprint = ?, size = ?, modify_time_us = ?,
     base_revision = ?, base_fingerprint = ?, overrides = ?, rejected_reason = ?, rejected_message = ?, sent = ?,
@@ -167,13 +189,23 @@ function pendingRows(db: Database, mark: SentMark): Pick<Rows, PendingMethods> {
     },
     group: (key) => group.all(key).map((tuple) => toPendingRow(tuple, mark)),
     insertPending(row, content) {
-      insert.run(...fromPendingRow(row, mark), content ?? null);
+      large.refer(content);
+      insert.run(...fromPendingRow(row, mark), content === undefined ? null : toColumn(content));
       flag.run(1, 0, row.id);
     },
     updatePending: (before, row) => void update.run(...fromPendingRow(row, mark), before.sequence),
-    setBaseContent: (row, content) => void setContent.run(content ?? null, row.sequence),
-    baseContent: (id) => content.get(id) ?? undefined,
+    setBaseContent(row, content) {
+      large.release(row.baseLarge);
+      large.refer(content);
+      setContent.run(content === undefined ? null : toColumn(content), row.sequence);
+      return { ...row, baseLarge: content !== undefined && isLarge(content) ? content.key : undefined };
+    },
+    baseContent(id) {
+      const found = content.get(id);
+      return found === undefined || found === null ? undefined : large.stored(found);
+    },
     deletePending(row) {
+      large.release(row.baseLarge);
       remove.run(row.sequence);
       flag.run(0, 1, row.id);
     },
@@ -213,11 +245,11 @@ type ConflictTuple = [
   recordTimeUs: number,
   modifyTimeUs: number,
   size: number,
-  content: Content | null,
+  content: Column | null,
 ];
 
-/** A conflict record as read; without its content where the row has eight columns only. */
-export function toConflict(tuple: ConflictTuple): LocalConflict {
+/** A conflict record as read. */
+export function toConflict(tuple: ConflictTuple, stored: (column: Column) => Stored): ConflictRow {
   const [number, id, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs, size, content] = tuple;
   return {
     number,
@@ -228,29 +260,41 @@ export function toConflict(tuple: ConflictTuple): LocalConflict {
     recordTimeUs,
     modifyTimeUs,
     size,
-    content: content ?? undefined,
+    content: content === null ? undefined : stored(content),
   };
 }
 
 function conflictRows(
   db: Database,
+  large: SqliteLarge,
 ): Pick<SqliteRows, "addConflict" | "conflict" | "deleteConflict" | "deleteConflictsBefore"> {
   const add = db.prepare("INSERT INTO conflicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const find = db.prepare<[number], ConflictTuple>("SELECT * FROM conflicts WHERE number = ?").raw();
   const remove = db.prepare("DELETE FROM conflicts WHERE number = ?");
+  const largeBefore = db
+    .prepare<[number], number>("SELECT content FROM conflicts WHERE record_time_us < ? AND typeof(content) = 'integer'")
+    .pluck();
   const removeBefore = db.prepare("DELETE FROM conflicts WHERE record_time_us < ?");
   return {
     addConflict(record) {
       const { number, id, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs, size, content } = record;
       const times = [recordTimeUs, modifyTimeUs, size];
-      add.run(number, id, fingerprint ?? null, prevailed ?? null, standard, ...times, content ?? null);
+      large.refer(content);
+      const column = content === undefined ? null : toColumn(content);
+      add.run(number, id, fingerprint ?? null, prevailed ?? null, standard, ...times, column);
     },
     conflict(number) {
       const tuple = find.get(number);
-      return tuple && toConflict(tuple);
+      return tuple && toConflict(tuple, large.stored);
     },
-    deleteConflict: (number) => void remove.run(number),
-    deleteConflictsBefore: (timeUs) => removeBefore.run(timeUs).changes,
+    deleteConflict({ number, content }) {
+      if (content !== undefined && isLarge(content)) large.release(content.key);
+      remove.run(number);
+    },
+    deleteConflictsBefore(timeUs) {
+      for (const key of largeBefore.all(timeUs)) large.release(key);
+      return removeBefore.run(timeUs).changes;
+    },
   };
 }
 

@@ -10,6 +10,8 @@ export interface SqliteReplicaOptions {
   readonly cacheMiB?: number;
   /** For tests: the file may have this many pages of 4 KiB; beyond it a write fails with StorageError `full`. */
   readonly maxPageCount?: number;
+  /** For tests: contents of more than this many bytes are large. */
+  readonly wholeBytes?: number;
 }
 
 /** In the header of every replica file: "tcrp". */
@@ -35,6 +37,10 @@ const JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024;
  * `segments` has what bases come to, some at a time (core/range-index.ts). `items.pending` tells whether there is a pending
  * row, and is the first column of the index, so that the bases in a range are read without reading a million creations that
  * are pending among them. (A table of the bases by id, with fingerprints, doubled the time of a first pull of random ids.)
+ *
+ * A content of more than WHOLE_BYTES is in `pieces`; an integer in the column of a content is its key in `large`, so that
+ * small ones need nothing beside their row. Each key is in one row only, of `items`, `pending`, `conflicts`, or `staging`:
+ * what was downloaded so far, or (no id) what the application is making.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -116,6 +122,25 @@ const MIGRATIONS: readonly string[] = [
     modify_time_us INTEGER NOT NULL,
     size INTEGER NOT NULL,
     content ANY
+  ) STRICT;
+  CREATE TABLE large (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    size INTEGER NOT NULL,
+    text INTEGER NOT NULL,
+    upload_id BLOB
+  ) STRICT;
+  CREATE TABLE pieces (
+    key INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    UNIQUE (key, offset)
+  ) STRICT;
+  CREATE TABLE staging (
+    key INTEGER PRIMARY KEY,
+    id TEXT UNIQUE,
+    revision INTEGER NOT NULL,
+    modify_time_us INTEGER NOT NULL,
+    size INTEGER NOT NULL
   ) STRICT;
   CREATE TABLE segments (
     from_id TEXT PRIMARY KEY,

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { WHOLE_BYTES } from "../../core/limits.js";
 import { totalOf } from "../../core/range-sum.js";
 import { type Database, toStorageError } from "../../core/sqlite.js";
 import { auditRows } from "./auditor.js";
@@ -6,6 +7,7 @@ import { type Books, bind, closeBooks, keepProgress, openBooks, stateOf } from "
 import { resolveItem } from "./held-rules.js";
 import { restore } from "./local-rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
+import { sqliteLarge } from "./sqlite-large.js";
 import { ledgerFile } from "./sqlite-ledger.js";
 import { outgoingRows } from "./sqlite-outgoing.js";
 import { queries } from "./sqlite-queries.js";
@@ -41,23 +43,24 @@ export function createSqliteReplica(
 export function openSqliteReplica(path: string, options: SqliteReplicaOptions = {}): ReplicaStore {
   const db = openFile(path, options);
   try {
-    return sqliteReplica(db, path);
+    return sqliteReplica(db, path, options.wholeBytes ?? WHOLE_BYTES);
   } catch (error) {
     db.close();
     throw toStorageError(error, path);
   }
 }
 
-function sqliteReplica(db: Database, path: string): ReplicaStore {
+function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaStore {
   const file = ledgerFile(db, path);
   const loaded = file.load();
   const { mark } = loaded;
   let { ledger } = loaded;
-  const rows = sqliteRows(db, mark);
-  const bulk = bulkRows(db, rows, mark);
-  const read = queries(db, rows, bulk, mark);
+  const large = sqliteLarge(db, wholeBytes);
+  const rows = sqliteRows(db, mark, large);
+  const bulk = bulkRows(db, rows, mark, large, wholeBytes);
+  const read = queries(db, rows, bulk, mark, large);
   const ranges = sqliteRanges(db);
-  const takeOutgoing = outgoingRows(db, rows, bulk, mark);
+  const takeOutgoing = outgoingRows(db, rows, bulk, mark, large);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
@@ -91,6 +94,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       try {
         const result = work(books);
         ranges.store(books.moves);
+        large.settle();
         const after = closeBooks(books);
         file.save(ledger, after, through, mark.through);
         commit.run();
@@ -99,12 +103,15 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       } catch (error) {
         mark.through = through;
         ranges.reset();
+        large.reset();
         // SQLite has rolled back by itself after some failures.
         if (db.inTransaction) rollback.run();
         throw error;
       }
     });
   }
+
+  transaction(() => large.sweep());
 
   return {
     get: (id) => guard(() => read.get(id)),
@@ -113,6 +120,14 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
     listConflicts: (before, limit) => guard(() => read.listConflicts(before, limit)),
     getConflict: (number) => guard(() => read.getConflict(number)),
     getBaseContent: (id) => guard(() => read.getBaseContent(id)),
+    getBase: (id) => guard(() => read.getBase(id)),
+    readContent: (of, offset, length) => guard(() => read.readContent(of, offset, length)),
+    stage(to, piece) {
+      unflushed = true;
+      return transaction(() => large.stage(to, piece), false);
+    },
+    unstage: (which) => transaction(() => large.unstage(which), false),
+    listDownloads: (ids) => guard(() => large.downloads(ids)),
     lookup: (ids) => guard(() => read.lookup(ids)),
     state: () => stateOf(ledger),
     write: (changes, nowUs, group) => transaction((books) => ({ sequences: bulk.write(changes, books, nowUs, group) })),
@@ -120,7 +135,7 @@ function sqliteReplica(db: Database, path: string): ReplicaStore {
       transaction((books) => {
         const record = rows.conflict(number);
         if (record === undefined) return false;
-        rows.deleteConflict(number);
+        rows.deleteConflict(record);
         books.conflicts -= 1;
         if (bringBack) restore(rows, books, record, nowUs);
         return true;

@@ -23,6 +23,9 @@ import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
  *   - What `takeOutgoing` returns is remembered as sent before it returns (R5): a version that was sent and then
  *     overwritten locally stays in the item's sendings until the base moves.
  *   - The base's content is kept while a change is pending, where it is known.
+ *   - A content larger than WHOLE_BYTES is kept in pieces, and is never in memory as a whole unless somebody reads `content`
+ *     of what is answered here, which reads it then. It moves between item, base and conflict record without being copied,
+ *     and goes with what it belongs to.
  *   - Ids are ordered by their UTF-8 bytes.
  */
 export interface ReplicaStore {
@@ -47,6 +50,20 @@ export interface ReplicaStore {
   getConflict(number: number): LocalConflict | undefined;
   /** Content of the base of a pending change, where there is one and it is known: for merges, and for people. */
   getBaseContent(id: string): Content | undefined;
+  /** The same, of which a large content is not read before somebody asks for it. */
+  getBase(id: string): KeptContent | undefined;
+  /** At most `length` bytes of a content from `offset`, fewer at its end. Undefined where there is no such content (any more). */
+  readContent(of: ContentOf, offset: number, length: number): Uint8Array | undefined;
+  /**
+   * Stores a piece of a content that comes in pieces, behind those before it; the first one says what it is of. A content of
+   * the application's (no `download`) belongs to whoever made it until a write or an action names its key, or `unstage`; it is
+   * gone once the replica has been closed. Pieces of 64 KiB and more go well. Not durable by itself, like `apply`.
+   *
+   * @throws Error where there is no content of that key in the making.
+   */
+  stage(to: number | StagedBegin, piece: Uint8Array): Staged;
+  /** Forgets a content in the making, or everything that was downloaded and not taken. */
+  unstage(which: number | "downloads"): void;
   /**
    * Removes a record; with `restore`, writes its version back as a local change in the same transaction. A pending change to
    * another state that this replaces is kept in a new record then, of no standard (`CHANGE_STANDARD_UNSPECIFIED`). Answers
@@ -70,6 +87,8 @@ export interface ReplicaStore {
   // ---- for the exchange
   /** What is known of these ids, one for each, in order. */
   lookup(ids: readonly string[]): readonly LocalState[];
+  /** What was downloaded of these items (undefined: of any) and not taken; it is kept until it is, or `unstage`. */
+  listDownloads(ids: readonly string[] | undefined): readonly Download[];
   /** Pending changes to send, remembered as sent in the same transaction. */
   takeOutgoing(query: OutgoingQuery): OutgoingBatch;
   /** Pending changes that were sent as creations and have no verdict (no base, unsettled sendings), by sequence number. */
@@ -145,7 +164,12 @@ export interface ReplicaState {
 /** An item as the application sees it. */
 export interface LocalItem {
   readonly id: string;
+  /** A large one is read when it is asked for, each time anew; throws where the item has changed since. */
   readonly content: Content;
+  /** Its bytes. */
+  readonly size: number;
+  /** It was given as text. */
+  readonly text: boolean;
   readonly fingerprint: Uint8Array;
   readonly modifyTimeUs: number;
   /** Has a pending change. */
@@ -165,7 +189,64 @@ export interface LocalListQuery {
 export interface LocalWrite {
   readonly id: string;
   /** The new content with its fingerprint; undefined deletes the item. */
-  readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
+  readonly upsert: Upsert | undefined;
+}
+
+/** A version of an item that is to be stored: its content is here, or was staged. */
+export interface Upsert {
+  /** Undefined where it was staged. A large one is cut into pieces. */
+  readonly content: Content | undefined;
+  /** Key of a content that was staged; it belongs to the item from then on. A write that changes nothing forgets it. */
+  readonly staged?: number | undefined;
+  readonly fingerprint: Uint8Array;
+}
+
+/** A content that a replica keeps. */
+export interface KeptContent {
+  /** A large one is read when it is asked for, each time anew; throws where it is gone by then. */
+  readonly content: Content;
+  readonly size: number;
+  /** It was given as text. */
+  readonly text: boolean;
+}
+
+/** Which content is meant. */
+export type ContentOf =
+  /** An item's; with a fingerprint, only in that version. */
+  | { readonly item: string; readonly fingerprint?: Uint8Array }
+  /** Of the base of an item's pending change. */
+  | { readonly base: string }
+  /** A conflict record's. */
+  | { readonly conflict: number }
+  /** Of a pending change, in the version of this sequence number. */
+  | { readonly pending: string; readonly sequence: number }
+  /** What was staged so far. */
+  | { readonly staged: number };
+
+/** A content that is to come in pieces. */
+export interface StagedBegin {
+  /** It is a text (in UTF-8, which is not checked here). */
+  readonly text: boolean;
+  /** Set where it comes from the server: kept across exchanges, in the place of what was downloaded of the item before. */
+  readonly download?: Omit<Download, "key" | "offset" | "text">;
+}
+
+/** A content in the making. */
+export interface Staged {
+  /** Never used again. */
+  readonly key: number;
+  /** Bytes so far. */
+  readonly offset: number;
+}
+
+/** What was downloaded of an item's content. */
+export interface Download extends Staged {
+  readonly id: string;
+  readonly revision: number;
+  readonly modifyTimeUs: number;
+  /** Bytes of the whole. */
+  readonly size: number;
+  readonly text: boolean;
 }
 
 /** How large an atomic group may be. */
@@ -228,6 +309,9 @@ export interface LocalConflict {
   readonly recordTimeUs: number;
   readonly modifyTimeUs: number;
   readonly size: number;
+  /** It was given as text. */
+  readonly text: boolean;
+  /** A large one is read when it is asked for, each time anew; throws where the record is gone by then. */
   readonly content: Content | undefined;
 }
 
@@ -290,7 +374,15 @@ export interface OutgoingChange {
   readonly id: string;
   readonly sequence: number;
   /** Undefined for a deletion. */
-  readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array; readonly size: number } | undefined;
+  readonly upsert:
+    | {
+        /** Undefined for a large one, which is read piece by piece (`readContent`). */
+        readonly content: Content | undefined;
+        readonly fingerprint: Uint8Array;
+        readonly size: number;
+        readonly upload: Upload | undefined;
+      }
+    | undefined;
   readonly modifyTimeUs: number;
   readonly base: BaseState | undefined;
   /** Set where it was rebased over a change of the server: by which standard it prevails. */
@@ -299,6 +391,15 @@ export interface OutgoingChange {
   readonly resent: boolean;
   /** Key of its atomic group, 0 for none. */
   readonly group: number;
+}
+
+/** How a large content is sent. */
+export interface Upload {
+  /** Random, 16 bytes: drawn when this content is first taken to be sent, and kept with it. */
+  readonly id: Uint8Array;
+  /** It was taken before: the server may have some of it. */
+  readonly begun: boolean;
+  readonly text: boolean;
 }
 
 /** Changes to send. */
@@ -325,8 +426,8 @@ export type Action =
       readonly id: string;
       readonly sequence: number;
       readonly unit?: number;
-      /** Undefined: the item was deleted. */
-      readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
+      /** Undefined: the item was deleted. `kept`: its content is that of the base, which must be known. */
+      readonly upsert: (Upsert & { readonly kept?: boolean }) | undefined;
       readonly revision: number;
       readonly modifyTimeUs: number;
       readonly conflict: ChangeStandard | undefined;
@@ -342,10 +443,13 @@ export type Action =
       readonly sequence: number;
       readonly unit?: number;
       readonly base: BaseState;
-      /** Content of the base, where known: for merges. */
+      /** Content of the base, where known: for merges. Or it was staged. */
       readonly content: Content | undefined;
+      readonly staged?: number | undefined;
       readonly overrides: ChangeStandard | undefined;
       readonly held?: boolean;
+      /** The base is the same state under another revision: a pending change keeps what it overrides, its sendings, and is held still. */
+      readonly keeps?: boolean;
     }
   /**
    * A clean item (sequence 0) becomes a pending upsert again on another base: the server lost it with its history. An id that
@@ -356,14 +460,23 @@ export type Action =
       readonly id: string;
       readonly sequence: number;
       readonly base: BaseState | undefined;
-      /** Content of that base, where known. */
+      /** Content of that base, where known, or it was staged. */
       readonly content: Content | undefined;
+      readonly staged?: number | undefined;
       readonly overrides: ChangeStandard | undefined;
       /** Held in conflict with that base from now on. */
       readonly held?: boolean;
     }
   /** A pending change is held from now on, on the base that it has: it shares the fate of its group. Nothing else changes. */
-  | { readonly kind: "hold"; readonly id: string; readonly sequence: number; readonly unit?: number }
+  | {
+      readonly kind: "hold";
+      readonly id: string;
+      readonly sequence: number;
+      readonly unit?: number;
+      /** Content of that base, where it was not known. */
+      readonly content: Content | undefined;
+      readonly staged?: number | undefined;
+    }
   /**
    * A conflict (pending) ends in a content of its own, or a deletion: mine is kept in a conflict record of standard
    * `overrides`, and becomes `upsert` as a new pending change on the base `base` (theirs), of the time `modifyTimeUs`. It
@@ -374,9 +487,11 @@ export type Action =
       readonly id: string;
       readonly sequence: number;
       readonly unit?: number;
-      readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array } | undefined;
+      readonly upsert: Upsert | undefined;
       readonly base: BaseState;
+      /** Content of that base, where known, or it was staged. */
       readonly content: Content | undefined;
+      readonly staged?: number | undefined;
       readonly overrides: ChangeStandard;
       readonly modifyTimeUs: number;
     }

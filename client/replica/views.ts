@@ -1,7 +1,9 @@
+import { type Content, contentSize } from "../../core/content.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
+import { isLarge, type Large, type Stored } from "./large.js";
 import { baseOf } from "./local-rules.js";
-import type { ItemRow, PendingRow } from "./rows.js";
-import type { HeldItem, LocalState, PendingChange } from "./store.js";
+import type { ConflictRow, ItemRow, PendingRow } from "./rows.js";
+import type { HeldItem, LocalConflict, LocalItem, LocalState, PendingChange } from "./store.js";
 
 /*
  * What rows look like from outside.
@@ -51,4 +53,45 @@ function groupState(key: number, members: readonly PendingRow[]): NonNullable<Lo
   if (key === 0) return undefined;
   const latestUs = members.reduce((latest, member) => Math.max(latest, member.modifyTimeUs), 0);
   return { key, ids: members.map((member) => member.id), latestUs };
+}
+
+/** An item as the application sees it; a large content is read when it is asked for. */
+export function itemView(
+  id: string,
+  { fingerprint, modifyTimeUs }: Pick<ItemRow, "fingerprint" | "modifyTimeUs">,
+  stored: Stored,
+  pending: boolean,
+  read: (large: Large) => Content,
+): LocalItem {
+  if (!isLarge(stored)) {
+    const size = contentSize(stored);
+    return { id, content: stored, size, text: typeof stored === "string", fingerprint, modifyTimeUs, pending };
+  }
+  const { size, text } = stored;
+  return {
+    id,
+    get content() {
+      return read(stored);
+    },
+    size,
+    text,
+    fingerprint,
+    modifyTimeUs,
+    pending,
+  };
+}
+
+/** A conflict record, without its content where `read` is left out; a large one is read when it is asked for. */
+export function conflictView(record: ConflictRow, read: ((large: Large) => Content) | undefined): LocalConflict {
+  const { content: stored, ...rest } = record;
+  const text = stored !== undefined && (isLarge(stored) ? stored.text : typeof stored === "string");
+  if (stored === undefined || read === undefined) return { ...rest, text, content: undefined };
+  if (!isLarge(stored)) return { ...rest, text, content: stored };
+  return {
+    ...rest,
+    text,
+    get content() {
+      return read(stored);
+    },
+  };
 }

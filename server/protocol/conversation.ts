@@ -1,5 +1,5 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
-import type { ExchangeResponse, Limits } from "../../gen/tercet/v1/sync.js";
+import type { Capability, ExchangeResponse, Limits } from "../../gen/tercet/v1/sync.js";
 import type { EpochState } from "../store/store.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
 
@@ -9,10 +9,14 @@ export interface Conversation {
   /** Set when the collection is known. */
   name: string;
   uid: Uint8Array;
+  /** The client comes from another collection, and goes on with this one. */
+  rebinds: boolean;
   lineage: readonly EpochState[];
   limits: Limits;
+  /** Those in force. */
+  capabilities: readonly Capability[];
   nowUs: number;
-  /** Pushes and fetches that were received and not answered. */
+  /** Pushes and fetches that were received and not answered, and chunks that were not stored. */
   readonly unanswered: { bytes: number; items: number };
   /** Asks for a storage operation; there is none under way. */
   ask(operation: ServerOperation, then: (result: ServerResult) => void): void;

@@ -2,13 +2,24 @@ import { asBuffer } from "../../core/content.js";
 import type { Exchange, Output } from "../../core/exchange.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { negotiateLimits } from "../../core/limits.js";
-import type { ExchangeRequest, ExchangeResponse, Limits, Open, Recover } from "../../gen/tercet/v1/sync.js";
+import {
+  Capability,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  type Limits,
+  type Open,
+  type Recover,
+} from "../../gen/tercet/v1/sync.js";
 import type { CollectionState } from "../store/store.js";
+import { createUploadChecker } from "./check-uploads.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
-import { checkOpen, toOpened } from "./opening.js";
+import { createInbox, type Queued } from "./inbox.js";
+import { createKnownUploads } from "./known-uploads.js";
+import { capabilitiesInForce, checkOpen, toOpened } from "./opening.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
-import { COMMIT_BYTES, createContentReceiver, pushBatchBytes, type QueuedBatch } from "./receive-content.js";
-import { comparedRanges, createReconciler } from "./reconcile.js";
+import { createChunkReceiver } from "./receive-chunks.js";
+import { createContentReceiver, type QueuedBatch } from "./receive-content.js";
+import { createReconciler } from "./reconcile.js";
 import { createChangeFeed } from "./send-change-info.js";
 import { sendContents } from "./send-content.js";
 import { checkToken, checkWitness, type TokenCheck } from "./token.js";
@@ -27,27 +38,16 @@ export interface ServerExchangeConfig {
 /** The server's side of one exchange. */
 export type ServerExchange = Exchange<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>;
 
-type Message = NonNullable<ExchangeRequest["message"]>;
-
-/** A message that lies unread, and for pushes what they count in the window. */
-interface Queued {
-  readonly message: Message;
-  readonly bytes: number;
+function isOther({ collectionUid }: Open, { uid }: CollectionState): boolean {
+  return collectionUid.length > 0 && !asBuffer(collectionUid).equals(uid);
 }
 
 /** What becomes of the token and the witness of an Open. A replica that goes on with another collection has none for it. */
 function checkOf(open: Open, state: CollectionState): TokenCheck {
   if (open.recover) return { kind: "served", revision: 0, pullHead: state.revision };
-  const rebinds = open.recreate && open.collectionUid.length > 0 && !asBuffer(open.collectionUid).equals(state.uid);
-  const served = checkToken(open.token, state, rebinds);
+  const served = checkToken(open.token, state, open.recreate && isOther(open, state));
   return served.kind === "served" ? (checkWitness(open.witness, state) ?? served) : served;
 }
-
-/** Messages that may lie unread besides pushes and fetches, which are bounded by the window. */
-const MAX_QUEUED = 4096;
-/** A client that has not heard of this server's limits yet is given this much, whatever they are. */
-const WINDOW_GRACE_BYTES = 4 * 1024 * 1024;
-const WINDOW_GRACE_ITEMS = 65_536;
 
 /**
  * The server's side of one exchange: sends change info, receives content, sends content.
@@ -58,7 +58,6 @@ const WINDOW_GRACE_ITEMS = 65_536;
  */
 export function createServerExchange(config: ServerExchangeConfig): ServerExchange {
   const outbox: ExchangeResponse[] = [];
-  const inbox: Queued[] = [];
   /** What to do with the result of the operation under way; undefined: none is. */
   let awaiting: ((result: ServerResult) => void) | undefined;
   /** The next operation, if one follows at once from what has been done. */
@@ -66,6 +65,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   /** `waiting`: for Recover, as the token was refused or the client asked for it. `recovering`: until Done. */
   let phase: "new" | "opening" | "open" | "waiting" | "recovering" | "closed" = "new";
   let recovered = false;
+  let epochsTold = 0;
   let closing: { readonly fault?: Fault } | undefined;
   let halfClosed = false;
   let lastProgressUs = 0;
@@ -75,8 +75,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     skewUs: config.skewUs,
     name: "",
     uid: Buffer.alloc(0),
+    rebinds: false,
     lineage: [],
     limits: config.limits,
+    capabilities: [],
     nowUs: 0,
     unanswered: { bytes: 0, items: 0 },
     ask(operation, then) {
@@ -84,19 +86,34 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       awaiting = then;
     },
     send(message) {
+      tellEpochs(message);
       outbox.push({ message });
     },
     close(fault) {
       if (closing !== undefined) return;
       closing = fault === undefined ? {} : { fault };
-      inbox.length = 0;
+      inbox.clear();
       following = undefined;
     },
   };
   const { close } = conversation;
+  const inbox = createInbox(conversation);
   const feed = createChangeFeed(conversation);
   const reconciler = createReconciler(conversation);
-  const receiver = createContentReceiver(conversation, feed, () => seenAtOpen);
+  const uploads = createKnownUploads();
+  const receiveChunks = createChunkReceiver(conversation, uploads);
+  const checkUploads = createUploadChecker(conversation, uploads);
+  const receiver = createContentReceiver(conversation, feed, checkUploads, () => seenAtOpen);
+
+  /** The client keeps the lineage of all that it is told of. */
+  function tellEpochs(message: NonNullable<ExchangeResponse["message"]>): void {
+    const { lineage } = conversation;
+    for (const { id, firstRevision } of message.$case === "opened" ? [] : lineage.slice(epochsTold)) {
+      const epoch = { id: Buffer.from(id), firstRevision };
+      outbox.push({ message: { $case: "epochBegun", value: { epoch } } });
+    }
+    epochsTold = lineage.length;
+  }
 
   function open(message: Open): void {
     const fault = checkOpen(message);
@@ -114,8 +131,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     const check = checkOf(message, state);
     if (check.kind === "invalid") return close(check.fault);
     conversation.uid = state.uid;
+    conversation.rebinds = isOther(message, state);
     conversation.lineage = state.lineage;
     conversation.limits = negotiateLimits(config.limits, message.limits);
+    conversation.capabilities = capabilitiesInForce(message);
     if (message.recover || check.kind === "refused") phase = "waiting";
     else {
       phase = "open";
@@ -136,8 +155,11 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
         return close(outOfOrder('"open" came twice; open another stream for another exchange'));
       case "push":
         return pushed({ batch: message.value, bytes });
+      case "chunk":
+        if (!conversation.capabilities.includes(Capability.CAPABILITY_CHUNKS)) return close(unsupported("chunk"));
+        return receiveChunks(inbox.withNextChunks({ chunk: message.value, bytes }));
       case "fetch":
-        return sendContents(conversation, message.value.items, feed.witness);
+        return sendContents(conversation, message.value.items, feed);
       case "done":
         // A client that did not know yet that its token is refused gets no proof for it.
         if (phase === "waiting") return undefined;
@@ -151,8 +173,6 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
         return reconciler.answer(message.value);
       case "taken":
         return feed.taken(message.value.revision);
-      default:
-        return close(unsupported(message.$case));
     }
   }
 
@@ -164,7 +184,9 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   }
 
   function pushed(first: QueuedBatch): void {
-    const batches = phase === "open" ? withNextPushes(first) : [first];
+    // The client has compared all it wanted to: what it sends is held against the head that the recovery earned.
+    if (phase === "recovering") phase = "open";
+    const batches = phase === "open" ? inbox.withNextPushes(first) : [first];
     for (const { batch } of batches) {
       const fault = notNegative(batch.revisionSeen, "push.revision_seen");
       if (fault !== undefined) return close(fault);
@@ -173,36 +195,9 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     else receiver.refuse(first);
   }
 
-  /** A batch, and those that lie right behind it. */
-  function withNextPushes(first: QueuedBatch): readonly QueuedBatch[] {
-    const batches = [first];
-    let total = first.bytes;
-    for (let next = inbox[0]; next?.message.$case === "push" && total < COMMIT_BYTES; next = inbox[0]) {
-      batches.push({ batch: next.message.value, bytes: next.bytes });
-      total += next.bytes;
-      inbox.shift();
-    }
-    return batches;
-  }
-
-  function account({ message, bytes }: Queued): void {
-    const { unanswered, limits } = conversation;
-    if (message.$case === "push") {
-      unanswered.bytes += bytes;
-      unanswered.items += message.value.pushes.length;
-    } else if (message.$case === "fetch") unanswered.items += message.value.items.length;
-    else if (message.$case === "ranges") unanswered.items += comparedRanges(message.value);
-    const tooMuch =
-      unanswered.bytes > 2 * limits.windowBytes + WINDOW_GRACE_BYTES ||
-      unanswered.items > 2 * limits.windowItems + WINDOW_GRACE_ITEMS ||
-      inbox.length > MAX_QUEUED;
-    if (!tooMuch) return;
-    close({ reason: ErrorReason.ERROR_REASON_WINDOW_EXCEEDED, message: "too much was sent without an answer" });
-  }
-
   function nextOperation(): ServerOperation | undefined {
     while (following === undefined && closing === undefined && outbox.length === 0) {
-      const queued = inbox.shift();
+      const queued = inbox.next();
       if (queued !== undefined) handle(queued);
       else if (phase === "open" && feed.wanted) feed.readPage();
       else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
@@ -238,10 +233,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       conversation.nowUs = Math.max(conversation.nowUs, time);
       if (closing !== undefined || message.message === undefined) return;
       lastProgressUs = conversation.nowUs;
-      const bytes = message.message.$case === "push" ? pushBatchBytes(message.message.value) : 0;
-      const queued = { message: message.message, bytes };
-      inbox.push(queued);
-      account(queued);
+      if (inbox.add(message.message)) return;
+      close({ reason: ErrorReason.ERROR_REASON_WINDOW_EXCEEDED, message: "too much was sent without an answer" });
     },
     ended() {
       halfClosed = true;

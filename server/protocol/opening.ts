@@ -9,7 +9,16 @@ import type { TokenCheck } from "./token.js";
 import { notNegative } from "./validate-push.js";
 
 /** What this server can do beyond the minimum. */
-const CAPABILITIES: readonly Capability[] = [Capability.CAPABILITY_RECONCILE, Capability.CAPABILITY_GROUPS];
+const CAPABILITIES: readonly Capability[] = [
+  Capability.CAPABILITY_RECONCILE,
+  Capability.CAPABILITY_CHUNKS,
+  Capability.CAPABILITY_GROUPS,
+];
+
+/** Those that both sides have. */
+export function capabilitiesInForce(open: Open): Capability[] {
+  return open.capabilities.filter((capability) => CAPABILITIES.includes(capability));
+}
 
 /** What is wrong with the first message by itself; undefined: nothing. */
 export function checkOpen(open: Open): Fault | undefined {
@@ -70,7 +79,7 @@ export function toOpened(
     serverTimeUs: conversation.nowUs,
     skewUs: conversation.skewUs,
     limits: conversation.limits,
-    capabilities: open.capabilities.filter((capability) => CAPABILITIES.includes(capability)),
+    capabilities: [...conversation.capabilities],
     lineage: lineageFrom(state.lineage, known).map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),
   };
 }

@@ -7,8 +7,12 @@ import type {
   CollectionState,
   ItemsQuery,
   ItemsRead,
+  PartQuery,
+  PartRead,
   RangesQuery,
   RangesRead,
+  UploadPiece,
+  UploadRead,
   WriteBatch,
 } from "../store/store.js";
 
@@ -20,15 +24,29 @@ export type ServerOperation =
   | { readonly kind: "state"; readonly name: string; readonly uid: Uint8Array }
   | { readonly kind: "read-changes"; readonly query: ChangesQuery }
   | { readonly kind: "read-items"; readonly query: ItemsQuery }
+  | { readonly kind: "read-part"; readonly query: PartQuery }
   | { readonly kind: "read-ranges"; readonly query: RangesQuery }
+  | { readonly kind: "upload"; readonly piece: UploadPiece }
+  | {
+      readonly kind: "read-upload";
+      readonly uid: Uint8Array;
+      readonly uploadId: Uint8Array;
+      readonly offset: number;
+      readonly length: number;
+    }
+  | { readonly kind: "drop-upload"; readonly uid: Uint8Array; readonly uploadId: Uint8Array }
   /** Commit these batches, together where the storage can. */
   | { readonly kind: "write"; readonly batches: readonly WriteBatch[] };
 
-/** The answer to the operation of the same kind. Undefined: the collection is not there any more. */
+/** The answer to the operation of the same kind. Undefined: the collection, item or upload is not there (any more). */
 export type ServerResult =
   | { readonly kind: "open"; readonly found: CollectionState | Fault }
   | { readonly kind: "state"; readonly state: CollectionState | undefined }
   | { readonly kind: "read-changes"; readonly read: ChangesRead | undefined }
   | { readonly kind: "read-items"; readonly read: ItemsRead | undefined }
+  | { readonly kind: "read-part"; readonly read: PartRead | undefined }
   | { readonly kind: "read-ranges"; readonly read: RangesRead | undefined }
+  | { readonly kind: "upload"; readonly read: UploadRead | undefined }
+  | { readonly kind: "read-upload"; readonly data: Uint8Array | undefined }
+  | { readonly kind: "drop-upload" }
   | { readonly kind: "write"; readonly written: readonly (BatchWritten | undefined)[] };

@@ -1,8 +1,9 @@
 import { contentSize, fromContentField } from "../../core/content.js";
 import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
-import type { Push, PushBatch } from "../../gen/tercet/v1/sync.js";
+import { Capability, type Push, type PushBatch } from "../../gen/tercet/v1/sync.js";
 import type { BatchWritten, StoredChange } from "../store/store.js";
+import type { CheckedUploads, UploadChecker } from "./check-uploads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import type { ChangeFeed } from "./send-change-info.js";
 import { type ValidatedPush, validatePushes } from "./validate-push.js";
@@ -36,6 +37,7 @@ interface Received extends QueuedBatch {
 export function createContentReceiver(
   conversation: Conversation,
   feed: ChangeFeed,
+  checkUploads: UploadChecker,
   seenAtOpen: () => number | undefined,
 ): ContentReceiver {
   let ordinal = 0;
@@ -46,16 +48,23 @@ export function createContentReceiver(
     return first;
   }
 
-  function validate({ batch, bytes }: QueuedBatch): Received {
+  function validate({ batch, bytes }: QueuedBatch, uploads: CheckedUploads | undefined): Received {
     const { limits, nowUs, skewUs } = conversation;
     const { itemBytes, groupItems, groupBytes } = limits;
-    const rules = { itemBytes, groupItems, groupBytes, seen: batch.revisionSeen ?? seenAtOpen(), nowUs, skewUs };
+    const seen = batch.revisionSeen ?? seenAtOpen();
+    const rules = { itemBytes, groupItems, groupBytes, seen, nowUs, skewUs, uploads };
     const validated = compareFirst(batch.pushes, validatePushes(batch.pushes, batch.fingerprint, rules));
     return { batch, bytes, first: number(batch), validated, writes: validated.some((each) => "write" in each) };
   }
 
   function push(batches: readonly QueuedBatch[]): void {
-    const received = batches.map(validate);
+    if (!conversation.capabilities.includes(Capability.CAPABILITY_CHUNKS)) return pushChecked(batches, undefined);
+    const pushes = batches.flatMap(({ batch }) => batch.pushes);
+    checkUploads(pushes, (uploads) => pushChecked(batches, uploads));
+  }
+
+  function pushChecked(batches: readonly QueuedBatch[], uploads: CheckedUploads | undefined): void {
+    const received = batches.map((queued) => validate(queued, uploads));
     const { uid, nowUs } = conversation;
     const written = received.filter(({ writes }) => writes);
     if (written.length === 0) return answerAll(received, []);

@@ -59,7 +59,10 @@ export function createReconciler(conversation: Conversation): Reconciler {
   function send(read: RangesRead): void {
     conversation.lineage = read.lineage;
     conversation.unanswered.items -= read.answers.length;
-    conversation.send({ $case: "ranges", value: { ...toAnswers(read.answers), ...preamble } });
+    const { uid, lineage } = conversation;
+    const { revision } = read;
+    const witness = { token: encodeToken(tokenAt(uid, lineage, revision, 0)), revision };
+    conversation.send({ $case: "ranges", value: { ...toAnswers(read.answers), ...preamble, witness } });
     preamble = NOTHING_MORE;
   }
 
@@ -161,7 +164,7 @@ function toAsks({ kinds, counts, sums, items }: RangeQuery, ends: readonly strin
 }
 
 /** The message for answers, without what the first one says besides. */
-export function toAnswers(answers: readonly RangeAnswer[]): Omit<RangeAnswers, keyof Preamble> {
+export function toAnswers(answers: readonly RangeAnswer[]): Omit<RangeAnswers, keyof Preamble | "witness"> {
   const parts: RangePart[] = [];
   const sizes: number[] = [];
   const lists: RangeList[] = [];

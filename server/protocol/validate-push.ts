@@ -2,11 +2,15 @@ import { type Content, contentSize, fromContentField } from "../../core/content.
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkFingerprint, fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import { checkId } from "../../core/id.js";
+import { WHOLE_BYTES } from "../../core/limits.js";
 import { createRangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard, type RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { Push } from "../../gen/tercet/v1/sync.js";
 import type { Write } from "../store/store.js";
+import type { CheckedUploads } from "./check-uploads.js";
+import { UPLOAD_ID_BYTES } from "./known-uploads.js";
 import { rejectGroupsWhole } from "./validate-groups.js";
+import { uploadFault } from "./verdict.js";
 
 /** What pushes are held against. */
 export interface PushRules {
@@ -21,6 +25,8 @@ export interface PushRules {
   readonly nowUs: number;
   /** How far ahead of now a modify time may be, in microseconds; it is clamped to that. */
   readonly skewUs: number;
+  /** The contents of the pushes that name uploads; undefined where none may. */
+  readonly uploads?: CheckedUploads | undefined;
 }
 
 /** A push as a write, or why it is not acceptable. */
@@ -55,6 +61,10 @@ export function validatePushes(
     }
     const fault = checkShape(push, seenIds, rules);
     if (fault !== undefined) return { fault };
+    if (push.uploadId.length > 0) {
+      const uploaded = rules.uploads?.get(push) ?? uploadFault();
+      return "reason" in uploaded ? { fault: uploaded } : { write: toWrite(push, uploaded, modifyTimeUs, rules) };
+    }
     const claimed = push.fingerprint?.value;
     if (upsert !== undefined && claimed !== undefined && !sameFingerprint(claimed, upsert.fingerprint)) {
       return { fault: mismatch("fingerprint", "does not agree with id and content") };
@@ -90,11 +100,33 @@ function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: Pus
   }
   return (
     checkNumbers(push) ??
-    checkSupported(push) ??
     checkFingerprint(push.fingerprint, "fingerprint") ??
     checkFingerprint(push.expected, "expected") ??
-    checkContent(push, deletes, rules.itemBytes)
+    (push.uploadId.length > 0 ? checkUpload(push, rules) : checkContent(push, deletes, rules.itemBytes))
   );
+}
+
+/** Whether a push names an upload as it should, so that it is worth looking at. */
+export function namesUpload(push: Push): boolean {
+  return push.uploadId.length > 0 && checkNaming(push) === undefined;
+}
+
+function checkUpload(push: Push, rules: PushRules): Fault | undefined {
+  if (rules.uploads !== undefined) return checkNaming(push);
+  const description = "no contents in chunks are taken here; CAPABILITY_CHUNKS is not in force";
+  return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "upload_id", description);
+}
+
+function checkNaming(push: Push): Fault | undefined {
+  if (push.uploadId.length !== UPLOAD_ID_BYTES) return uploadFault();
+  if (push.kind === ChangeKind.CHANGE_KIND_DELETED || push.content !== undefined) {
+    const description = "only an upsert that has no content with it names an upload";
+    return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "upload_id", description);
+  }
+  if (push.fingerprint === undefined) return mismatch("fingerprint", "is needed of a content that was uploaded");
+  if (push.group === 0) return undefined;
+  const description = `a content of over ${WHOLE_BYTES} bytes is larger than a group may be`;
+  return fieldFault(ErrorReason.ERROR_REASON_GROUP_INVALID, "group", description);
 }
 
 function checkNumbers(push: Push): Fault | undefined {
@@ -103,15 +135,6 @@ function checkNumbers(push: Push): Fault | undefined {
     notNegative(push.modifyTimeUs, "modify_time_us") ??
     notNegative(push.revisionSeen, "revision_seen")
   );
-}
-
-/** Part of the contract, and not of this server. */
-function checkSupported(push: Push): Fault | undefined {
-  if (push.uploadId.length > 0) {
-    const description = "this server does not take contents in chunks yet; send the content in the push";
-    return fieldFault(ErrorReason.ERROR_REASON_UNSUPPORTED, "upload_id", description);
-  }
-  return undefined;
 }
 
 const STANDARDS: Readonly<Record<number, true>> = {
@@ -134,14 +157,21 @@ function checkContent(push: Push, deletes: boolean, itemBytes: number): Fault | 
 /** What is wrong with a content in `field`: too large, or a text that was not UTF-8. */
 export function checkContentValue(content: Content, itemBytes: number, field = "content"): Fault | undefined {
   const size = contentSize(content);
-  if (size > itemBytes) {
-    const description = `is ${size} bytes; this server takes items of up to ${itemBytes}`;
+  if (size > itemBytes) return tooLargeFault(size, itemBytes, field);
+  if (size > WHOLE_BYTES) {
+    const description = `is ${size} bytes; contents of over ${WHOLE_BYTES} come in chunks, by an exchange`;
     return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, field, description);
   }
   if (typeof content === "string" && !content.isWellFormed()) {
     return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, `${field}.text`, "must be valid UTF-8; send it as bytes");
   }
   return undefined;
+}
+
+/** A content has more bytes than this server takes. */
+export function tooLargeFault(size: number, itemBytes: number, field = "content"): Fault {
+  const description = `is ${size} bytes; this server takes items of up to ${itemBytes}`;
+  return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, field, description);
 }
 
 /** A content with its fingerprint and size. */

@@ -1,13 +1,12 @@
 import { contentSize, fromContentField } from "../../core/content.js";
-import type { Fault } from "../../core/fault.js";
+import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { toChangeInfo } from "../../core/page.js";
-import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
 import type { BatchWritten, StoredChange, WriteOutcome } from "../store/store.js";
 
 /** What became of one push: what the store says, or why it never came to the store. */
 export type PushResult =
-  | Exclude<WriteOutcome, { kind: "conflict" }>
+  | Exclude<WriteOutcome, { kind: "conflict" | "no-upload" }>
   | { readonly kind: "conflict"; readonly current: StoredChange }
   | { readonly kind: "rejected"; readonly fault: Fault }
   | { readonly kind: "compare-first" };
@@ -83,10 +82,17 @@ export function mergeResults(
     if ("fault" in push) return { kind: "rejected", fault: push.fault };
     if ("compareFirst" in push) return { kind: "compare-first" };
     const outcome = written?.outcomes[next++] as WriteOutcome;
+    if (outcome.kind === "no-upload") return { kind: "rejected", fault: uploadFault() };
     // An item that there is no trace of is so as of now: whoever asked has a base of an earlier revision.
     const untraced = outcome.kind === "already" && outcome.revision === 0;
     return untraced ? { kind: "already", revision: written?.revision ?? 0 } : outcome;
   });
+}
+
+/** A push names an upload that it can't have. */
+export function uploadFault(): Fault {
+  const description = "this upload is not known here, not whole, or of another item; upload the content anew";
+  return fieldFault(ErrorReason.ERROR_REASON_UPLOAD_INVALID, "upload_id", description);
 }
 
 /** Bytes that a verdict takes besides its message and the id and content of its item, about. */

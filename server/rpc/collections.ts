@@ -1,26 +1,25 @@
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
-import { checkCollectionName, checkId } from "../../core/id.js";
+import { checkCollectionName } from "../../core/id.js";
 import {
   type CreateCollectionRequest,
   type CreateCollectionResponse,
   type DeleteCollectionRequest,
   type DeleteCollectionResponse,
-  type GetConflictRequest,
-  type GetConflictResponse,
   type ListCollectionsRequest,
   type ListCollectionsResponse,
-  type ListConflictsRequest,
-  type ListConflictsResponse,
   CollectionServiceService as Methods,
 } from "../../gen/tercet/v1/collection_service.js";
 import { ChangeStandard, changeStandardToJSON } from "../../gen/tercet/v1/item.js";
 import { collectionNotFound } from "../store/run-operation.js";
-import { toCollection, toConflictRecord } from "./collection-messages.js";
+import { toCollection } from "./collection-messages.js";
+import { compactCollection } from "./compact-collection.js";
+import { getConflict, listConflicts, pruneConflicts, restoreConflict } from "./conflicts.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection } from "./find-collection.js";
 import { pageSize, pageTokens } from "./page-token.js";
+import type { Requests } from "./requests.js";
 import { createUnary, type UnaryHandler } from "./unary.js";
 import type { RpcWorld } from "./world.js";
 
@@ -28,7 +27,7 @@ const LIST_USUAL = 100;
 const LIST_MOST = 1000;
 
 /** The handlers of CollectionService, over raw messages. */
-export function createCollectionHandlers(world: RpcWorld): UntypedServiceImplementation {
+export function createCollectionHandlers(world: RpcWorld, requests: Requests): UntypedServiceImplementation {
   const unary = createUnary(world);
   return {
     listCollections: unary("read", Methods.listCollections, listCollections(world)),
@@ -39,6 +38,9 @@ export function createCollectionHandlers(world: RpcWorld): UntypedServiceImpleme
     deleteCollection: unary("write", Methods.deleteCollection, deleteCollection(world)),
     listConflicts: unary("read", Methods.listConflicts, listConflicts(world)),
     getConflict: unary("read", Methods.getConflict, getConflict(world)),
+    restoreConflict: unary("write", Methods.restoreConflict, restoreConflict({ ...world, requests })),
+    pruneConflicts: unary("write", Methods.pruneConflicts, pruneConflicts(world)),
+    compactCollection: unary("write", Methods.compactCollection, compactCollection(world)),
   } satisfies Record<keyof typeof Methods, unknown>;
 }
 
@@ -86,33 +88,5 @@ function deleteCollection(world: RpcWorld): UnaryHandler<DeleteCollectionRequest
     const isMeant = uid.length === 0 || asBuffer(uid).equals(state.uid);
     if (!isMeant || !(await world.store.deleteCollection(state.uid))) throw new FaultError(collectionNotFound(name));
     return {};
-  };
-}
-
-function listConflicts(world: RpcWorld): UnaryHandler<ListConflictsRequest, ListConflictsResponse> {
-  return async ({ collection, id, ...request }) => {
-    const { uid } = await findCollection(world, collection);
-    if (id !== "") refuse(checkId(id));
-    const limit = pageSize(request.pageSize, LIST_USUAL, LIST_MOST);
-    const tokens = pageTokens("conflicts", uid, id);
-    const position = tokens.decode(request.pageToken);
-    const before = position === "" ? Number.MAX_SAFE_INTEGER : Number(position);
-    const records = await world.store.listConflicts({ uid, id, before, limit: limit + 1 });
-    const page = records.slice(0, limit);
-    const last = String(page.at(-1)?.number ?? 0);
-    return { conflicts: page.map(toConflictRecord), nextPageToken: records.length > limit ? tokens.encode(last) : "" };
-  };
-}
-
-function getConflict(world: RpcWorld): UnaryHandler<GetConflictRequest, GetConflictResponse> {
-  return async ({ collection, number }) => {
-    const { uid } = await findCollection(world, collection);
-    const record = await world.store.getConflict(uid, number);
-    if (record !== undefined) return { conflict: toConflictRecord(record) };
-    throw new FaultError({
-      reason: ErrorReason.ERROR_REASON_CONFLICT_NOT_FOUND,
-      message: `there is no conflict record ${number} of the collection "${collection}", or it was pruned`,
-      metadata: { collection, number: String(number) },
-    });
   };
 }

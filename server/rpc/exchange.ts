@@ -21,6 +21,8 @@ export interface ExchangeSummary {
   readonly received: { readonly messages: number; readonly bytes: number };
   readonly sent: { readonly messages: number; readonly bytes: number };
   readonly durationMs: number;
+  /** Whether ranges were compared, as the checkpoint was lost or could not be served, or the proof failed. */
+  readonly recovery: boolean;
   /** "OK", the reason of the fault that ended it, or "CANCELLED" where the client or the network did. */
   readonly outcome: string;
 }
@@ -68,6 +70,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
         const bytes = Method.responseSerialize(message);
         record.sent.messages += 1;
         record.sent.bytes += bytes.length;
+        if (message.message?.$case === "ranges") record.recovery = true;
         return call.write(bytes);
       },
       store: (operation) => runOperation(world, operation),
@@ -121,12 +124,14 @@ interface ExchangeRecord {
   open: { readonly collection: string; readonly client: string } | undefined;
   readonly received: { messages: number; bytes: number };
   readonly sent: { messages: number; bytes: number };
+  recovery: boolean;
   outcome: string | undefined;
 }
 
 function createRecord(beginUs: number): ExchangeRecord {
   const none = { messages: 0, bytes: 0 };
-  return { beginUs, open: undefined, received: { ...none }, sent: { ...none }, outcome: undefined };
+  const counts = { received: { ...none }, sent: { ...none } };
+  return { beginUs, open: undefined, ...counts, recovery: false, outcome: undefined };
 }
 
 function summaryOf(record: ExchangeRecord, nowUs: number): ExchangeSummary {
@@ -136,6 +141,7 @@ function summaryOf(record: ExchangeRecord, nowUs: number): ExchangeSummary {
     received: record.received,
     sent: record.sent,
     durationMs: Math.round((nowUs - record.beginUs) / 1000),
+    recovery: record.recovery,
     outcome: record.outcome ?? "CANCELLED",
   };
 }

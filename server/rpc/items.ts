@@ -1,17 +1,18 @@
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
 import { ItemServiceService as Methods } from "../../gen/tercet/v1/item_service.js";
 import { batchWriteItems } from "./batch-write.js";
+import { compareRanges } from "./compare-ranges.js";
 import { listChanges } from "./list-changes.js";
 import { batchGetItems, getItem, listItems } from "./read-items.js";
-import { createRequests } from "./requests.js";
+import type { Requests } from "./requests.js";
 import { createUnary } from "./unary.js";
 import type { RpcWorld } from "./world.js";
 import { deleteItem, writeItem } from "./write-items.js";
 
 /** The handlers of ItemService, over raw messages. */
-export function createItemHandlers(world: RpcWorld): UntypedServiceImplementation {
+export function createItemHandlers(world: RpcWorld, requests: Requests): UntypedServiceImplementation {
   const unary = createUnary(world);
-  const writing = { ...world, requests: createRequests(world.store) };
+  const writing = { ...world, requests };
   return {
     getItem: unary("read", Methods.getItem, getItem(world)),
     listItems: unary("read", Methods.listItems, listItems(world)),
@@ -20,5 +21,6 @@ export function createItemHandlers(world: RpcWorld): UntypedServiceImplementatio
     listChanges: unary("read", Methods.listChanges, listChanges(world)),
     batchGetItems: unary("read", Methods.batchGetItems, batchGetItems(world)),
     batchWriteItems: unary("write", Methods.batchWriteItems, batchWriteItems(writing)),
+    compareRanges: unary("read", Methods.compareRanges, compareRanges(world)),
   } satisfies Record<keyof typeof Methods, unknown>;
 }

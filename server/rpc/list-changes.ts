@@ -3,7 +3,7 @@ import { toRangeFingerprint } from "../../core/range-sum.js";
 import type { ListChangesRequest, ListChangesResponse } from "../../gen/tercet/v1/item_service.js";
 import { checkToken, encodeToken, tokenAt } from "../protocol/token.js";
 import { notNegative } from "../protocol/validate-push.js";
-import { PAGE_BYTES, PAGE_CONTENT_BYTES } from "./answer-limits.js";
+import { inlineBytesOf, PAGE_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollectionOfToken, stillThere } from "./find-collection.js";
 import { pageSize } from "./page-token.js";
@@ -13,7 +13,7 @@ import type { UnaryHandler } from "./unary.js";
 const CHANGES_USUAL = 1000;
 const CHANGES_MOST = 10_000;
 
-/** ItemService.ListChanges */
+/** ItemService.ListChanges: step 1 by hand, with the tokens (protocol/token.ts) and the feed of an exchange. */
 export function listChanges(world: ReadWorld): UnaryHandler<ListChangesRequest, ListChangesResponse> {
   return async (request) => {
     const state = await findCollectionOfToken(world, request.collection, request.token);
@@ -28,7 +28,7 @@ export function listChanges(world: ReadWorld): UnaryHandler<ListChangesRequest, 
       tombstonesAfter: token.pullHead,
       maxBytes: PAGE_BYTES,
       maxChanges,
-      inlineBytes: request.inlineBytes === 0 ? -1 : Math.min(request.inlineBytes, PAGE_CONTENT_BYTES),
+      inlineBytes: inlineBytesOf(request.inlineBytes),
     };
     const read = stillThere(request.collection, await world.store.readChanges(query));
     const next = tokenAt(uid, read.lineage, read.through, token.pullHead);

@@ -10,6 +10,13 @@ import { FaultError, refuse } from "./fault-error.js";
 /** The part of a write that a precondition decides. */
 export type Expectation = Pick<Write, "expected" | "seen" | "overrides">;
 
+/** Whatever is there. What is overwritten is kept, as by no standard. */
+export const ANY_STATE: Expectation = {
+  expected: "any",
+  seen: undefined,
+  overrides: ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
+};
+
 /** What a precondition asks of a write; throws PRECONDITION_MISSING, or what is wrong with it. */
 export function toExpectation(precondition: Precondition | undefined): Expectation {
   const state = precondition?.state;
@@ -32,8 +39,7 @@ export function toExpectation(precondition: Precondition | undefined): Expectati
         const description = 'goes with "fingerprint" or "absent" only';
         refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "precondition.revision_seen", description));
       }
-      // What is overwritten is kept, as by no standard.
-      return { expected: "any", seen: undefined, overrides: ChangeStandard.CHANGE_STANDARD_UNSPECIFIED };
+      return ANY_STATE;
   }
 }
 

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { asBuffer, type Content, contentBytes, toContentField } from "../../core/content.js";
+import { asBuffer, type Content, toContentField } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkId, MAX_ID_BYTES } from "../../core/id.js";
 import type {
@@ -32,25 +32,27 @@ const READ_OVERHEAD = 100;
 export function getItem(world: ReadWorld): UnaryHandler<GetItemRequest, GetItemResponse> {
   return async (request) => {
     const { uid } = await findCollection(world, request.collection);
-    refuse(checkId(request.id) ?? notNegative(request.offset, "offset") ?? notNegative(request.length, "length"));
-    const query = { uid, ids: [request.id], maxBytes: PAGE_BYTES };
-    const item = stillThere(request.collection, await world.store.readItems(query)).items[0];
-    if (item?.content === undefined) throw new FaultError(itemNotFound(request));
-    if (request.offset > item.size) {
+    const { id, offset } = request;
+    refuse(checkId(id) ?? notNegative(offset, "offset") ?? notNegative(request.length, "length"));
+    const length = request.length === 0 ? CONTENT_PART_BYTES : Math.min(request.length, CONTENT_PART_BYTES);
+    const read = await world.store.readPart({ uid, id, offset, length });
+    if (read === undefined) {
+      // The collection may have gone in between.
+      await findCollection(world, request.collection);
+      throw new FaultError(itemNotFound(request));
+    }
+    const { change: item, data, text } = read;
+    if (offset > item.size) {
       const description = `is beyond the end of the content, which has ${item.size} bytes`;
       refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "offset", description));
     }
-    const length = request.length === 0 ? CONTENT_PART_BYTES : Math.min(request.length, CONTENT_PART_BYTES);
-    const content = partOf(item.content, request.offset, length, item.size);
-    return { item: { ...toItemContent(item), offset: request.offset, content: toContentField(content) } };
+    return { item: { ...toItemContent(item), offset, content: toContentField(partOf(asBuffer(data), text)) } };
   };
 }
 
 /** A part of a content: as text where the whole is text and the part begins and ends between characters. */
-function partOf(content: Content, offset: number, length: number, size: number): Content {
-  if (offset === 0 && length >= size) return content;
-  const part = asBuffer(contentBytes(content)).subarray(offset, offset + length);
-  return typeof content === "string" && isUtf8(part) ? part.toString() : part;
+function partOf(data: Buffer, text: boolean): Content {
+  return text && isUtf8(data) ? data.toString() : data;
 }
 
 /** ItemService.ListItems */
@@ -81,10 +83,11 @@ export function batchGetItems(world: ReadWorld): UnaryHandler<BatchGetItemsReque
     const room = roomBesideIds(ids, READ_OVERHEAD, PAGE_BYTES, "ids");
     const query = { uid, ids, maxBytes: Math.min(PAGE_BYTES, room) };
     const read = stillThere(collection, await world.store.readItems(query)).items;
-    const found = read.filter((item) => item?.content !== undefined) as StoredChange[];
+    // One whose content is larger than any answer comes without it.
+    const found = read.filter((item) => item?.fingerprint !== undefined) as StoredChange[];
     return {
       items: found.map(toItemContent),
-      missing: ids.slice(0, read.length).filter((_, index) => read[index]?.content === undefined),
+      missing: ids.slice(0, read.length).filter((_, index) => read[index]?.fingerprint === undefined),
       notRead: ids.slice(read.length),
     };
   };

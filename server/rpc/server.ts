@@ -8,6 +8,7 @@ import { loadDescriptors } from "./descriptors.js";
 import { createExchangeHandler } from "./exchange.js";
 import { createItemHandlers } from "./items.js";
 import { createReflectionHandlers, REFLECTION_SERVICES } from "./reflection.js";
+import { createRequests } from "./requests.js";
 import { rawService } from "./strict-decode.js";
 import { createTicker } from "./ticker.js";
 import type { RpcWorld } from "./world.js";
@@ -49,8 +50,10 @@ export function createRpcServer(world: RpcWorld): RpcServer {
   const server = new Server(OPTIONS);
   const exchange = createExchangeHandler(world, createTicker());
   server.addService(rawService(SyncServiceService), { exchange });
-  server.addService(rawService(ItemServiceService), createItemHandlers(world));
-  server.addService(rawService(CollectionServiceService), createCollectionHandlers(world));
+  // One for all services: a request id names one request of the server.
+  const requests = createRequests(world.store);
+  server.addService(rawService(ItemServiceService), createItemHandlers(world, requests));
+  server.addService(rawService(CollectionServiceService), createCollectionHandlers(world, requests));
   const reflection = createReflectionHandlers(loadDescriptors(), [...SERVICES, ...OTHER_SERVICES], world.log);
   for (const service of REFLECTION_SERVICES) server.addService(rawService(service), reflection);
   const health = new HealthImplementation();

@@ -12,8 +12,8 @@ import {
   WriteItemResponse,
 } from "../../gen/tercet/v1/item_service.js";
 import { checkContentValue, clampTime, notNegative, upsertOf } from "../protocol/validate-push.js";
-import type { BatchWritten, CollectionState, StoredChange, Write } from "../store/store.js";
-import { PAGE_BYTES } from "./answer-limits.js";
+import type { Awaitable, BatchWritten, CollectionState, StoredChange, Write } from "../store/store.js";
+import { PAGE_BYTES, unaryItemBytes } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";
 import { preconditionFailed, toExpectation } from "./precondition.js";
@@ -33,18 +33,16 @@ export function writeItem(world: WriteWorld): UnaryHandler<WriteItemRequest, Wri
     const { item } = request;
     if (item === undefined) throw new FaultError(missing("item"));
     refuse(checkId(item.id, "item.id"));
-    const upsert = checkUpsert(item, world.limits.itemBytes);
-    const write = { id: item.id, upsert, ...toExpectation(request.precondition) };
+    const upsert = checkUpsert(item, unaryItemBytes(world.limits));
+    const write = { id: item.id, upsert, ...toExpectation(request.precondition), modifyTimeUs: item.modifyTimeUs };
     checkRequestId(request.requestId);
     const call = {
       state,
       requestId: request.requestId,
       parts: [ItemServiceService.writeItem.path, state.uid, WriteItemRequest.encode(request).finish()],
-      write,
-      modifyTimeUs: item.modifyTimeUs,
+      wanted: () => write,
     };
-    const change = await writeOne(world, call);
-    return { change };
+    return { change: await writeOne(world, call) };
   };
 }
 
@@ -58,44 +56,56 @@ export function deleteItem(world: WriteWorld): UnaryHandler<DeleteItemRequest, D
       refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "precondition.absent", description));
     }
     refuse(notNegative(request.modifyTimeUs, "modify_time_us"));
-    const write = { id: request.id, upsert: undefined, ...toExpectation(request.precondition) };
+    const { modifyTimeUs } = request;
+    const write = { id: request.id, upsert: undefined, ...toExpectation(request.precondition), modifyTimeUs };
     checkRequestId(request.requestId);
     const call = {
       state,
       requestId: request.requestId,
       parts: [ItemServiceService.deleteItem.path, state.uid, DeleteItemRequest.encode(request).finish()],
-      write,
-      modifyTimeUs: request.modifyTimeUs,
+      wanted: () => write,
     };
     return { change: await writeOne(world, call) };
   };
 }
 
-interface WriteCall {
-  readonly state: CollectionState;
+/** A change of one item, with its modify time as the caller gave it: 0 is now. */
+export type WantedWrite = Pick<Write, "id" | "upsert" | "expected" | "seen" | "overrides" | "modifyTimeUs">;
+
+/** A call that makes one change. */
+export interface WriteCall {
+  readonly state: Pick<CollectionState, "uid" | "name">;
   readonly requestId: string;
+  /** What makes it this request and no other. */
   readonly parts: readonly (string | Uint8Array)[];
-  readonly write: Pick<Write, "id" | "upsert" | "expected" | "seen" | "overrides">;
-  /** As the caller gave it. */
-  readonly modifyTimeUs: number;
+  /** The change to make. Not asked for where the request was answered before; may throw a FaultError. */
+  wanted(): Awaitable<WantedWrite>;
 }
 
-/** Makes one change, once per request id. Its change; undefined where there is and was nothing to delete. */
-async function writeOne(world: WriteWorld, call: WriteCall): Promise<ChangeInfo | undefined> {
+/**
+ * Makes one change, once per request id, by the store's one write path. Its change; undefined where there is and was nothing
+ * to delete.
+ */
+export async function writeOne(world: WriteWorld, call: WriteCall): Promise<ChangeInfo | undefined> {
   const { uid, name } = call.state;
   const nowUs = world.nowUs();
-  const write = { ...call.write, modifyTimeUs: clampTime(call.modifyTimeUs, { nowUs, skewUs: world.skewUs }) };
-  // An item that already is so is answered as it is, with the times of its own change.
-  const read = await world.store.readItems({ uid, ids: [write.id], maxBytes: PAGE_BYTES });
-  const before = stillThere(name, read).items[0];
+  let made: { readonly write: WantedWrite; readonly before: StoredChange | undefined } | undefined;
   const answer = await world.requests.once({
     requestId: call.requestId,
     parts: call.parts,
     async write(remember) {
+      const wanted = await call.wanted();
+      const write = { ...wanted, modifyTimeUs: clampTime(wanted.modifyTimeUs, { nowUs, skewUs: world.skewUs }) };
+      // An item that already is so is answered as it is, with the times of its own change.
+      const read = await world.store.readItems({ uid, ids: [write.id], maxBytes: PAGE_BYTES });
+      made = { write, before: stillThere(name, read).items[0] };
       const batch = { uid, nowUs, writes: [{ ...write, fence: false, group: 0 }], ...remember };
       return stillThere(name, await world.write(batch));
     },
-    answer: (written) => encodeAnswer(answerOf(written, write, before)),
+    answer(written) {
+      if (made === undefined) throw new Error("an answer follows a write");
+      return encodeAnswer(answerOf(written, made.write, made.before));
+    },
   });
   const result = decodeAnswer(answer);
   if ("reason" in result) throw new FaultError(result);

@@ -72,7 +72,8 @@ function takeTransaction(queue: readonly Waiting[]): readonly Waiting[] {
   let end = 0;
   for (const { batch } of queue) {
     writes += batch.writes.length;
-    for (const write of batch.writes) bytes += write.upsert?.size ?? 0;
+    // What was uploaded is only taken over.
+    for (const { upsert } of batch.writes) bytes += upsert?.upload === undefined ? (upsert?.size ?? 0) : 0;
     if (end > 0 && (bytes > MAX_BYTES || writes > MAX_WRITES)) break;
     end += 1;
   }

@@ -1,5 +1,6 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import { type MemoryUpload, passUploaded, uploadFor, uploadKey } from "./memory-uploads.js";
 import { type PlannedChange, planBatch } from "./plan-batch.js";
 import { MAX_REQUESTS, REQUEST_RETENTION_US, REQUESTS_PRUNED_AT_ONCE } from "./requests.js";
 import type {
@@ -9,6 +10,7 @@ import type {
   RememberedRequest,
   StoredChange,
   StoredConflict,
+  Write,
   WriteBatch,
 } from "./store.js";
 import { markTime, type TimeMark } from "./time-marks.js";
@@ -37,6 +39,10 @@ export interface MemoryData {
   readonly deleted: Set<string>;
   /** Oldest first. */
   readonly requests: Map<string, MemoryRequest>;
+  /** By `uploadKey`. */
+  readonly uploads: Map<string, MemoryUpload>;
+  /** Of the last upload that was begun. */
+  serial: number;
 }
 
 /** A remembered request. */
@@ -47,7 +53,7 @@ export interface MemoryRequest extends RememberedRequest {
 /** What has to be done, last first, to take a failed transaction back. */
 type Undo = (() => void)[];
 
-/** The change as it is read with contents of up to so many bytes. */
+/** The change as it is read with contents of up to so many bytes; one that was uploaded is not in it. */
 export function withContent(change: StoredChange, inlineBytes: number): StoredChange {
   return change.content === undefined || change.size <= inlineBytes ? change : { ...change, content: undefined };
 }
@@ -64,7 +70,7 @@ export function writeBatches(
     return batches.map((batch) => {
       const collection = find(batch.uid);
       if (collection === undefined) return undefined;
-      const written = writeBatch(collection, batch, epoch, undo);
+      const written = writeBatch(data, collection, batch, epoch, undo);
       remember(data, batch, written, undo);
       return written;
     });
@@ -74,10 +80,18 @@ export function writeBatches(
   }
 }
 
-function writeBatch(collection: MemoryCollection, batch: WriteBatch, epoch: Uint8Array, undo: Undo): BatchWritten {
+function writeBatch(
+  data: MemoryData,
+  collection: MemoryCollection,
+  batch: WriteBatch,
+  epoch: Uint8Array,
+  undo: Undo,
+): BatchWritten {
   const { state } = collection;
   const held = batch.writes.map((write) => collection.items.get(write.id));
-  const plan = planBatch(batch.writes, held, state, (index) => withContent(held[index] as StoredChange, -1));
+  const describe = (index: number) => withContent(held[index] as StoredChange, -1);
+  const hasUpload = (index: number) => uploadFor(data, batch.uid, batch.writes[index] as Write) !== undefined;
+  const plan = planBatch(batch.writes, held, state, describe, hasUpload);
   const { outcomes, revision } = plan;
   const revisionBefore = state.revision;
   if (plan.changes.length === 0) return { outcomes, revisionBefore, revision, lineage: state.lineage };
@@ -92,6 +106,7 @@ function writeBatch(collection: MemoryCollection, batch: WriteBatch, epoch: Uint
     if (upsert !== undefined) sum.add(upsert.fingerprint);
     if (planned.record && old !== undefined) keepConflict(collection, old, planned, batch.nowUs);
     const change = changeOf(planned);
+    takeUpload(data, batch.uid, planned.write, change, undo);
     collection.items.set(id, change);
     changed.push(change);
   }
@@ -121,6 +136,16 @@ function takeBack(collection: MemoryCollection, changes: readonly PlannedChange[
   };
 }
 
+/** Moves what was uploaded for a write to its change. */
+function takeUpload(data: MemoryData, uid: Uint8Array, write: Write, change: StoredChange, undo: Undo): void {
+  const upload = uploadFor(data, uid, write);
+  if (upload === undefined) return;
+  const key = uploadKey(uid, upload.uploadId);
+  passUploaded(upload.held, change);
+  data.uploads.delete(key);
+  undo.push(() => data.uploads.set(key, upload.held));
+}
+
 function changeOf(planned: PlannedChange): StoredChange {
   const { id, upsert, modifyTimeUs } = planned.write;
   const { revision, group } = planned;
@@ -130,7 +155,7 @@ function changeOf(planned: PlannedChange): StoredChange {
 
 function keepConflict(collection: MemoryCollection, old: StoredChange, planned: PlannedChange, nowUs: number): void {
   collection.lastConflict += 1;
-  collection.conflicts.push({
+  const record: StoredConflict = {
     number: collection.lastConflict,
     id: old.id,
     fingerprint: old.fingerprint,
@@ -140,7 +165,9 @@ function keepConflict(collection: MemoryCollection, old: StoredChange, planned: 
     modifyTimeUs: old.modifyTimeUs,
     size: old.size,
     content: old.content,
-  });
+  };
+  passUploaded(old, record);
+  collection.conflicts.push(record);
 }
 
 /** Appends, and drops overtaken entries once they are the greater part. */

@@ -1,6 +1,7 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { compactCollection, readRanges, sortedIds } from "./memory-ranges.js";
+import { addPiece, pruneUploads, readConflictPart, readPart, readUpload, uploadKey } from "./memory-uploads.js";
 import { type MemoryCollection, type MemoryData, withContent, writeBatches } from "./memory-write.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import type {
@@ -25,7 +26,10 @@ export interface MemoryStore extends Store {
 
 /** An empty store. `epoch`: 8 random bytes. */
 export function createMemoryStore(options: { readonly epoch: Uint8Array }): MemoryStore {
-  return storeOf({ collections: new Map(), deleted: new Set(), requests: new Map() }, options.epoch);
+  return storeOf(
+    { collections: new Map(), deleted: new Set(), requests: new Map(), uploads: new Map(), serial: 0 },
+    options.epoch,
+  );
 }
 
 function storeOf(data: MemoryData, epoch: Uint8Array): MemoryStore {
@@ -56,6 +60,9 @@ function storeOf(data: MemoryData, epoch: Uint8Array): MemoryStore {
       const collection = find(uid);
       if (collection === undefined) return false;
       data.deleted.add(hex(uid));
+      for (const [key, upload] of data.uploads) {
+        if (Buffer.compare(upload.uid, uid) === 0) data.uploads.delete(key);
+      }
       return data.collections.delete(collection.state.name);
     },
     wasDeleted: (uid) => data.deleted.has(hex(uid)),
@@ -65,9 +72,19 @@ function storeOf(data: MemoryData, epoch: Uint8Array): MemoryStore {
     readRanges: (query) => read(query.uid, (collection) => readRanges(collection, query)),
     compact: (query) => read(query.uid, (collection) => compactCollection(collection, query)),
     pruneConflicts: (beforeUs, limit) => pruneConflicts(data, beforeUs, limit),
+    readPart: (query) => read(query.uid, (collection) => readPart(collection, query)),
+    upload: (piece) => read(piece.uid, () => addPiece(data, piece)),
+    readUpload(uid, uploadId, offset, length) {
+      const upload = data.uploads.get(uploadKey(uid, uploadId));
+      return upload === undefined ? undefined : readUpload(upload, offset, length);
+    },
+    dropUpload: (uid, uploadId) => data.uploads.delete(uploadKey(uid, uploadId)),
+    pruneUploads: (beforeUs, limit) => pruneUploads(data, beforeUs, limit),
     write: (batches) => writeBatches(data, batches, epoch, find),
     listConflicts: (query) => read(query.uid, (collection) => listConflicts(collection, query)) ?? [],
     getConflict: (uid, number) => find(uid)?.conflicts.find((conflict) => conflict.number === number),
+    readConflictPart: (uid, number, offset, length) =>
+      read(uid, (collection) => readConflictPart(collection, number, offset, length)),
     getRequest(requestId) {
       const request = data.requests.get(requestId);
       return request === undefined ? undefined : { digest: request.digest, answer: request.answer };
@@ -99,7 +116,14 @@ function newCollection(creation: CollectionCreation, epoch: Uint8Array): MemoryC
 function copyOf(data: MemoryData): MemoryData {
   const collections = new Map<string, MemoryCollection>();
   for (const [name, collection] of data.collections) collections.set(name, copyOfCollection(collection));
-  return { collections, deleted: new Set(data.deleted), requests: new Map(data.requests) };
+  const { deleted, requests, uploads, serial } = data;
+  return {
+    collections,
+    deleted: new Set(deleted),
+    requests: new Map(requests),
+    uploads: new Map(uploads),
+    serial,
+  };
 }
 
 function copyOfCollection(collection: MemoryCollection): MemoryCollection {
@@ -138,7 +162,7 @@ function readItems(collection: MemoryCollection, query: ItemsQuery): ItemsRead {
   let bytes = 0;
   for (const id of query.ids) {
     const item = collection.items.get(id);
-    bytes += item?.size ?? 0;
+    bytes += item?.content === undefined ? 0 : item.size;
     if (bytes > query.maxBytes && items.length > 0) break;
     items.push(item);
   }

@@ -13,6 +13,10 @@ export interface PlannedChange {
   readonly record: boolean;
 }
 
+type Decision = "apply" | "already" | "conflict" | "no-upload";
+
+const NO_UPLOAD: WriteOutcome = { kind: "no-upload", revision: 0 };
+
 /** What becomes of a batch, before any of it is done. */
 export interface BatchPlan {
   readonly outcomes: readonly WriteOutcome[];
@@ -23,17 +27,25 @@ export interface BatchPlan {
 
 /**
  * Decides a batch on what is held of its ids, one entry for each write (each id is there at most once, so that no write
- * of a batch depends on another, groups aside). `describe` tells of the held state of the write at an index, for conflicts.
+ * of a batch depends on another, groups aside). `describe` tells of the held state of the write at an index, for conflicts;
+ * `hasUpload` whether the upload that the write at an index names can be taken over.
  */
 export function planBatch(
   writes: readonly Write[],
   held: readonly (HeldState | undefined)[],
   { revision: revisionBefore, compactedRevision: compacted }: Pick<CollectionState, "revision" | "compactedRevision">,
   describe: (index: number) => StoredChange,
+  hasUpload: (index: number) => boolean,
 ): BatchPlan {
   const outcomes: WriteOutcome[] = [];
   const changes: PlannedChange[] = [];
   let revision = revisionBefore;
+
+  function decide(index: number): Decision {
+    const write = writes[index] as Write;
+    const decision = decideWrite(held[index], write, compacted);
+    return decision === "apply" && write.upsert?.upload !== undefined && !hasUpload(index) ? "no-upload" : decision;
+  }
 
   function conflict(index: number): WriteOutcome {
     if (held[index] !== undefined) return { kind: "conflict", current: describe(index) };
@@ -48,12 +60,16 @@ export function planBatch(
   }
 
   function planGroup(from: number, to: number): void {
-    const decisions: ("apply" | "already" | "conflict")[] = [];
-    for (let i = from; i < to; i++) decisions.push(decideWrite(held[i], writes[i] as Write, compacted));
+    const decisions: Decision[] = [];
+    for (let i = from; i < to; i++) decisions.push(decide(i));
     if (decisions.includes("conflict")) {
       for (let i = from; i < to; i++) {
         outcomes.push(decisions[i - from] === "conflict" ? conflict(i) : { kind: "group-conflict" });
       }
+      return;
+    }
+    if (decisions.includes("no-upload")) {
+      for (let i = from; i < to; i++) outcomes.push(NO_UPLOAD);
       return;
     }
     if (decisions.includes("apply")) revision += 1;
@@ -69,10 +85,12 @@ export function planBatch(
       i = end;
       continue;
     }
-    const decision = decideWrite(held[i], write, compacted);
+    const decision = decide(i);
     if (decision === "apply") {
       revision += 1;
       outcomes.push(apply(i, 0));
+    } else if (decision === "no-upload") {
+      outcomes.push(NO_UPLOAD);
     } else {
       outcomes.push(decision === "already" ? already(held[i]) : conflict(i));
     }

@@ -34,6 +34,17 @@ export function runOperation(world: OperationWorld, operation: ServerOperation):
       return after(world.store.readChanges(operation.query), (read) => ({ kind: "read-changes", read }));
     case "read-items":
       return after(world.store.readItems(operation.query), (read) => ({ kind: "read-items", read }));
+    case "read-part":
+      return after(world.store.readPart(operation.query), (read) => ({ kind: "read-part", read }));
+    case "upload":
+      return after(world.store.upload(operation.piece), (read) => ({ kind: "upload", read }));
+    case "read-upload": {
+      const { uid, uploadId, offset, length } = operation;
+      const data = world.store.readUpload(uid, uploadId, offset, length);
+      return after(data, (part) => ({ kind: "read-upload", data: part }));
+    }
+    case "drop-upload":
+      return after(world.store.dropUpload(operation.uid, operation.uploadId), () => ({ kind: "drop-upload" }));
     case "write":
       return after(all(operation.batches.map(world.write)), (written) => ({ kind: "write", written }));
   }

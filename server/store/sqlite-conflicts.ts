@@ -1,13 +1,22 @@
 import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
+import { type ContentPlace, prepareContents } from "./sqlite-contents.js";
 import type { ConflictsQuery, StoredConflict } from "./store.js";
 
 /** Conflict records; they are written by the statement that takes an item's row over. */
 export interface ConflictTable {
   list(collection: number, query: ConflictsQuery): readonly StoredConflict[];
   get(collection: number, number: number): StoredConflict | undefined;
+  /** Store.readConflictPart */
+  part(collection: number, number: number, offset: number, length: number): ConflictPart | undefined;
   /** Store.pruneConflicts, in its caller's transaction. */
   prune(beforeUs: number, limit: number): number;
+}
+
+/** A part of a record's content. */
+export interface ConflictPart {
+  readonly data: Buffer;
+  readonly text: boolean;
 }
 
 /** A record that is to go. */
@@ -26,7 +35,6 @@ interface ConflictRow {
   readonly record_time_us: number;
   readonly modify_time_us: number;
   readonly size: number;
-  readonly content?: Content | null;
 }
 
 const COLUMNS = "number, id, fingerprint, prevailed, standard, record_time_us, modify_time_us, size";
@@ -40,10 +48,10 @@ export function prepareConflicts(database: Database): ConflictTable {
     `SELECT ${COLUMNS} FROM conflicts INDEXED BY conflicts_by_id
       WHERE collection = ? AND number < ? AND id = ? ORDER BY number DESC LIMIT ?`,
   );
-  const selectOne = database.prepare<[number, number], ConflictRow>(
-    `SELECT ${COLUMNS}, coalesce(content, (SELECT content FROM contents WHERE key = content_key)) AS content
-      FROM conflicts WHERE collection = ? AND number = ?`,
+  const selectOne = database.prepare<[number, number], ConflictRow & ContentPlace>(
+    `SELECT ${COLUMNS}, content_key AS contentKey, content FROM conflicts WHERE collection = ? AND number = ?`,
   );
+  const contents = prepareContents(database);
   // Those of deleted collections are the purge's.
   const selectOld = database.prepare<[number, number], PrunedRow>(
     `SELECT collection, number, content_key FROM conflicts INDEXED BY conflicts_by_time
@@ -70,16 +78,22 @@ export function prepareConflicts(database: Database): ConflictTable {
     list(collection, { id, before, limit }) {
       const rows =
         id === "" ? selectAll.all(collection, before, limit) : selectOfItem.all(collection, before, id, limit);
-      return rows.map(conflictOf);
+      return rows.map((row) => conflictOf(row, undefined));
     },
     get(collection, number) {
       const row = selectOne.get(collection, number);
-      return row === undefined ? undefined : conflictOf(row);
+      if (row === undefined) return undefined;
+      const { contentKey, content } = row;
+      return conflictOf(row, contentKey === null ? (content ?? undefined) : contents.whole(contentKey));
+    },
+    part(collection, number, offset, length) {
+      const row = selectOne.get(collection, number);
+      return row === undefined || row.fingerprint === null ? undefined : contents.part(row, offset, length);
     },
   };
 }
 
-function conflictOf(row: ConflictRow): StoredConflict {
+function conflictOf(row: ConflictRow, content: Content | undefined): StoredConflict {
   return {
     number: row.number,
     id: row.id,
@@ -89,6 +103,6 @@ function conflictOf(row: ConflictRow): StoredConflict {
     recordTimeUs: row.record_time_us,
     modifyTimeUs: row.modify_time_us,
     size: row.size,
-    content: row.content ?? undefined,
+    content,
   };
 }

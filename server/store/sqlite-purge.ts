@@ -5,7 +5,7 @@ const SLICE_ROWS = 1_000;
 const SLICE_BYTES = 8 * 1024 * 1024;
 
 interface SliceRow {
-  /** Revision of an item, number of a conflict record. */
+  /** Revision of an item, number of a conflict record, serial of an upload. */
   readonly position: number;
   readonly size: number;
 }
@@ -23,12 +23,14 @@ export function preparePurge(database: Database): () => boolean {
   );
   const purgeItems = prepareSlice(database, "items", "revision");
   const purgeConflicts = prepareSlice(database, "conflicts", "number");
+  const purgeUploads = prepareSlice(database, "uploads", "serial");
   const purgeSegments = prepareRowSlice(database, "segments", "first");
   const purgeMarks = prepareRowSlice(database, "time_marks", "minute");
   return () => {
     const key = selectKey.get();
     if (key === undefined) return false;
-    if (!purgeItems(key) && !purgeConflicts(key) && !purgeSegments(key) && !purgeMarks(key)) markPurged.run(key);
+    const purged = purgeItems(key) || purgeConflicts(key) || purgeUploads(key);
+    if (!purged && !purgeSegments(key) && !purgeMarks(key)) markPurged.run(key);
     return selectKey.get() !== undefined;
   };
 }

@@ -1,16 +1,28 @@
 import { prefixEnd } from "../../core/id.js";
+import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Database } from "../../core/sqlite.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
+import { prepareContents } from "./sqlite-contents.js";
 import { CHANGE_COLUMNS, type ItemRow, prepareRowReader, type RowReader } from "./sqlite-items.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
-import type { ChangesQuery, ChangesRead, ItemsQuery, ItemsRead, ListQuery, StoredChange } from "./store.js";
+import type {
+  ChangesQuery,
+  ChangesRead,
+  ItemsQuery,
+  ItemsRead,
+  ListQuery,
+  PartQuery,
+  PartRead,
+  StoredChange,
+} from "./store.js";
 
 /** The reads of items. Each runs on one snapshot, as nobody else writes while it runs: calls are synchronous. */
 export interface ItemReads {
   changes(collection: CollectionRow, query: ChangesQuery): ChangesRead;
   items(collection: CollectionRow, query: ItemsQuery): ItemsRead;
   list(collection: CollectionRow, query: ListQuery): readonly StoredChange[];
+  part(collection: CollectionRow, query: PartQuery): PartRead | undefined;
 }
 
 /** Sorts after every id there can be: longer, and of the last code point only. */
@@ -26,6 +38,7 @@ export function prepareReads(database: Database, collections: CollectionTables):
     changes: prepareChanges(database, collections, changeOf),
     items: prepareItems(database, collections, changeOf),
     list: prepareList(database, changeOf),
+    part: preparePart(database, changeOf),
   };
 }
 
@@ -85,9 +98,11 @@ function prepareItems(database: Database, collections: CollectionTables, changeO
     let bytes = 0;
     for (const id of query.ids) {
       const row = select.get(collection.key, id);
-      bytes += row?.[3] ?? 0;
+      const size = row?.[3] ?? 0;
+      // Larger ones were uploaded and are not read.
+      if (size <= WHOLE_BYTES) bytes += size;
       if (bytes > query.maxBytes && items.length > 0) break;
-      items.push(row === undefined ? undefined : changeOf(row, Number.POSITIVE_INFINITY));
+      items.push(row === undefined ? undefined : changeOf(row, WHOLE_BYTES));
     }
     return { items, revision: collection.revision, lineage: collections.lineage(collection.key) };
   };
@@ -116,5 +131,20 @@ function prepareList(database: Database, changeOf: RowReader): ItemReads["list"]
       }
       if (rows.length < wanted || items.length >= limit) return items;
     }
+  };
+}
+
+function preparePart(database: Database, changeOf: RowReader): ItemReads["part"] {
+  const { part } = prepareContents(database);
+  const select = database
+    .prepare<[number, string], ItemRow>(
+      `SELECT ${CHANGE_COLUMNS}, content
+        FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ? AND fingerprint IS NOT NULL`,
+    )
+    .raw();
+  return (collection, { id, offset, length }) => {
+    const row = select.get(collection.key, id);
+    if (row === undefined) return undefined;
+    return { change: changeOf(row, -1), ...part({ contentKey: row[6], content: row[7] }, offset, length) };
   };
 }

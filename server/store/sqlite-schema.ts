@@ -19,6 +19,9 @@ const JOURNAL_SIZE_LIMIT = 128 * 1024 * 1024;
  * `items` is the change feed: clustered by revision, so that pages are read and written in one place. `items_by_id` has all
  * that compare-and-set and reconciliation need. Content comes last, so that what is before it is read without it.
  *
+ * A content that was uploaded is in `chunks`, and an empty one of its type (text or bytes) in `contents`, which goes to the
+ * item with its key; whatever removes that removes the chunks.
+ *
  * `segments` are the range sums of core/range-index.ts. `time_marks` say the last revision of a minute since 1970. Tombstones
  * up to `compacted_revision` may go, those up to `removed_revision` are gone.
  */
@@ -82,6 +85,27 @@ const MIGRATIONS: readonly string[] = [
     key INTEGER PRIMARY KEY,
     content ANY NOT NULL
   ) STRICT;
+  CREATE TABLE chunks (
+    content_key INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (content_key, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER contents_removed AFTER DELETE ON contents BEGIN
+    DELETE FROM chunks WHERE content_key = old.key;
+  END;
+  CREATE TABLE uploads (
+    serial INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL,
+    upload_id BLOB NOT NULL,
+    id TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    stored INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    content_key INTEGER NOT NULL,
+    UNIQUE (collection, upload_id)
+  ) STRICT;
+  CREATE INDEX uploads_by_time ON uploads (time_us);
   CREATE TABLE conflicts (
     collection INTEGER NOT NULL,
     number INTEGER NOT NULL,

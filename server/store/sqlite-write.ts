@@ -9,6 +9,7 @@ import type { Compaction } from "./sqlite-compact.js";
 import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
 import type { RangeIndexes } from "./sqlite-ranges.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
+import type { UploadTable } from "./sqlite-uploads.js";
 import type { BatchWritten, StoredChange, Write, WriteBatch } from "./store.js";
 
 /** Prepares Store.write for one batch, in its caller's transaction. Undefined: no such collection. */
@@ -17,10 +18,11 @@ export function prepareWrite(
   collections: CollectionTables,
   indexes: RangeIndexes,
   compaction: Compaction,
+  uploads: UploadTable,
 ): (batch: WriteBatch) => BatchWritten | undefined {
   const find = prepareLookups(database);
   const removeOld = prepareRemoval(database);
-  const insert = prepareInsertion(database);
+  const insert = prepareInsertion(database, uploads);
 
   /** Makes the changes; answers the last conflict number. The counters are stored once, after all of them. */
   function makeChanges(collection: CollectionRow, plan: BatchPlan, nowUs: number): void {
@@ -48,13 +50,18 @@ export function prepareWrite(
     const { key, revision } = collection;
     const held = find.held(key, batch.writes);
     const state = { revision, compactedRevision: collection.compacted_revision };
-    const plan = planBatch(batch.writes, held, state, (index) =>
-      find.change(key, held[index] as HeldState, (batch.writes[index] as Write).id),
-    );
+    const describe = (index: number) => find.change(key, held[index] as HeldState, (batch.writes[index] as Write).id);
+    const hasUpload = (index: number) => uploadKey(uploads, key, batch.writes[index] as Write) !== undefined;
+    const plan = planBatch(batch.writes, held, state, describe, hasUpload);
     if (plan.changes.length > 0) makeChanges(collection, plan, batch.nowUs);
     const lineage = collections.lineage(key);
     return { outcomes: plan.outcomes, revisionBefore: revision, revision: plan.revision, lineage };
   };
+}
+
+/** The key of the content that was uploaded for a write; undefined: there is none. */
+function uploadKey(uploads: UploadTable, key: number, { id, upsert }: Write): number | undefined {
+  return upsert?.upload === undefined ? undefined : uploads.find(key, upsert.upload, id, upsert.size);
 }
 
 function toRangeChange({ id, upsert }: Write, held: HeldState | undefined): RangeChange {
@@ -126,7 +133,10 @@ const ROWS_AT_ONCE = 50;
 type Cell = string | number | Buffer | null;
 
 /** Puts the new rows in. */
-function prepareInsertion(database: Database): (key: number, changes: readonly PlannedChange[]) => void {
+function prepareInsertion(
+  database: Database,
+  uploads: UploadTable,
+): (key: number, changes: readonly PlannedChange[]) => void {
   const insertRows = (rows: number) =>
     database.prepare<Cell[]>(
       `INSERT INTO items (collection, revision, id, fingerprint, size, modify_time_us, group_revision, content_key, content)
@@ -136,17 +146,25 @@ function prepareInsertion(database: Database): (key: number, changes: readonly P
   const insertMany = insertRows(ROWS_AT_ONCE);
   const insertContent = database.prepare<[string | Buffer]>("INSERT INTO contents (content) VALUES (?)");
 
+  /** Where the new content is to be, or is by now: in its row, or under a key. */
+  function placeOf(key: number, write: Write): [contentKey: number | null, content: string | Buffer | null] {
+    const { content, upload, size } = write.upsert ?? {};
+    if (upload !== undefined) {
+      const contentKey = uploadKey(uploads, key, write) ?? null;
+      uploads.taken(upload.serial);
+      return [contentKey, null];
+    }
+    if (content === undefined) return [null, null];
+    const value = typeof content === "string" ? content : asBuffer(content);
+    if (size !== undefined && size <= ROW_CONTENT_BYTES) return [null, value];
+    return [Number(insertContent.run(value).lastInsertRowid), null];
+  }
+
   function addCells(cells: Cell[], key: number, { write, revision, group }: PlannedChange): void {
     const { id, upsert, modifyTimeUs } = write;
-    if (upsert === undefined) {
-      cells.push(key, revision, id, null, 0, modifyTimeUs, group, null, null);
-      return;
-    }
-    const content = typeof upsert.content === "string" ? upsert.content : asBuffer(upsert.content);
-    const inRow = upsert.size <= ROW_CONTENT_BYTES;
-    const contentKey = inRow ? null : Number(insertContent.run(content).lastInsertRowid);
-    const fingerprint = asBuffer(upsert.fingerprint);
-    cells.push(key, revision, id, fingerprint, upsert.size, modifyTimeUs, group, contentKey, inRow ? content : null);
+    const fingerprint = upsert === undefined ? null : asBuffer(upsert.fingerprint);
+    const place = placeOf(key, write);
+    cells.push(key, revision, id, fingerprint, upsert?.size ?? 0, modifyTimeUs, group, ...place);
   }
 
   return (key, changes) => {

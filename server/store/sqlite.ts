@@ -8,8 +8,9 @@ import { prepareRangeIndexes, prepareRanges } from "./sqlite-ranges.js";
 import { prepareReads } from "./sqlite-read.js";
 import { prepareRequests } from "./sqlite-requests.js";
 import { type DataFileOptions, dataFilePath, openDataFile, toDataFileError } from "./sqlite-schema.js";
+import { prepareUploads } from "./sqlite-uploads.js";
 import { prepareWrite } from "./sqlite-write.js";
-import type { CollectionCreation, CompactQuery, Store, WriteBatch } from "./store.js";
+import type { CollectionCreation, CompactQuery, Store, UploadPiece, WriteBatch } from "./store.js";
 
 /** How a SQLite store is opened. */
 export interface SqliteStoreOptions extends DataFileOptions {
@@ -51,7 +52,8 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
   const indexes = prepareRangeIndexes(database);
   const ranges = prepareRanges(database, collections, indexes);
   const compaction = prepareCompaction(database);
-  const writeBatch = prepareWrite(database, collections, indexes, compaction);
+  const uploads = prepareUploads(database);
+  const writeBatch = prepareWrite(database, collections, indexes, compaction, uploads);
   const purge = scheduleSlices(database.transaction(preparePurge(database)).immediate);
   const removal = scheduleSlices(database.transaction(compaction.slice).immediate);
 
@@ -72,6 +74,14 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     ifThere(collections.byUid(query.uid), (row) => compaction.compact(row, query)),
   );
   const pruneConflicts = database.transaction(conflicts.prune);
+  const pruneUploads = database.transaction(uploads.prune);
+  const upload = database.transaction((piece: UploadPiece) =>
+    ifThere(collections.byUid(piece.uid), (row) => uploads.upload(row.key, piece)),
+  );
+  const dropUpload = database.transaction(
+    (uid: Uint8Array, uploadId: Uint8Array) =>
+      ifThere(collections.byUid(uid), (row) => uploads.drop(row.key, uploadId)) ?? false,
+  );
 
   /** Nothing of SQLite's own errors leaves the store. */
   function run<T>(method: () => T): T {
@@ -97,6 +107,12 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     readChanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.changes(row, query))),
     readItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.items(row, query))),
     listItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.list(row, query))),
+    readPart: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.part(row, query))),
+    upload: (piece) => run(() => upload.immediate(piece)),
+    readUpload: (uid, uploadId, offset, length) =>
+      run(() => ifThere(collections.byUid(uid), (row) => uploads.read(row.key, uploadId, offset, length))),
+    dropUpload: (uid, uploadId) => run(() => dropUpload.immediate(uid, uploadId)),
+    pruneUploads: (beforeUs, limit) => run(() => pruneUploads.immediate(beforeUs, limit)),
     write: (batches) => run(() => indexes.guard(() => writeAll.immediate(batches))),
     readRanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => ranges(row, query))),
     compact(query) {
@@ -108,6 +124,8 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     listConflicts: (query) =>
       run(() => ifThere(collections.byUid(query.uid), (row) => conflicts.list(row.key, query)) ?? []),
     getConflict: (uid, number) => run(() => ifThere(collections.byUid(uid), (row) => conflicts.get(row.key, number))),
+    readConflictPart: (uid, number, offset, length) =>
+      run(() => ifThere(collections.byUid(uid), (row) => conflicts.part(row.key, number, offset, length))),
     getRequest: (requestId) => run(() => requests.get(requestId)),
     close() {
       purge.stop();

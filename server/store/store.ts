@@ -39,6 +39,20 @@ export interface Store {
   readItems(query: ItemsQuery): Awaitable<ItemsRead | undefined>;
   /** Items in the order of their ids. Undefined: no such collection any more. */
   listItems(query: ListQuery): Awaitable<readonly StoredChange[] | undefined>;
+  /** A part of an item's content, of whatever size. Undefined: no such collection, or no such item. */
+  readPart(query: PartQuery): Awaitable<PartRead | undefined>;
+  /**
+   * Adds a piece to an upload, or begins one, if it begins where the upload ends and agrees with the pieces before it; else
+   * nothing is added. Answers what is there then; undefined: no such collection, or no such upload and no piece at 0. Uploads
+   * that were not added to for 24 hours go with `pruneUploads`.
+   */
+  upload(piece: UploadPiece): Awaitable<UploadRead | undefined>;
+  /** A part of what was uploaded; undefined: no such upload. */
+  readUpload(uid: Uint8Array, uploadId: Uint8Array, offset: number, length: number): Awaitable<Uint8Array | undefined>;
+  /** Removes an upload. False where it is not there. */
+  dropUpload(uid: Uint8Array, uploadId: Uint8Array): Awaitable<boolean>;
+  /** Removes uploads that were last added to before a time; at most `limit`. Answers how many. */
+  pruneUploads(beforeUs: number, limit: number): Awaitable<number>;
   /**
    * Makes the changes of several batches in one transaction, in order. The result has one entry for each batch: its
    * outcomes, one for each write, or undefined where its collection is not there any more.
@@ -63,8 +77,15 @@ export interface Store {
 
   /** Conflict records, latest first, without contents: those with a number below `before`, at most `limit`. */
   listConflicts(query: ConflictsQuery): Awaitable<readonly StoredConflict[]>;
-  /** One conflict record with its content. */
+  /** One conflict record with its content, but for one that was uploaded: `readConflictPart` reads that. */
   getConflict(uid: Uint8Array, number: number): Awaitable<StoredConflict | undefined>;
+  /** A part of a record's content, of whatever size. Undefined: no such record, or it is of a deletion. */
+  readConflictPart(
+    uid: Uint8Array,
+    number: number,
+    offset: number,
+    length: number,
+  ): Awaitable<{ readonly data: Uint8Array; readonly text: boolean } | undefined>;
 
   /**
    * The answer that was remembered for a request id, with what it answered. Kept for 24 hours and 100,000 answers, by the
@@ -129,8 +150,56 @@ export interface StoredChange {
   readonly modifyTimeUs: number;
   /** Revision of its atomic group, 0 for none. */
   readonly group: number;
-  /** Where it was asked for and fits; never for a tombstone. */
+  /** Where it was asked for and fits; never for a tombstone or what was uploaded: `readPart` reads that. */
   readonly content: Content | undefined;
+}
+
+/** Which part of an item's content to read. */
+export interface PartQuery {
+  readonly uid: Uint8Array;
+  readonly id: string;
+  readonly offset: number;
+  /** Most bytes. */
+  readonly length: number;
+}
+
+/** A part of an item's content, and the item in the same snapshot. */
+export interface PartRead {
+  /** Without content. */
+  readonly change: StoredChange;
+  /** Empty beyond the end. */
+  readonly data: Uint8Array;
+  /** The content was stored as text. */
+  readonly text: boolean;
+}
+
+/** A piece of a content that is uploaded. */
+export interface UploadPiece {
+  readonly uid: Uint8Array;
+  /** 16 random bytes. */
+  readonly uploadId: Uint8Array;
+  /** Id of the item; the same for all pieces. */
+  readonly id: string;
+  /** Bytes of the whole content, and whether it is text; the same for all pieces. */
+  readonly size: number;
+  readonly text: boolean;
+  readonly offset: number;
+  /** Empty: only asks how much there is. */
+  readonly data: Uint8Array;
+  readonly nowUs: number;
+}
+
+/** How much of an upload there is. */
+export interface UploadRead {
+  readonly id: string;
+  readonly size: number;
+  readonly text: boolean;
+  /** Bytes that are there. */
+  readonly offset: number;
+  /** Whether this piece was added. Else what is there at its place need not be what it brought. */
+  readonly added: boolean;
+  /** Another one for each upload that was ever begun, also under the same id: what was checked is known again by it. */
+  readonly serial: number;
 }
 
 /** Which changes to read. */
@@ -160,7 +229,7 @@ export interface RangesQuery {
   readonly maxBytes: number;
 }
 
-/** A range, and what the other side has in it: its count and the low 16 bytes of its sum, or short fingerprints in the order of ids. */
+/** A range, and what the other side has in it: its count and the low 8 bytes of its sum, or short fingerprints in the order of ids. */
 export type RangeAsk =
   | { readonly kind: "sum"; readonly interval: IdInterval; readonly count: number; readonly shortSum: Uint8Array }
   | { readonly kind: "items"; readonly interval: IdInterval; readonly prints: Uint8Array };
@@ -239,11 +308,28 @@ export interface ListQuery {
   readonly inlineBytes: number;
 }
 
+/** A new content. */
+export interface Upsert {
+  /** Up to WHOLE_BYTES (core/limits.ts); undefined where it was uploaded. */
+  readonly content: Content | undefined;
+  /** The upload that the content came in: a write that is made takes it over, another leaves it. */
+  readonly upload?: UploadRef;
+  /** Has been checked. */
+  readonly fingerprint: Uint8Array;
+  readonly size: number;
+}
+
+/** Names an upload that was checked. */
+export interface UploadRef {
+  readonly uploadId: Uint8Array;
+  readonly serial: number;
+}
+
 /** A change to make if the item is in the expected state. */
 export interface Write {
   readonly id: string;
   /** The new content with its fingerprint and size; undefined deletes the item. */
-  readonly upsert: { readonly content: Content; readonly fingerprint: Uint8Array; readonly size: number } | undefined;
+  readonly upsert: Upsert | undefined;
   readonly modifyTimeUs: number;
   /** `any`: whatever is there. Else the fingerprint that must be there, undefined for no item. */
   readonly expected: Uint8Array | undefined | "any";
@@ -284,7 +370,9 @@ export type WriteOutcome =
    * collection's revision. Of a group, the members that are as expected are `group-conflict`. Without content.
    */
   | { readonly kind: "conflict"; readonly current: StoredChange }
-  | { readonly kind: "group-conflict" };
+  | { readonly kind: "group-conflict" }
+  /** Would have been made, but for its upload: not there, not whole, or of another item. Of a group, all members. */
+  | { readonly kind: "no-upload"; readonly revision: 0 };
 
 /** What became of a batch. */
 export interface BatchWritten {

@@ -37,7 +37,15 @@ describe.concurrent("items of a replica", () => {
     };
     expect(await one(["get", "zrh"])).toEqual({ ...item, text: "Z" });
     expect(await json(["list"])).toEqual([item]);
-    const change = { id: "zrh", kind: "upserted", size: 1, modifyTime: expect.any(String), rejected: null };
+    const change = {
+      id: "zrh",
+      kind: "upserted",
+      size: 1,
+      modifyTime: expect.any(String),
+      rejected: null,
+      held: false,
+      group: null,
+    };
     expect(await json(["pending"])).toEqual([change]);
     expect(await one(["status"])).toEqual({
       collection: "places",
@@ -46,6 +54,7 @@ describe.concurrent("items of a replica", () => {
       items: 1,
       pending: 1,
       rejected: 0,
+      held: 0,
       conflicts: 0,
       revision: 0,
       agreed: { count: 0, fingerprint: "0".repeat(64) },

@@ -88,7 +88,7 @@ describe.concurrent("the program itself", () => {
     expect(script.stdout).toContain("###-begin-tercet-completions-###");
     expect(commands.stdout.split("\n")).toContain("sync");
     expect(flags.stdout.split("\n")).toEqual(expect.arrayContaining(["--server", "--standard"]));
-    expect(standards.stdout).toBe("SERVER\nCLIENT\n");
+    expect(standards.stdout).toBe("SERVER\nCLIENT\nNEWEST\nMANUAL\n");
     expect(families.stdout.split("\n")).toEqual(expect.arrayContaining(["list", "show", "resolve"]));
   });
 

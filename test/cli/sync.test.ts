@@ -62,7 +62,7 @@ describe.concurrent("sync", () => {
     expect(text.stdout).toContain("  1 conflict record remains: tercet conflicts list\n");
     // Until the record is settled, each exchange says so.
     const again = await here.one(a(["sync"]), 3);
-    expect(again).toMatchObject({ conflictCount: 0, remaining: { conflicts: 1, rejected: 0 } });
+    expect(again).toMatchObject({ conflictCount: 0, remaining: { conflicts: 1, rejected: 0, held: 0 } });
     expect(again["durationMs"]).toBe(Number(Number(again["durationMs"]).toFixed(3)));
     const record = {
       number: 1,
@@ -82,23 +82,28 @@ describe.concurrent("sync", () => {
       /^1: zrh \(upserted\) gave way[\s\S]*\nmine\n$/,
     );
     expect((await here.run(a(["conflicts", "show", "1", "--raw"]))).stdout).toBe("mine");
-    const gone = await here.error(a(["conflicts", "resolve", "2", "--take", "mine"]));
+    const gone = await here.error(a(["conflicts", "restore", "2"]));
     expect(gone).toMatchObject({ status: 1, reason: "CONFLICT_NOT_FOUND" });
-    const settled = await here.one(a(["conflicts", "resolve", "1", "--take", "mine"]));
-    expect(settled).toEqual({ number: 1, id: "zrh", take: "mine" });
+    const held = await here.error(a(["conflicts", "resolve", "1", "--take", "mine"]));
+    expect(held).toMatchObject({ status: 1, reason: "ITEM_HELD" });
+    expect(held["message"]).toContain("tercet conflicts restore 1");
+    expect(await here.one(a(["conflicts", "restore", "1"]))).toEqual({ number: 1, id: "zrh" });
     expect((await here.run(a(["get", "zrh"]))).stdout).toBe("mine\n");
     expect(await here.json(a(["conflicts", "list"]))).toEqual([]);
     expect(await here.one(a(["sync"]))).toMatchObject({ sent: 1, verified: true });
   });
 
-  test("by CLIENT a conflict is kept on the server; theirs drops a record", async ({ expect }) => {
+  test("by CLIENT a conflict is kept on the server; drop forgets a record", async ({ expect }) => {
     const { here, a, b } = await twoReplicas("by-client");
     await Promise.all([here.run(a(["put", "zrh", "mine"])), here.run(b(["delete", "zrh"]))]);
     await here.one(b(["sync"]));
     const won = await here.run(a(["sync", "--standard", "CLIENT"]));
     expect(won.status).toBe(3);
     expect(won.stdout).toContain(`tercet conflicts list --server ${server.address} --collection by-client\n`);
-    expect(await here.one(a(["sync"]))).toMatchObject({ remaining: { conflicts: 0, rejected: 0 }, verified: true });
+    expect(await here.one(a(["sync"]))).toMatchObject({
+      remaining: { conflicts: 0, rejected: 0, held: 0 },
+      verified: true,
+    });
     const ofServer = ["--server", server.address, "--collection", "by-client"];
     expect(await here.json(["conflicts", "list", ...ofServer])).toMatchObject([
       { number: 1, id: "zrh", kind: "deleted" },
@@ -114,7 +119,7 @@ describe.concurrent("sync", () => {
     await here.run(b(["put", "zrh", "again"]));
     expect(await here.one(b(["sync"]), 3)).toMatchObject({ conflictCount: 1 });
     expect(await here.json(b(["conflicts", "list"]))).toMatchObject([{ size: 5 }]);
-    await here.one(b(["conflicts", "resolve", "1", "--take", "theirs"]));
+    await here.one(b(["conflicts", "drop", "1"]));
     expect(await here.json(b(["conflicts", "list"]))).toEqual([]);
     expect((await here.run(b(["get", "zrh"]))).stdout).toBe("mine\n");
   });

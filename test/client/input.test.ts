@@ -19,6 +19,8 @@ describe("what the library refuses", () => {
     ["stepTimeoutMs", { stepTimeoutMs: 0 }],
     ["stepTimeoutMs", { stepTimeoutMs: -5 }],
     ["stepTimeoutMs", { stepTimeoutMs: "60" as never }],
+    ["conflictRetentionMs", { conflictRetentionMs: -1 }],
+    ["onHistoryChange", { onHistoryChange: "fork" as never }],
     ["limits.inlineBytes", { limits: { inlineBytes: -1 } }],
     ["limits.windowItems", { limits: { windowItems: 1.5 } }],
   ];
@@ -78,7 +80,13 @@ describe("what the library refuses", () => {
       conflict: () => replica.conflict(1),
       resolveConflict: () => replica.resolveConflict(1, "discard"),
       status: () => replica.status(),
+      verdict: () => replica.verdict("a"),
+      held: () => replica.held(),
+      heldItem: () => replica.heldItem("a"),
+      resolve: () => replica.resolve("a", "mine"),
+      pruneConflicts: () => replica.pruneConflicts({ olderThanMs: 0 }),
       sync: () => replica.sync({ server: place.server }),
+      verify: () => replica.verify({ server: place.server }),
       check: () => replica.check(),
       audit: () => replica.audit(),
     };

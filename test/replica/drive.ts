@@ -6,6 +6,7 @@ import {
   type BaseState,
   GroupTooLarge,
   type LocalWrite,
+  type OutgoingChange,
   type OutgoingQuery,
   type ReplicaStore,
 } from "../../client/replica/store.js";
@@ -36,7 +37,10 @@ export const CONTENTS: readonly Content[] = [
   "snow \u{2603}",
   Buffer.from([0, 255, 128]),
   "z".repeat(3000),
+  Buffer.alloc(2100, "y"),
 ];
+/** What is large to the replicas under test: the last two contents are, in several pieces each. */
+export const LARGE = { wholeBytes: 2000 } as const;
 export const UID = Buffer.alloc(16, 7);
 const STANDARDS = [ChangeStandard.CHANGE_STANDARD_SERVER, ChangeStandard.CHANGE_STANDARD_CLIENT] as const;
 const ALL_IDS: readonly string[] = [...IDS, "unknown"];
@@ -370,7 +374,14 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     const limits = step.group ? { items: 100, bytes: 1e6 } : undefined;
     return {
       model: () => model.write(changes, at, limits),
-      replica: (replica) => replica.write(changes, at, limits),
+      replica: (replica) =>
+        withStaged(replica, (stage) =>
+          replica.write(
+            changes.map((change) => stagedWrite(change, stage)),
+            at,
+            limits,
+          ),
+        ),
     };
   }
 
@@ -396,7 +407,7 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
           id,
           sequence,
           print: hex(upsert?.fingerprint),
-          content: shown(upsert?.content),
+          content: shown(upsert && outgoingContent(replica, id, sequence, upsert)),
           time: modifyTimeUs,
           base: shownBase(base),
           overrides,
@@ -442,7 +453,9 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     return {
       model: () => model.apply(batch),
       replica(replica) {
-        const { total, ...result } = replica.apply(batch);
+        const { total, ...result } = withStaged(replica, (stage) => {
+          return replica.apply({ ...batch, actions: batch.actions.map((action) => stagedAction(action, stage)) });
+        });
         expect(total).toEqual(replica.state().total);
         return result;
       },
@@ -488,4 +501,56 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       }
     },
   };
+}
+
+/** What is to be sent of a change: of a large one, what its pieces come to. */
+function outgoingContent(
+  replica: ReplicaStore,
+  id: string,
+  sequence: number,
+  { content, size, upload }: NonNullable<OutgoingChange["upsert"]>,
+): Content {
+  expect(upload === undefined).toBe(content !== undefined);
+  if (content !== undefined) return content;
+  expect(size).toBeGreaterThan(LARGE.wholeBytes);
+  const pieces: Uint8Array[] = [];
+  for (let offset = 0; offset < size; offset += 700) {
+    pieces.push(replica.readContent({ pending: id, sequence }, offset, 700) as Uint8Array);
+  }
+  expect(replica.readContent({ pending: id, sequence: sequence + 1 }, 0, 700)).toBeUndefined();
+  const whole = Buffer.concat(pieces);
+  expect(whole.length).toBe(size);
+  return upload?.text === true ? whole.toString() : whole;
+}
+
+type Stage = (content: Content) => number | undefined;
+
+/** Contents of bytes, where large, are staged before: a text goes as it is. What nobody took of it is forgotten. */
+function withStaged<T>(replica: ReplicaStore, work: (stage: Stage) => T): T {
+  const keys: number[] = [];
+  const result = work((content) => {
+    if (typeof content === "string" || content.length <= LARGE.wholeBytes) return undefined;
+    const { key } = replica.stage({ text: false }, content.subarray(0, 900));
+    expect(replica.stage(key, content.subarray(900))).toEqual({ key, offset: content.length });
+    keys.push(key);
+    return key;
+  });
+  for (const key of keys) replica.unstage(key);
+  return result;
+}
+
+function stagedWrite({ id, upsert }: LocalWrite, stage: Stage): LocalWrite {
+  const staged = upsert?.content === undefined ? undefined : stage(upsert.content);
+  if (upsert === undefined || staged === undefined) return { id, upsert };
+  return { id, upsert: { content: undefined, staged, fingerprint: upsert.fingerprint } };
+}
+
+function stagedAction(action: Action, stage: Stage): Action {
+  let made = action;
+  if ((made.kind === "take" || made.kind === "merge") && made.upsert !== undefined) {
+    made = { ...made, upsert: stagedWrite({ id: made.id, upsert: made.upsert }, stage).upsert } as Action;
+  }
+  if (made.kind !== "rebase" && made.kind !== "merge" && made.kind !== "offer") return made;
+  const staged = made.content === undefined ? undefined : stage(made.content);
+  return staged === undefined ? made : { ...made, content: undefined, staged };
 }

@@ -86,7 +86,7 @@ export function createModel() {
   let uid = "";
 
   function versionOf(upsert: NonNullable<LocalWrite["upsert"]>, time: number): Version {
-    return { content: upsert.content, print: hex(upsert.fingerprint) as string, time };
+    return { content: upsert.content as Content, print: hex(upsert.fingerprint) as string, time };
   }
 
   function setMine(id: string, version: Version | undefined, itemRevision: number): void {

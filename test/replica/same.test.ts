@@ -6,11 +6,11 @@ import { expect, it } from "vitest";
 import { createMemoryReplica } from "../../client/replica/memory.js";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
-import { drive, IDS, steps } from "./drive.js";
+import { drive, IDS, LARGE, steps } from "./drive.js";
 
 /** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
 const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
-const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1) };
+const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1), ...LARGE };
 
 /** What a replica answers, bytes as hex, without the model between. */
 function answers(replica: ReplicaStore): unknown {
@@ -42,7 +42,7 @@ it("is the same in memory and in SQLite, in every answer", () => {
       let sqlite = createSqliteReplica(path, OPTIONS);
       const reopen = () => {
         sqlite.close();
-        sqlite = openSqliteReplica(path);
+        sqlite = openSqliteReplica(path, LARGE);
       };
       const dispose = () => undefined;
       try {

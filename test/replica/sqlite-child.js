@@ -2,6 +2,7 @@
 // built client (npm test builds it). Arguments: command, file.
 //   hold    opens the replica, says "open" and stays
 //   write   the same, then puts items without end, and says the number of each once the replica has acknowledged it
+//   stage   the same with pieces of a content that is downloaded, and of one that the application makes; says the bytes so far
 //   open    opens the replica and says what came of it
 import { writeSync } from "node:fs";
 
@@ -27,7 +28,23 @@ function write() {
   }
 }
 
+function stage() {
+  const replica = openSqliteReplica(path);
+  const [known] = replica.listDownloads(["large"]);
+  const piece = Buffer.alloc(100_000, "x");
+  const download = { id: "large", revision: 3, modifyTimeUs: 1, size: 1e12 };
+  let { key, offset } = known ?? replica.stage({ text: false, download }, Buffer.alloc(0));
+  const own = replica.stage({ text: false }, piece).key;
+  say("open");
+  for (;;) {
+    replica.stage(own, piece);
+    ({ key, offset } = replica.stage(key, piece));
+    say(String(offset));
+  }
+}
+
 if (command === "write") write();
+if (command === "stage") stage();
 if (command === "hold") {
   const replica = openSqliteReplica(path);
   say("open");

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
+import { expectNoLeaks } from "./leaks.js";
 
 const SCRIPT = fileURLToPath(new URL("sqlite-child.js", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../dist/client/replica/sqlite.js", import.meta.url));
@@ -77,6 +78,28 @@ describe("a SQLite replica and other processes", () => {
       }
       expect(replica.audit()).toBeUndefined();
       replica.close();
+    }
+  });
+
+  it("goes on with a content that was coming when it was killed, and keeps nothing of one that was being made", async () => {
+    let staged = 0;
+    for (const acknowledgements of [1, 5, 20]) {
+      const { child, lines } = start("stage");
+      expect((await lines.next()).value).toBe("open");
+      for (let i = 0; i < acknowledgements; i++) await lines.next();
+      child.kill("SIGKILL");
+      for (let line = await lines.next(); line.done !== true; line = await lines.next()) staged = Number(line.value);
+      await kill(child);
+      const replica = openSqliteReplica(path);
+      const [download] = replica.listDownloads(undefined);
+      // What it stored and had no time to say counts as well.
+      expect(download?.offset).toBeGreaterThanOrEqual(staged);
+      staged = download?.offset ?? 0;
+      const last = replica.readContent({ staged: download?.key ?? 0 }, staged - 3, 9);
+      expect(Buffer.from(last ?? []).toString()).toBe("xxx");
+      expect(replica.audit()).toBeUndefined();
+      replica.close();
+      expectNoLeaks(path);
     }
   });
 });

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
 import { describeReplica } from "./contract.js";
 import { describeExchange } from "./contract-exchange.js";
-import type { Harness } from "./drive.js";
+import { describeLarge } from "./contract-large.js";
+import { type Harness, LARGE } from "./drive.js";
+import { expectNoLeaks } from "./leaks.js";
 
 /** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
 const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
@@ -12,15 +14,17 @@ const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 function open(): Harness {
   const directory = mkdtempSync(join(SCRATCH, "tercet-replica-"));
   const path = join(directory, "replica.db");
-  let replica = createSqliteReplica(path, { collection: "c", replicaId: Buffer.alloc(16, 1) });
+  let replica = createSqliteReplica(path, { collection: "c", replicaId: Buffer.alloc(16, 1), ...LARGE });
   return {
     replica: () => replica,
     reopen() {
       replica.close();
-      replica = openSqliteReplica(path);
+      replica = openSqliteReplica(path, LARGE);
     },
     dispose() {
       replica.close();
+      // What leaks once is there in the end.
+      expectNoLeaks(path);
       rmSync(directory, { recursive: true });
     },
   };
@@ -28,3 +32,4 @@ function open(): Harness {
 
 describeReplica("a replica in SQLite", open);
 describeExchange("an exchange with a replica in SQLite", open);
+describeLarge("large contents in SQLite", open);

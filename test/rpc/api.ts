@@ -1,5 +1,6 @@
 import type { Client, MethodDefinition, ServiceError } from "@grpc/grpc-js";
 import {
+  CompactCollectionRequest,
   CreateCollectionRequest,
   DeleteCollectionRequest,
   GetCollectionRequest,
@@ -7,10 +8,13 @@ import {
   ListCollectionsRequest,
   ListConflictsRequest,
   CollectionServiceService as OfCollections,
+  PruneConflictsRequest,
+  RestoreConflictRequest,
 } from "../../gen/tercet/v1/collection_service.js";
 import {
   BatchGetItemsRequest,
   BatchWriteItemsRequest,
+  CompareRangesRequest,
   DeleteItemRequest,
   GetItemRequest,
   ListChangesRequest,
@@ -71,11 +75,15 @@ export function createApi(client: Client) {
     listChanges: unary(OfItems.listChanges, ListChangesRequest),
     batchGetItems: unary(OfItems.batchGetItems, BatchGetItemsRequest),
     batchWriteItems: unary(OfItems.batchWriteItems, BatchWriteItemsRequest),
+    compareRanges: unary(OfItems.compareRanges, CompareRangesRequest),
     listCollections: unary(OfCollections.listCollections, ListCollectionsRequest),
     getCollection: unary(OfCollections.getCollection, GetCollectionRequest),
     createCollection: unary(OfCollections.createCollection, CreateCollectionRequest),
     deleteCollection: unary(OfCollections.deleteCollection, DeleteCollectionRequest),
     listConflicts: unary(OfCollections.listConflicts, ListConflictsRequest),
     getConflict: unary(OfCollections.getConflict, GetConflictRequest),
+    restoreConflict: unary(OfCollections.restoreConflict, RestoreConflictRequest),
+    pruneConflicts: unary(OfCollections.pruneConflicts, PruneConflictsRequest),
+    compactCollection: unary(OfCollections.compactCollection, CompactCollectionRequest),
   };
 }

@@ -8,11 +8,12 @@ import {
   Push,
   PushBatch,
   PushOutcome,
-  RangeQuery,
+  type RangeQuery,
   Recover,
 } from "../../gen/tercet/v1/sync.js";
 import { batch, upsert } from "./build.js";
 import { startTestServer, type TestServer } from "./harness.js";
+import { badRanges, nothingOf } from "./range-cases.js";
 import { toRefusal } from "./refusal.js";
 import type { TestStream } from "./stream.js";
 
@@ -63,7 +64,15 @@ describe("bad input to an exchange", () => {
     stream.open({ collection });
     act(stream);
   };
-  const openedAs = (open: Partial<Open>) => (stream: TestStream) => stream.open({ collection, ...open });
+  const openedAs =
+    (open: Partial<Open>, act: (stream: TestStream) => void = () => undefined) =>
+    (stream: TestStream) => {
+      stream.open({ collection, ...open });
+      act(stream);
+    };
+  const recover = { $case: "recover", value: Recover.create() } as const;
+  const done = { $case: "done", value: {} } as const;
+  const rangesOf = (value: RangeQuery) => ({ $case: "ranges", value }) as const;
   const INVALID = "INVALID_ARGUMENT";
   const cases: Case[] = [
     ["a push before open", (s) => s.send(batch([upsert("a", "1")])), INVALID, "OUT_OF_ORDER"],
@@ -103,6 +112,37 @@ describe("bad input to an exchange", () => {
     ],
     ["live", openedAs({ live: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["a range", openedAs({ range: { from: "a", to: "" } }), "UNIMPLEMENTED", "UNSUPPORTED"],
+    ["recover before open", (s) => s.send(recover), INVALID, "OUT_OF_ORDER"],
+    ["ranges before open", (s) => s.send(rangesOf(nothingOf({}))), INVALID, "OUT_OF_ORDER"],
+    ["recover twice", openedAs({ recover: true }, (s) => s.send(recover, recover)), INVALID, "OUT_OF_ORDER"],
+    [
+      "recover once more after the first one is over",
+      opened((s) => s.send(recover, rangesOf(nothingOf({})), done, recover)),
+      INVALID,
+      "OUT_OF_ORDER",
+    ],
+    ["ranges without recover", opened((s) => s.send(rangesOf(nothingOf({})))), INVALID, "OUT_OF_ORDER"],
+    [
+      "ranges before recover, in an exchange that begins with it",
+      openedAs({ recover: true }, (s) => s.send(rangesOf(nothingOf({})))),
+      INVALID,
+      "OUT_OF_ORDER",
+    ],
+    [
+      "ranges after done",
+      opened((s) => s.send(recover, rangesOf(nothingOf({})), done, rangesOf(nothingOf({})))),
+      INVALID,
+      "OUT_OF_ORDER",
+    ],
+    ...badRanges.map(({ what, ranges, field }): Case => {
+      return [`ranges: ${what}`, opened((s) => s.send(recover, rangesOf(ranges))), INVALID, "RANGES_INVALID", [field]];
+    }),
+    [
+      "ranges beyond the window",
+      opened((s) => s.send(recover, rangesOf(nothingOf({ kinds: Array(100_000).fill(1) })))),
+      "RESOURCE_EXHAUSTED",
+      "WINDOW_EXCEEDED",
+    ],
     [
       "a chunk",
       opened((s) => s.send({ $case: "chunk", value: { ...chunk, fingerprint: undefined } })),

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
-import { type RunningServer, type ServerOptions, startServer } from "../../server/index.js";
+import { type RunningServer, type ServerOptions, type Surroundings, startServer } from "../../server/index.js";
 import { type Api, createApi } from "./api.js";
 import { openStream, type TestStream } from "./stream.js";
 
@@ -23,9 +23,12 @@ export interface TestServer {
 }
 
 /** Starts a server on a free port. */
-export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
+export async function startTestServer(
+  options: Partial<ServerOptions> = {},
+  surroundings?: Surroundings,
+): Promise<TestServer> {
   const directory = options.directory ?? mkdtempSync(join(tmpdir(), "tercet-rpc-"));
-  const start = () => startServer({ port: 0, graceMs: 5000, ...options, directory });
+  const start = () => startServer({ port: 0, graceMs: 5000, ...options, directory }, surroundings);
   let server = await start();
   let client = connect(server.address);
   let api = createApi(client);

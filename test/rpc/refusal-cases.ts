@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { ChangeStandard, FingerprintAlgorithm } from "../../gen/tercet/v1/item.js";
 import type { Api } from "./api.js";
 import { absent, any, contentOf, has, printOf, upsert } from "./build.js";
+import { badRanges, nothingOf } from "./range-cases.js";
 
 /** 1 MiB. */
 export const MIB = 1024 * 1024;
@@ -18,6 +19,9 @@ export const BAD_IDS: Readonly<Record<string, string>> = {
   "a zero byte": "a\0b",
   "a C1 control character": "a\u0085b",
 };
+
+/** A horizon by its revision. */
+const upTo = (value: number) => ({ $case: "throughRevision", value }) as const;
 
 /** A call that is refused, and how. */
 export interface RefusalCase {
@@ -72,6 +76,9 @@ export const refusalCases: RefusalCase[] = [
         ["DeleteCollection", (api: Api) => api.deleteCollection({ collection })],
         ["ListConflicts", (api: Api) => api.listConflicts({ collection })],
         ["GetConflict", (api: Api) => api.getConflict({ collection, number: 1 })],
+        ["RestoreConflict", (api: Api) => api.restoreConflict({ collection, number: 1 })],
+        ["CompactCollection", (api: Api) => api.compactCollection({ collection, horizon: upTo(1) })],
+        ["CompareRanges", (api: Api) => api.compareRanges({ collection, ranges: nothingOf({}) })],
       ] as const
     ).map(([name, call]) => ({
       what: `${name}: collection "${collection.slice(0, 8)}"`,
@@ -93,6 +100,9 @@ export const refusalCases: RefusalCase[] = [
       ["DeleteCollection", (api: Api) => api.deleteCollection({ collection: "none" })],
       ["ListConflicts", (api: Api) => api.listConflicts({ collection: "none" })],
       ["GetConflict", (api: Api) => api.getConflict({ collection: "none", number: 1 })],
+      ["RestoreConflict", (api: Api) => api.restoreConflict({ collection: "none", number: 1 })],
+      ["CompactCollection", (api: Api) => api.compactCollection({ collection: "none", horizon: upTo(1) })],
+      ["CompareRanges", (api: Api) => api.compareRanges({ collection: "none", ranges: nothingOf({}) })],
     ] as const
   ).map(([name, call]) => ({
     what: `${name}: unknown collection`,
@@ -339,6 +349,63 @@ export const refusalCases: RefusalCase[] = [
     reason: "CONFLICT_NOT_FOUND",
     fields: [],
   },
+  {
+    what: "RestoreConflict: none of that number",
+    call: (api, collection) => api.restoreConflict({ collection, number: 99, requestId: "99" }),
+    code: "NOT_FOUND",
+    reason: "CONFLICT_NOT_FOUND",
+    fields: [],
+  },
+  {
+    what: "RestoreConflict: request id of 129 characters",
+    call: (api, collection) => api.restoreConflict({ collection, number: 99, requestId: "r".repeat(129) }),
+    reason: "INVALID_FIELD",
+    fields: ["request_id"],
+  },
+  {
+    what: "PruneConflicts: records of the future",
+    call: (api) => api.pruneConflicts({ olderThanUs: -1 }),
+    reason: "INVALID_FIELD",
+    fields: ["older_than_us"],
+  },
+  {
+    what: "CompactCollection: no horizon",
+    call: (api, collection) => api.compactCollection({ collection }),
+    reason: "INVALID_FIELD",
+    fields: ["horizon"],
+  },
+  {
+    what: "CompactCollection: a negative revision",
+    call: (api, collection) => api.compactCollection({ collection, horizon: upTo(-1) }),
+    reason: "INVALID_FIELD",
+    fields: ["through_revision"],
+  },
+  {
+    what: "CompactCollection: a negative age",
+    call: (api, collection) => api.compactCollection({ collection, horizon: { $case: "olderThanUs", value: -1 } }),
+    reason: "INVALID_FIELD",
+    fields: ["older_than_us"],
+  },
+  {
+    what: "CompareRanges: no ranges",
+    call: (api, collection) => api.compareRanges({ collection }),
+    reason: "RANGES_INVALID",
+    fields: ["ranges.kinds"],
+  },
+  {
+    what: "CompareRanges: a negative inline limit",
+    call: (api, collection) => api.compareRanges({ collection, ranges: nothingOf({}), inlineBytes: -1 }),
+    reason: "INVALID_FIELD",
+    fields: ["inline_bytes"],
+  },
+  ...badRanges.map(
+    ({ what, ranges, field }): RefusalCase => ({
+      what: `CompareRanges: ${what}`,
+      call: (api, collection) => api.compareRanges({ collection, ranges }),
+      reason: "RANGES_INVALID",
+      fields: [field],
+    }),
+  ),
   {
     what: "GetItem: not there",
     call: (api, collection) => api.getItem({ collection, id: "none" }),

@@ -56,13 +56,24 @@ describe("startServer", () => {
     },
   );
 
-  it.each(["graceMs", "stepTimeoutMs", "skewMs"] as const)("refuses %s out of its bounds", async (name) => {
-    for (const value of [-1, 2 ** 31, Number.NaN]) {
-      expect(await refusal({ [name]: value })).toMatch(
-        new RegExp(`^${name} must be from \\d to \\d+ milliseconds, not`),
-      );
+  it.each(["tombstoneRetentionMs", "conflictRetentionMs"] as const)("refuses %s out of its bounds", async (name) => {
+    const most = 36_500 * 86_400_000;
+    for (const value of [-1, most + 1, Number.NaN]) {
+      expect(await refusal({ [name]: value })).toBe(`${name} must be from 0 to ${most} milliseconds, not ${value}`);
     }
+    for (const value of [0, most]) await (await startServer({ directory: parent, port: 0, [name]: value })).close();
   });
+
+  it.each(["graceMs", "stepTimeoutMs", "skewMs", "housekeepingMs"] as const)(
+    "refuses %s out of its bounds",
+    async (name) => {
+      for (const value of [-1, 2 ** 31, Number.NaN]) {
+        expect(await refusal({ [name]: value })).toMatch(
+          new RegExp(`^${name} must be from \\d to \\d+ milliseconds, not`),
+        );
+      }
+    },
+  );
 
   it("says which of certificate, key and authorities is wrong", async () => {
     const key = Buffer.from(KEY);

@@ -1,7 +1,7 @@
 import type { Content } from "../../core/content.js";
 import { contentSize } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { Store, StoredChange, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
+import type { Store, StoredChange, UploadPiece, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
 
 /** Bytes that are the same in every run. */
 export function bytesOf(length: number, seed: number): Buffer {
@@ -58,4 +58,39 @@ export const LIST = { uid: UID, prefix: "", after: "", limit: 1e6, maxBytes: 1e9
 /** The ids of changes that were read. */
 export function ids(changes: readonly StoredChange[] | undefined): string[] | undefined {
   return changes?.map((change) => change.id);
+}
+
+/** An upload as tests describe it. */
+export interface TestUpload {
+  readonly id: string;
+  readonly bytes: Buffer;
+  readonly text?: boolean;
+  readonly uploadId?: Uint8Array;
+  readonly uid?: Uint8Array;
+  /** Bytes of each piece; default: all at once. */
+  readonly pieceBytes?: number;
+  readonly nowUs?: number;
+}
+
+export const UPLOAD_ID = bytesOf(16, 77);
+
+/** One piece of an upload; without data: asks. */
+export function pieceOf(upload: TestUpload, offset: number, length: number): UploadPiece {
+  const { id, bytes, text = false, uploadId = UPLOAD_ID, uid = UID, nowUs = NOW } = upload;
+  return { uid, uploadId, id, size: bytes.length, text, offset, data: bytes.subarray(offset, offset + length), nowUs };
+}
+
+/** Uploads a content whole, and answers a write that takes it over. */
+export async function uploaded(store: Store, upload: TestUpload, more: Partial<Write> = {}): Promise<Write> {
+  const { id, bytes, uploadId = UPLOAD_ID, pieceBytes = bytes.length } = upload;
+  let serial = 0;
+  for (let offset = 0; offset < bytes.length; offset += pieceBytes) {
+    serial = (await store.upload(pieceOf(upload, offset, pieceBytes)))?.serial ?? 0;
+  }
+  const fingerprint = fingerprintOf(id, bytes);
+  return {
+    ...put(id, ""),
+    upsert: { content: undefined, upload: { uploadId, serial }, fingerprint, size: bytes.length },
+    ...more,
+  };
 }

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
-import { LEAF_ITEMS, LIST_ITEMS, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
+import { LEAF_ITEMS, LIST_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
 import type { RangeAnswer, RangeAsk, Store, StoredChange, Write } from "../../server/store/store.js";
 import { batchOf, createCollection, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
@@ -134,7 +134,7 @@ async function checkRanges(
     const told = items.filter((_, index) => index % 50 !== 1);
     const asks: RangeAsk[] = [
       { kind: "sum", interval, ...shortOf(items) },
-      { kind: "sum", interval, count: items.length + 1, shortSum: Buffer.alloc(16) },
+      { kind: "sum", interval, count: items.length + 1, shortSum: Buffer.alloc(SHORT_SUM_BYTES) },
       { kind: "items", interval, prints: shortPrintsOf(told) },
     ];
     const [same, other, compared] = await askRanges(store, asks, { tombstonesAfter });

@@ -1,12 +1,17 @@
 import { beforeEach, expect, it } from "vitest";
 import type { RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
-import { LEAF_ITEMS, LIST_ITEMS, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
+import { LEAF_ITEMS, LIST_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
 import type { RangeAnswer, RangeAsk, RangesQuery, Store, Write } from "../../server/store/store.js";
 import { batchOf, createCollection, ids, put, remove, UID, writeOne } from "./build.js";
 
 const WHOLE = { from: "", to: undefined };
-const NONE = { kind: "sum", interval: WHOLE, count: 0, shortSum: Buffer.alloc(16) } as const satisfies RangeAsk;
+const NONE = {
+  kind: "sum",
+  interval: WHOLE,
+  count: 0,
+  shortSum: Buffer.alloc(SHORT_SUM_BYTES),
+} as const satisfies RangeAsk;
 const RANGES = { uid: UID, tombstonesAfter: 0, inlineBytes: -1, maxBytes: 1e9 } as const;
 
 /** Asks for the ranges and answers what came of them. */

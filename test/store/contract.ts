@@ -5,6 +5,8 @@ import { describeStoreModel } from "./contract-model.js";
 import { describeCompaction, describePruning, describeRanges } from "./contract-ranges.js";
 import { describeRangesModel } from "./contract-ranges-model.js";
 import { describeReads } from "./contract-read.js";
+import { describeUploads } from "./contract-uploads.js";
+import { describeUploadsModel } from "./contract-uploads-model.js";
 import { describeWrites } from "./contract-write.js";
 import { plain } from "./model.js";
 
@@ -38,11 +40,13 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
     describe("compaction", () => describeCompaction(current, () => opened.reopen()));
     describe("pruning", () => describePruning(current));
     describe("conflict records", () => describeConflicts(current));
+    describe("uploads", () => describeUploads(current, () => opened));
     describe("remembered requests", () => describeRequests(current));
     describe("history", () => describeHistory(current, () => opened));
   });
   describeStoreModel(name, open);
   describeRangesModel(name, open);
+  describeUploadsModel(name, open);
 }
 
 function describeCollections(current: () => Store): void {

@@ -141,7 +141,7 @@ describe("the file of a SQLite store", () => {
     const advice = /tercet\.db: .*\(SQLITE_CORRUPT.*\)\. Put a backup of it in its place; replicas keep their copies$/;
     const pages = statSync(path).size / 4096;
     const file = openSync(path, "r+");
-    for (let page = 20; page < pages; page++) writeSync(file, Buffer.alloc(4096, 0x55), 0, 4096, page * 4096);
+    for (let page = 30; page < pages; page++) writeSync(file, Buffer.alloc(4096, 0x55), 0, 4096, page * 4096);
     const damaged = open();
     const error = failure(() => damaged.readItems({ uid: UID, ids, maxBytes: 1e9 }));
     expect(error).toMatchObject({ kind: "damaged" });

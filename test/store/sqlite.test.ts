@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { openSqliteStore } from "../../server/store/sqlite.js";
 import { bytesOf, EPOCH } from "./build.js";
 import { describeStore } from "./contract.js";
+import { checkContents } from "./sqlite-leaks.js";
 import { checkSegments } from "./sqlite-segments.js";
 
 describeStore("SQLite", () => {
@@ -18,7 +19,10 @@ describeStore("SQLite", () => {
       store = openSqliteStore({ directory, epoch: bytesOf(8, epochs) });
       return Promise.resolve(store);
     },
-    check: () => void checkSegments(join(directory, "tercet.db")),
+    check() {
+      checkSegments(join(directory, "tercet.db"));
+      checkContents(join(directory, "tercet.db"));
+    },
     cleanup() {
       store.close();
       rmSync(directory, { recursive: true });

@@ -19,7 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Collection, ConflictRecord } from "./collection.js";
-import { ChangeStandard, changeStandardFromJSON, changeStandardToJSON } from "./item.js";
+import { ChangeInfo, ChangeStandard, changeStandardFromJSON, changeStandardToJSON } from "./item.js";
 
 /** Asks for a page of collections. */
 export interface ListCollectionsRequest {
@@ -107,6 +107,65 @@ export interface GetConflictRequest {
 export interface GetConflictResponse {
   /** The record, with its content. */
   conflict: ConflictRecord | undefined;
+}
+
+/** Restores a conflict record. */
+export interface RestoreConflictRequest {
+  /** Name of the collection. */
+  collection: string;
+  /** Number of the record. */
+  number: number;
+  /**
+   * Makes the call repeatable, also once the record has been pruned: for 24 hours a call with the same id gets the first
+   * one's answer (REQUEST_ID_REUSED where the request differs). At most 128 characters; a UUID is fine. Empty: no care is
+   * taken.
+   */
+  requestId: string;
+}
+
+/** What was restored. */
+export interface RestoreConflictResponse {
+  /**
+   * The item's change, with its revision; one that the item already had where it was already so. Unset where a deletion
+   * was restored of an item that there is no trace of.
+   */
+  change: ChangeInfo | undefined;
+}
+
+/** Removes old conflict records. */
+export interface PruneConflictsRequest {
+  /** How old a record is at least, in microseconds, by the server's clock. 0: all up to now. Negative: INVALID_FIELD. */
+  olderThanUs: number;
+}
+
+/** What was removed. */
+export interface PruneConflictsResponse {
+  /** Number of records. */
+  count: number;
+}
+
+/** Compacts a collection. */
+export interface CompactCollectionRequest {
+  /** Name of the collection. */
+  collection: string;
+  /** How far. Must be set: else INVALID_FIELD. */
+  horizon:
+    | //
+    /** Tombstones up to this revision; up to the last commit where it is beyond that. Negative: INVALID_FIELD. */
+    { $case: "throughRevision"; value: number }
+    | //
+    /**
+     * Tombstones of commits that are older than this, in microseconds, by the server's clock; to the minute, and rather
+     * less than more. Negative: INVALID_FIELD.
+     */
+    { $case: "olderThanUs"; value: number }
+    | undefined;
+}
+
+/** How far a collection is compacted. */
+export interface CompactCollectionResponse {
+  /** Tombstones up to this revision are forgotten; may be more than what was asked for, where it had been so before. */
+  compactedRevision: number;
 }
 
 function createBaseListCollectionsRequest(): ListCollectionsRequest {
@@ -1090,8 +1149,517 @@ export const GetConflictResponse: MessageFns<GetConflictResponse> = {
   },
 };
 
+function createBaseRestoreConflictRequest(): RestoreConflictRequest {
+  return { collection: "", number: 0, requestId: "" };
+}
+
+export const RestoreConflictRequest: MessageFns<RestoreConflictRequest> = {
+  encode(message: RestoreConflictRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.collection !== "") {
+      writer.uint32(10).string(message.collection);
+    }
+    if (message.number !== 0) {
+      writer.uint32(16).int64(message.number);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreConflictRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreConflictRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.collection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestoreConflictRequest {
+    return {
+      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: RestoreConflictRequest): unknown {
+    const obj: any = {};
+    if (message.collection !== "") {
+      obj.collection = message.collection;
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RestoreConflictRequest>): RestoreConflictRequest {
+    return RestoreConflictRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreConflictRequest>): RestoreConflictRequest {
+    const message = createBaseRestoreConflictRequest();
+    message.collection = object.collection ?? "";
+    message.number = object.number ?? 0;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRestoreConflictResponse(): RestoreConflictResponse {
+  return { change: undefined };
+}
+
+export const RestoreConflictResponse: MessageFns<RestoreConflictResponse> = {
+  encode(message: RestoreConflictResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.change !== undefined) {
+      ChangeInfo.encode(message.change, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreConflictResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreConflictResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = ChangeInfo.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestoreConflictResponse {
+    return { change: isSet(object.change) ? ChangeInfo.fromJSON(object.change) : undefined };
+  },
+
+  toJSON(message: RestoreConflictResponse): unknown {
+    const obj: any = {};
+    if (message.change !== undefined) {
+      obj.change = ChangeInfo.toJSON(message.change);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RestoreConflictResponse>): RestoreConflictResponse {
+    return RestoreConflictResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoreConflictResponse>): RestoreConflictResponse {
+    const message = createBaseRestoreConflictResponse();
+    message.change = (object.change !== undefined && object.change !== null)
+      ? ChangeInfo.fromPartial(object.change)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePruneConflictsRequest(): PruneConflictsRequest {
+  return { olderThanUs: 0 };
+}
+
+export const PruneConflictsRequest: MessageFns<PruneConflictsRequest> = {
+  encode(message: PruneConflictsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.olderThanUs !== 0) {
+      writer.uint32(8).int64(message.olderThanUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneConflictsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneConflictsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.olderThanUs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PruneConflictsRequest {
+    return {
+      olderThanUs: isSet(object.olderThanUs)
+        ? globalThis.Number(object.olderThanUs)
+        : isSet(object.older_than_us)
+        ? globalThis.Number(object.older_than_us)
+        : 0,
+    };
+  },
+
+  toJSON(message: PruneConflictsRequest): unknown {
+    const obj: any = {};
+    if (message.olderThanUs !== 0) {
+      obj.olderThanUs = Math.round(message.olderThanUs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PruneConflictsRequest>): PruneConflictsRequest {
+    return PruneConflictsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PruneConflictsRequest>): PruneConflictsRequest {
+    const message = createBasePruneConflictsRequest();
+    message.olderThanUs = object.olderThanUs ?? 0;
+    return message;
+  },
+};
+
+function createBasePruneConflictsResponse(): PruneConflictsResponse {
+  return { count: 0 };
+}
+
+export const PruneConflictsResponse: MessageFns<PruneConflictsResponse> = {
+  encode(message: PruneConflictsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).int64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruneConflictsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruneConflictsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PruneConflictsResponse {
+    return { count: isSet(object.count) ? globalThis.Number(object.count) : 0 };
+  },
+
+  toJSON(message: PruneConflictsResponse): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PruneConflictsResponse>): PruneConflictsResponse {
+    return PruneConflictsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PruneConflictsResponse>): PruneConflictsResponse {
+    const message = createBasePruneConflictsResponse();
+    message.count = object.count ?? 0;
+    return message;
+  },
+};
+
+function createBaseCompactCollectionRequest(): CompactCollectionRequest {
+  return { collection: "", horizon: undefined };
+}
+
+export const CompactCollectionRequest: MessageFns<CompactCollectionRequest> = {
+  encode(message: CompactCollectionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.collection !== "") {
+      writer.uint32(10).string(message.collection);
+    }
+    switch (message.horizon?.$case) {
+      case "throughRevision":
+        writer.uint32(16).int64(message.horizon.value);
+        break;
+      case "olderThanUs":
+        writer.uint32(24).int64(message.horizon.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompactCollectionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompactCollectionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.collection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.horizon = { $case: "throughRevision", value: longToNumber(reader.int64()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.horizon = { $case: "olderThanUs", value: longToNumber(reader.int64()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CompactCollectionRequest {
+    return {
+      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
+      horizon: isSet(object.throughRevision)
+        ? { $case: "throughRevision", value: globalThis.Number(object.throughRevision) }
+        : isSet(object.through_revision)
+        ? { $case: "throughRevision", value: globalThis.Number(object.through_revision) }
+        : isSet(object.olderThanUs)
+        ? { $case: "olderThanUs", value: globalThis.Number(object.olderThanUs) }
+        : isSet(object.older_than_us)
+        ? { $case: "olderThanUs", value: globalThis.Number(object.older_than_us) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: CompactCollectionRequest): unknown {
+    const obj: any = {};
+    if (message.collection !== "") {
+      obj.collection = message.collection;
+    }
+    if (message.horizon?.$case === "throughRevision") {
+      obj.throughRevision = Math.round(message.horizon.value);
+    } else if (message.horizon?.$case === "olderThanUs") {
+      obj.olderThanUs = Math.round(message.horizon.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CompactCollectionRequest>): CompactCollectionRequest {
+    return CompactCollectionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CompactCollectionRequest>): CompactCollectionRequest {
+    const message = createBaseCompactCollectionRequest();
+    message.collection = object.collection ?? "";
+    switch (object.horizon?.$case) {
+      case "throughRevision": {
+        if (object.horizon?.value !== undefined && object.horizon?.value !== null) {
+          message.horizon = { $case: "throughRevision", value: object.horizon.value };
+        }
+        break;
+      }
+      case "olderThanUs": {
+        if (object.horizon?.value !== undefined && object.horizon?.value !== null) {
+          message.horizon = { $case: "olderThanUs", value: object.horizon.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseCompactCollectionResponse(): CompactCollectionResponse {
+  return { compactedRevision: 0 };
+}
+
+export const CompactCollectionResponse: MessageFns<CompactCollectionResponse> = {
+  encode(message: CompactCollectionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.compactedRevision !== 0) {
+      writer.uint32(8).int64(message.compactedRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompactCollectionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompactCollectionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.compactedRevision = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CompactCollectionResponse {
+    return {
+      compactedRevision: isSet(object.compactedRevision)
+        ? globalThis.Number(object.compactedRevision)
+        : isSet(object.compacted_revision)
+        ? globalThis.Number(object.compacted_revision)
+        : 0,
+    };
+  },
+
+  toJSON(message: CompactCollectionResponse): unknown {
+    const obj: any = {};
+    if (message.compactedRevision !== 0) {
+      obj.compactedRevision = Math.round(message.compactedRevision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CompactCollectionResponse>): CompactCollectionResponse {
+    return CompactCollectionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CompactCollectionResponse>): CompactCollectionResponse {
+    const message = createBaseCompactCollectionResponse();
+    message.compactedRevision = object.compactedRevision ?? 0;
+    return message;
+  },
+};
+
 /**
- * Lists, creates and deletes collections, and reads the conflict records that the server keeps.
+ * Lists, creates, compacts and deletes collections, and reads, restores and prunes the conflict records that the server
+ * keeps.
  *
  * Calls that name a collection fail with INVALID_ARGUMENT (INVALID_COLLECTION_NAME) and NOT_FOUND
  * (COLLECTION_NOT_FOUND), all of them with INVALID_ARGUMENT (MALFORMED_MESSAGE, INVALID_FIELD), INTERNAL (INTERNAL), and
@@ -1165,7 +1733,7 @@ export const CollectionServiceService = {
       Buffer.from(ListConflictsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListConflictsResponse => ListConflictsResponse.decode(value),
   },
-  /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). To restore it, write its content as an item. */
+  /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). */
   getConflict: {
     path: "/tercet.v1.CollectionService/GetConflict" as const,
     requestStream: false as const,
@@ -1174,6 +1742,60 @@ export const CollectionServiceService = {
     requestDeserialize: (value: Buffer): GetConflictRequest => GetConflictRequest.decode(value),
     responseSerialize: (value: GetConflictResponse): Buffer => Buffer.from(GetConflictResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetConflictResponse => GetConflictResponse.decode(value),
+  },
+  /**
+   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert of its
+   * content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict record of its
+   * own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left as it is and the
+   * call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND); INVALID_ARGUMENT
+   * (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
+   */
+  restoreConflict: {
+    path: "/tercet.v1.CollectionService/RestoreConflict" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RestoreConflictRequest): Buffer =>
+      Buffer.from(RestoreConflictRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestoreConflictRequest => RestoreConflictRequest.decode(value),
+    responseSerialize: (value: RestoreConflictResponse): Buffer =>
+      Buffer.from(RestoreConflictResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RestoreConflictResponse => RestoreConflictResponse.decode(value),
+  },
+  /**
+   * Removes the conflict records of all collections that are older than an age, for good. The server does the same by
+   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut, or
+   * that ends with an error, has removed some of them, and can be repeated.
+   */
+  pruneConflicts: {
+    path: "/tercet.v1.CollectionService/PruneConflicts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PruneConflictsRequest): Buffer =>
+      Buffer.from(PruneConflictsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PruneConflictsRequest => PruneConflictsRequest.decode(value),
+    responseSerialize: (value: PruneConflictsResponse): Buffer =>
+      Buffer.from(PruneConflictsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PruneConflictsResponse => PruneConflictsResponse.decode(value),
+  },
+  /**
+   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in the
+   * background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
+   * horizon never moves back, and never beyond the last commit.
+   *
+   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all items
+   * with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what is new.
+   * What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
+   */
+  compactCollection: {
+    path: "/tercet.v1.CollectionService/CompactCollection" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CompactCollectionRequest): Buffer =>
+      Buffer.from(CompactCollectionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CompactCollectionRequest => CompactCollectionRequest.decode(value),
+    responseSerialize: (value: CompactCollectionResponse): Buffer =>
+      Buffer.from(CompactCollectionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CompactCollectionResponse => CompactCollectionResponse.decode(value),
   },
 } as const;
 
@@ -1194,8 +1816,32 @@ export interface CollectionServiceServer extends UntypedServiceImplementation {
   deleteCollection: handleUnaryCall<DeleteCollectionRequest, DeleteCollectionResponse>;
   /** The server's conflict records of a collection, latest first, without their contents, in pages. */
   listConflicts: handleUnaryCall<ListConflictsRequest, ListConflictsResponse>;
-  /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). To restore it, write its content as an item. */
+  /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). */
   getConflict: handleUnaryCall<GetConflictRequest, GetConflictResponse>;
+  /**
+   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert of its
+   * content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict record of its
+   * own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left as it is and the
+   * call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND); INVALID_ARGUMENT
+   * (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
+   */
+  restoreConflict: handleUnaryCall<RestoreConflictRequest, RestoreConflictResponse>;
+  /**
+   * Removes the conflict records of all collections that are older than an age, for good. The server does the same by
+   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut, or
+   * that ends with an error, has removed some of them, and can be repeated.
+   */
+  pruneConflicts: handleUnaryCall<PruneConflictsRequest, PruneConflictsResponse>;
+  /**
+   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in the
+   * background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
+   * horizon never moves back, and never beyond the last commit.
+   *
+   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all items
+   * with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what is new.
+   * What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
+   */
+  compactCollection: handleUnaryCall<CompactCollectionRequest, CompactCollectionResponse>;
 }
 
 export interface CollectionServiceClient extends Client {
@@ -1285,7 +1931,7 @@ export interface CollectionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListConflictsResponse) => void,
   ): ClientUnaryCall;
-  /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). To restore it, write its content as an item. */
+  /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). */
   getConflict(
     request: GetConflictRequest,
     callback: (error: ServiceError | null, response: GetConflictResponse) => void,
@@ -1300,6 +1946,72 @@ export interface CollectionServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetConflictResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert of its
+   * content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict record of its
+   * own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left as it is and the
+   * call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND); INVALID_ARGUMENT
+   * (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
+   */
+  restoreConflict(
+    request: RestoreConflictRequest,
+    callback: (error: ServiceError | null, response: RestoreConflictResponse) => void,
+  ): ClientUnaryCall;
+  restoreConflict(
+    request: RestoreConflictRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RestoreConflictResponse) => void,
+  ): ClientUnaryCall;
+  restoreConflict(
+    request: RestoreConflictRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RestoreConflictResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Removes the conflict records of all collections that are older than an age, for good. The server does the same by
+   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut, or
+   * that ends with an error, has removed some of them, and can be repeated.
+   */
+  pruneConflicts(
+    request: PruneConflictsRequest,
+    callback: (error: ServiceError | null, response: PruneConflictsResponse) => void,
+  ): ClientUnaryCall;
+  pruneConflicts(
+    request: PruneConflictsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PruneConflictsResponse) => void,
+  ): ClientUnaryCall;
+  pruneConflicts(
+    request: PruneConflictsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PruneConflictsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in the
+   * background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
+   * horizon never moves back, and never beyond the last commit.
+   *
+   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all items
+   * with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what is new.
+   * What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
+   */
+  compactCollection(
+    request: CompactCollectionRequest,
+    callback: (error: ServiceError | null, response: CompactCollectionResponse) => void,
+  ): ClientUnaryCall;
+  compactCollection(
+    request: CompactCollectionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CompactCollectionResponse) => void,
+  ): ClientUnaryCall;
+  compactCollection(
+    request: CompactCollectionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CompactCollectionResponse) => void,
   ): ClientUnaryCall;
 }
 

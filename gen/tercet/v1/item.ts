@@ -205,7 +205,7 @@ export interface RangeFingerprint {
   count: number;
   /**
    * Sum of the items' fingerprints, each read as a little-endian integer, modulo 2^256, little-endian: 32 bytes. In
-   * reconciliation messages its low 16 bytes. Empty means zero, which is the sum of no items.
+   * reconciliation messages its low 8 bytes. Empty means zero, which is the sum of no items.
    */
   sum: Buffer;
   /** Algorithm of the fingerprints summed. Unset where `count` is 0. */

@@ -18,8 +18,8 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { ChangeInfo, Checkpoint, Fingerprint, ItemContent, RangeFingerprint } from "./item.js";
-import { Push, Verdict } from "./sync.js";
+import { ChangeInfo, Checkpoint, Epoch, Fingerprint, ItemContent, RangeFingerprint } from "./item.js";
+import { Push, RangeAnswers, RangeQuery, Verdict } from "./sync.js";
 
 /** The state that an item must be in for a write to be made. */
 export interface Precondition {
@@ -179,11 +179,16 @@ export interface BatchWriteItemsRequest {
   collection: string;
   /**
    * The changes, 1 to 10,000 (BATCH_TOO_LARGE), each id at most once (DUPLICATE_ID). `expected` unset means: creation.
-   * A fingerprint may be left out: the server then computes it. Also BATCH_TOO_LARGE where thousands of ids are so long
-   * that the verdicts might not fit 4 MiB.
+   * A fingerprint may be left out: the server then computes it. Those next to each other with the same `group` are an
+   * atomic group: one commit or nothing; GROUP_INVALID for all of it where it has over 1,000 changes or 1 MiB, comes in
+   * parts, or has a change that is rejected. Also BATCH_TOO_LARGE where thousands of ids are so long that the verdicts
+   * might not fit 4 MiB.
    */
   pushes: Push[];
-  /** The revision of the checkpoint that they are based on, for those without their own. Unset: expected states only. */
+  /**
+   * The revision of the checkpoint that they are based on, for those without their own. Unset: expected states only, so
+   * that a change there and back goes unnoticed. Negative: INVALID_FIELD.
+   */
   revisionSeen?:
     | number
     | undefined;
@@ -195,6 +200,40 @@ export interface BatchWriteItemsRequest {
 export interface BatchWriteItemsResponse {
   /** A verdict for each push; ordinals count from 0 in this request. */
   verdicts: Verdict[];
+}
+
+/** Asks to compare ranges. */
+export interface CompareRangesRequest {
+  /** Name of the collection. */
+  collection: string;
+  /** The ranges. Unset: RANGES_INVALID. */
+  ranges:
+    | RangeQuery
+    | undefined;
+  /**
+   * The caller's epochs, in order, as for Recover: ListChanges does not tell them, `lineage` of an earlier answer does.
+   * Empty where it has none: then no revision is one that both sides share, and what the caller has was lost here or never
+   * came. To be left empty for another collection than the one that it was told of.
+   */
+  lineage: Epoch[];
+  /** Contents up to this many bytes may come inline with lists, up to 256 KiB; others are to be got. 0: none. */
+  inlineBytes: number;
+  /**
+   * Uid of the collection that the caller knows. Where the one of that name is another: COLLECTION_DELETED if the caller's
+   * was deleted here, else TOKEN_FOREIGN. Empty: whichever has the name.
+   */
+  collectionUid: Buffer;
+}
+
+/** Ranges that were compared. */
+export interface CompareRangesResponse {
+  /**
+   * The answers, in the order of the ranges, at least one where any is to be compared. With every call: the head at the
+   * time of this answer, the fork, the tombstone horizon, the server's lineage. Of several calls keep the head of the
+   * first. `witness` is unset: `head` says as much. The answers may cover fewer ranges than were asked about, as one ends
+   * at about 1 MiB: ask again for the rest.
+   */
+  answers: RangeAnswers | undefined;
 }
 
 function createBasePrecondition(): Precondition {
@@ -1795,6 +1834,218 @@ export const BatchWriteItemsResponse: MessageFns<BatchWriteItemsResponse> = {
   },
 };
 
+function createBaseCompareRangesRequest(): CompareRangesRequest {
+  return { collection: "", ranges: undefined, lineage: [], inlineBytes: 0, collectionUid: Buffer.alloc(0) };
+}
+
+export const CompareRangesRequest: MessageFns<CompareRangesRequest> = {
+  encode(message: CompareRangesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.collection !== "") {
+      writer.uint32(10).string(message.collection);
+    }
+    if (message.ranges !== undefined) {
+      RangeQuery.encode(message.ranges, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.lineage) {
+      Epoch.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.inlineBytes !== 0) {
+      writer.uint32(32).int64(message.inlineBytes);
+    }
+    if (message.collectionUid.length !== 0) {
+      writer.uint32(42).bytes(message.collectionUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareRangesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareRangesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.collection = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ranges = RangeQuery.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lineage.push(Epoch.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inlineBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.collectionUid = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CompareRangesRequest {
+    return {
+      collection: isSet(object.collection) ? globalThis.String(object.collection) : "",
+      ranges: isSet(object.ranges) ? RangeQuery.fromJSON(object.ranges) : undefined,
+      lineage: globalThis.Array.isArray(object?.lineage) ? object.lineage.map((e: any) => Epoch.fromJSON(e)) : [],
+      inlineBytes: isSet(object.inlineBytes)
+        ? globalThis.Number(object.inlineBytes)
+        : isSet(object.inline_bytes)
+        ? globalThis.Number(object.inline_bytes)
+        : 0,
+      collectionUid: isSet(object.collectionUid)
+        ? Buffer.from(bytesFromBase64(object.collectionUid))
+        : isSet(object.collection_uid)
+        ? Buffer.from(bytesFromBase64(object.collection_uid))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: CompareRangesRequest): unknown {
+    const obj: any = {};
+    if (message.collection !== "") {
+      obj.collection = message.collection;
+    }
+    if (message.ranges !== undefined) {
+      obj.ranges = RangeQuery.toJSON(message.ranges);
+    }
+    if (message.lineage?.length) {
+      obj.lineage = message.lineage.map((e) => Epoch.toJSON(e));
+    }
+    if (message.inlineBytes !== 0) {
+      obj.inlineBytes = Math.round(message.inlineBytes);
+    }
+    if (message.collectionUid.length !== 0) {
+      obj.collectionUid = base64FromBytes(message.collectionUid);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CompareRangesRequest>): CompareRangesRequest {
+    return CompareRangesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CompareRangesRequest>): CompareRangesRequest {
+    const message = createBaseCompareRangesRequest();
+    message.collection = object.collection ?? "";
+    message.ranges = (object.ranges !== undefined && object.ranges !== null)
+      ? RangeQuery.fromPartial(object.ranges)
+      : undefined;
+    message.lineage = object.lineage?.map((e) => Epoch.fromPartial(e)) || [];
+    message.inlineBytes = object.inlineBytes ?? 0;
+    message.collectionUid = object.collectionUid ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseCompareRangesResponse(): CompareRangesResponse {
+  return { answers: undefined };
+}
+
+export const CompareRangesResponse: MessageFns<CompareRangesResponse> = {
+  encode(message: CompareRangesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.answers !== undefined) {
+      RangeAnswers.encode(message.answers, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CompareRangesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCompareRangesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.answers = RangeAnswers.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CompareRangesResponse {
+    return { answers: isSet(object.answers) ? RangeAnswers.fromJSON(object.answers) : undefined };
+  },
+
+  toJSON(message: CompareRangesResponse): unknown {
+    const obj: any = {};
+    if (message.answers !== undefined) {
+      obj.answers = RangeAnswers.toJSON(message.answers);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CompareRangesResponse>): CompareRangesResponse {
+    return CompareRangesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CompareRangesResponse>): CompareRangesResponse {
+    const message = createBaseCompareRangesResponse();
+    message.answers = (object.answers !== undefined && object.answers !== null)
+      ? RangeAnswers.fromPartial(object.answers)
+      : undefined;
+    return message;
+  },
+};
+
 /** Reads and writes single items, lists them, and lists changes. */
 export type ItemServiceService = typeof ItemServiceService;
 export const ItemServiceService = {
@@ -1877,7 +2128,8 @@ export const ItemServiceService = {
   },
   /**
    * Several changes with the states they are based on, in one transaction: step 3 towards the server. Each gets its own
-   * verdict, as in an exchange; a bad one does not hold up the others.
+   * verdict, as in an exchange; a bad one does not hold up the others, but for those of its atomic group. Also
+   * INVALID_ARGUMENT (REQUEST_ID_REUSED).
    */
   batchWriteItems: {
     path: "/tercet.v1.ItemService/BatchWriteItems" as const,
@@ -1889,6 +2141,22 @@ export const ItemServiceService = {
     responseSerialize: (value: BatchWriteItemsResponse): Buffer =>
       Buffer.from(BatchWriteItemsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): BatchWriteItemsResponse => BatchWriteItemsResponse.decode(value),
+  },
+  /**
+   * Compares ranges of ids with what the caller last agreed on: recovery by hand, where a token is refused or was lost.
+   * Begin with one range of everything, ask again for the parts that differ, and take what is listed. Then go on by
+   * ListChanges from the head of the first answer. Also INVALID_ARGUMENT (RANGES_INVALID) and FAILED_PRECONDITION
+   * (TOKEN_FOREIGN, COLLECTION_DELETED).
+   */
+  compareRanges: {
+    path: "/tercet.v1.ItemService/CompareRanges" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CompareRangesRequest): Buffer => Buffer.from(CompareRangesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CompareRangesRequest => CompareRangesRequest.decode(value),
+    responseSerialize: (value: CompareRangesResponse): Buffer =>
+      Buffer.from(CompareRangesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CompareRangesResponse => CompareRangesResponse.decode(value),
   },
 } as const;
 
@@ -1923,9 +2191,17 @@ export interface ItemServiceServer extends UntypedServiceImplementation {
   batchGetItems: handleUnaryCall<BatchGetItemsRequest, BatchGetItemsResponse>;
   /**
    * Several changes with the states they are based on, in one transaction: step 3 towards the server. Each gets its own
-   * verdict, as in an exchange; a bad one does not hold up the others.
+   * verdict, as in an exchange; a bad one does not hold up the others, but for those of its atomic group. Also
+   * INVALID_ARGUMENT (REQUEST_ID_REUSED).
    */
   batchWriteItems: handleUnaryCall<BatchWriteItemsRequest, BatchWriteItemsResponse>;
+  /**
+   * Compares ranges of ids with what the caller last agreed on: recovery by hand, where a token is refused or was lost.
+   * Begin with one range of everything, ask again for the parts that differ, and take what is listed. Then go on by
+   * ListChanges from the head of the first answer. Also INVALID_ARGUMENT (RANGES_INVALID) and FAILED_PRECONDITION
+   * (TOKEN_FOREIGN, COLLECTION_DELETED).
+   */
+  compareRanges: handleUnaryCall<CompareRangesRequest, CompareRangesResponse>;
 }
 
 export interface ItemServiceClient extends Client {
@@ -2043,7 +2319,8 @@ export interface ItemServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Several changes with the states they are based on, in one transaction: step 3 towards the server. Each gets its own
-   * verdict, as in an exchange; a bad one does not hold up the others.
+   * verdict, as in an exchange; a bad one does not hold up the others, but for those of its atomic group. Also
+   * INVALID_ARGUMENT (REQUEST_ID_REUSED).
    */
   batchWriteItems(
     request: BatchWriteItemsRequest,
@@ -2059,6 +2336,27 @@ export interface ItemServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: BatchWriteItemsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Compares ranges of ids with what the caller last agreed on: recovery by hand, where a token is refused or was lost.
+   * Begin with one range of everything, ask again for the parts that differ, and take what is listed. Then go on by
+   * ListChanges from the head of the first answer. Also INVALID_ARGUMENT (RANGES_INVALID) and FAILED_PRECONDITION
+   * (TOKEN_FOREIGN, COLLECTION_DELETED).
+   */
+  compareRanges(
+    request: CompareRangesRequest,
+    callback: (error: ServiceError | null, response: CompareRangesResponse) => void,
+  ): ClientUnaryCall;
+  compareRanges(
+    request: CompareRangesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CompareRangesResponse) => void,
+  ): ClientUnaryCall;
+  compareRanges(
+    request: CompareRangesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CompareRangesResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -184,7 +184,7 @@ export const RangeKind = {
   /** RANGE_KIND_SUM - By count and sum. The answer is: equal, parts, or the items in it where they are few. */
   RANGE_KIND_SUM: 1,
   /**
-   * RANGE_KIND_ITEMS - By the low 8 bytes of each item's fingerprint. The answer is what differs. For a range in which the client has
+   * RANGE_KIND_ITEMS - By the first 8 bytes of each item's fingerprint. The answer is what differs. For a range in which the client has
    * nothing, all items: split where they are too many for a message.
    */
   RANGE_KIND_ITEMS: 2,
@@ -306,12 +306,15 @@ export interface Limits {
   inlineBytes: number;
   /**
    * Pending changes of up to this many bytes in all had best follow Open at once, and more had best wait for the
-   * comparison. Advice: the server takes more all the same, within the window. Default 256 KiB, at most 1 MiB.
+   * comparison. Advice: the server takes more all the same, within the window. Default 512 KiB, at most 1 MiB.
    */
   eagerBytes: number;
   /** Messages are cut at about this size; one item or one commit may exceed it. Default 128 KiB, 16 KiB to 1 MiB. */
   messageBytes: number;
-  /** Largest content of an item. Default 1 MiB, which is the most. */
+  /**
+   * Largest content of an item. Default 64 MiB, at most 1 GiB. Contents over 1 MiB travel as chunks (ContentChunk), and
+   * only where CAPABILITY_CHUNKS is in force.
+   */
   itemBytes: number;
   /**
    * Bytes of pushes that may be without a verdict. A push counts its id and its content and 64 bytes more. Of a Fetch a
@@ -548,8 +551,9 @@ export interface Verdict {
   /** The pushes are an atomic group and share the revision. */
   oneRevision: boolean;
   /**
-   * CONFLICT: the item as it is (of an atomic group: unset for members that were as expected). Its content is inline where it is small and the change feed of this stream has
-   * already passed it; where it has not, the feed brings it before the next proof.
+   * CONFLICT: the item as it is; of an atomic group unset for members that were as expected. Its content is inline where it
+   * is small and the change feed of this stream has already passed it; where it has not, the feed brings it before the
+   * next proof.
    */
   current:
     | ChangeInfo
@@ -708,11 +712,11 @@ export interface RangeQuery {
   kinds: RangeKind[];
   /** For each range that is compared, the number of items that the client has in it. */
   counts: number[];
-  /** For each range by SUM, the low 16 bytes of the sum of their fingerprints. */
+  /** For each range by SUM, the low 8 bytes of the sum of their fingerprints. */
   sums: Buffer;
   /**
-   * For each range by ITEMS, the low 8 bytes (the first 8, sums being little-endian) of the fingerprint of each item, in the order of ids: 8 bytes
-   * times its count. At most 65,536 items in a query (else RANGES_INVALID).
+   * For each range by ITEMS, the first 8 bytes of the fingerprint of each item, in the order of ids: 8 bytes times its
+   * count. At most 65,536 items in a query (else RANGES_INVALID).
    */
   items: Buffer;
 }
@@ -748,7 +752,7 @@ export interface RangeAnswers {
     | undefined;
   /** For each part, the number of items that the server has in it. */
   counts: number[];
-  /** For each part, the low 16 bytes of the sum of their fingerprints. */
+  /** For each part, the low 8 bytes of the sum of their fingerprints. */
   sums: Buffer;
   /** For each range that is listed, its items. */
   lists: RangeList[];
@@ -763,8 +767,19 @@ export interface RangeAnswers {
   forkRevision: number;
   /** With the first answer: tombstones up to this revision are gone. Beyond the fork, the absence of an item says nothing. */
   compactedRevision: number;
-  /** With the first answer: the server's lineage. */
+  /** With the first answer: the server's lineage, which becomes the replica's once the recovery is complete. */
   lineage: Epoch[];
+  /** Token of the latest revision that these answers speak of (Open.witness). */
+  witness: Checkpoint | undefined;
+}
+
+/**
+ * The server has begun a new epoch since Opened, with its first commit after a start. Sent before the first message that
+ * speaks of a revision in it, so that the lineage that the replica keeps covers all that it knows.
+ */
+export interface EpochBegun {
+  /** The epoch; the replica appends it to its lineage. */
+  epoch: Epoch | undefined;
 }
 
 /**
@@ -837,6 +852,9 @@ export interface ExchangeResponse {
     | //
     /** How much of an upload has come. */
     { $case: "upload"; value: UploadState }
+    | //
+    /** A new epoch of the collection. */
+    { $case: "epochBegun"; value: EpochBegun }
     | undefined;
 }
 
@@ -3815,6 +3833,7 @@ function createBaseRangeAnswers(): RangeAnswers {
     forkRevision: 0,
     compactedRevision: 0,
     lineage: [],
+    witness: undefined,
   };
 }
 
@@ -3861,6 +3880,9 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
     }
     for (const v of message.lineage) {
       Epoch.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.witness !== undefined) {
+      Checkpoint.encode(message.witness, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3988,6 +4010,14 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
             message.lineage.push(Epoch.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.witness = Checkpoint.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4024,6 +4054,7 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
       lineage: globalThis.Array.isArray(object?.lineage)
         ? object.lineage.map((e: any) => Epoch.fromJSON(e))
         : [],
+      witness: isSet(object.witness) ? Checkpoint.fromJSON(object.witness) : undefined,
     };
   },
 
@@ -4059,6 +4090,9 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
     if (message.lineage?.length) {
       obj.lineage = message.lineage.map((e) => Epoch.toJSON(e));
     }
+    if (message.witness !== undefined) {
+      obj.witness = Checkpoint.toJSON(message.witness);
+    }
     return obj;
   },
 
@@ -4079,6 +4113,76 @@ export const RangeAnswers: MessageFns<RangeAnswers> = {
     message.forkRevision = object.forkRevision ?? 0;
     message.compactedRevision = object.compactedRevision ?? 0;
     message.lineage = object.lineage?.map((e) => Epoch.fromPartial(e)) || [];
+    message.witness = (object.witness !== undefined && object.witness !== null)
+      ? Checkpoint.fromPartial(object.witness)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEpochBegun(): EpochBegun {
+  return { epoch: undefined };
+}
+
+export const EpochBegun: MessageFns<EpochBegun> = {
+  encode(message: EpochBegun, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== undefined) {
+      Epoch.encode(message.epoch, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EpochBegun {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEpochBegun();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.epoch = Epoch.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EpochBegun {
+    return { epoch: isSet(object.epoch) ? Epoch.fromJSON(object.epoch) : undefined };
+  },
+
+  toJSON(message: EpochBegun): unknown {
+    const obj: any = {};
+    if (message.epoch !== undefined) {
+      obj.epoch = Epoch.toJSON(message.epoch);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EpochBegun>): EpochBegun {
+    return EpochBegun.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EpochBegun>): EpochBegun {
+    const message = createBaseEpochBegun();
+    message.epoch = (object.epoch !== undefined && object.epoch !== null) ? Epoch.fromPartial(object.epoch) : undefined;
     return message;
   },
 };
@@ -4414,6 +4518,9 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
       case "upload":
         UploadState.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
+      case "epochBegun":
+        EpochBegun.encode(message.message.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -4495,6 +4602,14 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
             message.message = { $case: "upload", value: UploadState.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.message = { $case: "epochBegun", value: EpochBegun.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4527,6 +4642,10 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
         ? { $case: "goingAway", value: GoingAway.fromJSON(object.going_away) }
         : isSet(object.upload)
         ? { $case: "upload", value: UploadState.fromJSON(object.upload) }
+        : isSet(object.epochBegun)
+        ? { $case: "epochBegun", value: EpochBegun.fromJSON(object.epochBegun) }
+        : isSet(object.epoch_begun)
+        ? { $case: "epochBegun", value: EpochBegun.fromJSON(object.epoch_begun) }
         : undefined,
     };
   },
@@ -4549,6 +4668,8 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
       obj.goingAway = GoingAway.toJSON(message.message.value);
     } else if (message.message?.$case === "upload") {
       obj.upload = UploadState.toJSON(message.message.value);
+    } else if (message.message?.$case === "epochBegun") {
+      obj.epochBegun = EpochBegun.toJSON(message.message.value);
     }
     return obj;
   },
@@ -4604,6 +4725,12 @@ export const ExchangeResponse: MessageFns<ExchangeResponse> = {
       case "upload": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "upload", value: UploadState.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "epochBegun": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "epochBegun", value: EpochBegun.fromPartial(object.message.value) };
         }
         break;
       }

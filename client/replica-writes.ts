@@ -1,0 +1,155 @@
+import type { Content } from "../core/content.js";
+import { ErrorReason } from "../core/fault.js";
+import { fingerprintOf } from "../core/fingerprint.js";
+import { DEFAULT_LIMITS } from "../core/limits.js";
+import { Limits } from "../gen/tercet/v1/sync.js";
+import { TercetError, toError } from "./error.js";
+import { GroupTooLarge, type LocalWrite, type ReplicaStore } from "./replica/store.js";
+import { hex, type Item, toItem } from "./replica-views.js";
+import { checkItem, invalidField } from "./validate.js";
+import type { Followed, Verdict, VerdictOptions, Verdicts } from "./verdicts.js";
+
+/** A local change that was made. */
+export interface Change {
+  readonly id: string;
+  /**
+   * What becomes of exactly this version: its latest verdict, or where there is none yet, the first one, once an exchange
+   * brings it. Rejects with CANCELLED or DEADLINE_EXCEEDED by `options`, and with FAILED_PRECONDITION where the replica is
+   * closed before. Verdicts are known to the Replica that made the change, and are not kept in the file.
+   */
+  verdict(options?: VerdictOptions): Promise<Verdict>;
+}
+
+/** Many local changes that were made together. */
+export interface Changes {
+  /** Items that were given, each id once. */
+  readonly count: number;
+  /** The verdicts on all of them, by id. As Change.verdict. */
+  verdicts(options?: VerdictOptions): Promise<ReadonlyMap<string, Verdict>>;
+}
+
+/** Changes inside a transaction. What they make is one atomic group: see Replica.transaction. */
+export interface Transaction {
+  get(id: string): Item | undefined;
+  /** The change's verdict can be awaited once the transaction is made; of several changes of an id, it is the last one's. */
+  put(id: string, content: Content): Change;
+  /** Undefined where there is no such item. */
+  delete(id: string): Change | undefined;
+}
+
+/** The writing methods of a replica. */
+export interface ReplicaWrites {
+  put(id: string, content: Content): Change;
+  putMany(items: Iterable<readonly [id: string, content: Content]>): Changes;
+  delete(id: string): Change | undefined;
+  transaction<T>(changes: (transaction: Transaction) => T): T;
+  verdict(id: string, options?: VerdictOptions): Promise<Verdict | undefined>;
+}
+
+/** Limits that the replica last heard of from its server. */
+export function limitsOf(store: ReplicaStore): Limits {
+  const { limits } = store.state();
+  return limits.length === 0 ? DEFAULT_LIMITS : Limits.decode(limits);
+}
+
+/** An item as it is written, checked. */
+export function toWrite(id: string, content: Content, limit: number): LocalWrite {
+  checkItem(id, content, limit);
+  return { id, upsert: { content, fingerprint: fingerprintOf(id, content) } };
+}
+
+/** Writes to the store that `open` gives, which throws where the replica is closed. */
+export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): ReplicaWrites {
+  const itemLimit = (): number => limitsOf(open()).itemBytes;
+
+  /** What is changed of a pending group belongs to it: so a change by itself is held against its limits, too. */
+  function writeGroup(changes: readonly LocalWrite[], advice: string): Followed {
+    const { groupItems, groupBytes } = limitsOf(open());
+    const items = groupItems || DEFAULT_LIMITS.groupItems;
+    const bytes = groupBytes || DEFAULT_LIMITS.groupBytes;
+    try {
+      return verdicts.write(changes, nowUs(), { items, bytes });
+    } catch (error) {
+      if (!(error instanceof GroupTooLarge)) throw error;
+      throw toError({ reason: ErrorReason.ERROR_REASON_GROUP_INVALID, message: `${error.message}: ${advice}` });
+    }
+  }
+
+  function writeOne(change: LocalWrite): Change {
+    const written = writeGroup([change], "the item belongs to an atomic group that is pending; sync first");
+    return { id: change.id, verdict: (options) => written.verdict(change.id, options) };
+  }
+
+  function getItem(id: string): Item | undefined {
+    const item = open().get(id);
+    return item === undefined ? undefined : toItem(item);
+  }
+
+  return {
+    put: (id, content) => writeOne(toWrite(id, content, itemLimit())),
+    putMany(items) {
+      const limit = itemLimit();
+      const changes = new Map<string, LocalWrite>();
+      for (const [id, content] of items) changes.set(id, toWrite(id, content, limit));
+      const ids = [...changes.keys()];
+      const written = ids.length === 0 ? undefined : verdicts.write([...changes.values()], nowUs());
+      return {
+        count: ids.length,
+        async verdicts(options) {
+          if (written === undefined) return new Map();
+          const all = await Promise.all(ids.map((id) => written.verdict(id, options)));
+          return new Map(ids.map((id, index) => [id, all[index] as Verdict]));
+        },
+      };
+    },
+    delete(id) {
+      return open().get(id) === undefined ? undefined : writeOne({ id, upsert: undefined });
+    },
+    transaction(run) {
+      const limit = itemLimit();
+      const changed = new Map<string, LocalWrite>();
+      let written: Followed | undefined;
+      const note = (change: LocalWrite): Change => {
+        const { id } = change;
+        changed.set(id, change);
+        return { id, verdict: async (options) => await (written ?? notMade()).verdict(id, options) };
+      };
+      const get = (id: string): Item | undefined => {
+        const change = changed.get(id);
+        return change === undefined ? getItem(id) : changedItem(change);
+      };
+      const result = run({
+        get,
+        put: (id, content) => note(toWrite(id, content, limit)),
+        delete: (id) => (get(id) === undefined ? undefined : note({ id, upsert: undefined })),
+      });
+      if (result instanceof Promise) {
+        // What it rejects with has nowhere to go, and must not end the process.
+        result.catch(() => undefined);
+        const description = "a transaction is synchronous: its function must not return a promise";
+        throw invalidField("changes", description);
+      }
+      const advice = "make smaller transactions, sync first if its items belong to a pending one, or use putMany";
+      if (changed.size > 0) written = writeGroup([...changed.values()], advice);
+      return result;
+    },
+    async verdict(id, options) {
+      open();
+      return await verdicts.follow(id)?.verdict(id, options);
+    },
+  };
+}
+
+function nowUs(): number {
+  return Date.now() * 1000;
+}
+
+function notMade(): never {
+  throw new TercetError("the transaction of this change was not made, or not yet", { code: "FAILED_PRECONDITION" });
+}
+
+function changedItem({ id, upsert }: LocalWrite): Item | undefined {
+  if (upsert === undefined) return undefined;
+  const { content = "", fingerprint } = upsert;
+  return { id, content, fingerprint: hex(fingerprint), modifyTime: new Date(), pending: true };
+}

@@ -68,7 +68,13 @@ export function runExchange(
     });
     async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
       if (run.resolve === undefined) throw new Error("there is no resolver");
-      return { kind: "resolve", resolution: await run.resolve(conflict) };
+      // It may take its time, and what the server sends meanwhile must not pile up here.
+      stream.pause();
+      try {
+        return { kind: "resolve", resolution: await run.resolve(conflict) };
+      } finally {
+        stream.resume();
+      }
     }
     /** What is reported as verified is on the disk. */
     function flushed(): unknown {

@@ -25,6 +25,7 @@ export {
   METHODS,
 } from "./connection.js";
 export { type CanonicalCode, type ErrorField, TercetError } from "./error.js";
+export type { OpenContent, PutOptions } from "./large-content.js";
 export { type MergeJsonOptions, mergeJson } from "./merge-json.js";
 export type { ExchangeProgress } from "./protocol/report.js";
 export { type RebuildOptions, type RebuildReport, rebuildReplica } from "./replica/sqlite-rebuild.js";

@@ -1,6 +1,7 @@
 import type { Content } from "../core/content.js";
 import { checkCollectionName } from "../core/id.js";
 import { TercetError, toError } from "./error.js";
+import type { OpenContent, PutOptions } from "./large-content.js";
 import { mapped, pages } from "./pages.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
 import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
@@ -73,15 +74,26 @@ export interface Replica {
   /** Name of the collection. */
   readonly collection: string;
   /**
-   * Creates or replaces an item. Contents are strings or bytes, up to 64 MiB or what the server last
-   * said. An item of an atomic group that is pending stays
-   * a member of it: GROUP_INVALID where the group would become too large; sync first.
+   * Creates or replaces an item. Contents are strings or bytes, up to 64 MiB or what the server last said; `putFile` takes
+   * large ones without having them in memory. An item of an atomic group that is pending stays a member of it:
+   * GROUP_INVALID where the group would become too large; sync first.
    */
   put(id: string, content: Content): Change;
   /** Many at once, in one transaction, far faster than one by one. No atomic group: the server takes each by itself. */
   putMany(items: Iterable<readonly [id: string, content: Content]>): Changes;
-  /** The item, or undefined. */
+  /**
+   * As `put`, with the bytes of a file, of which never more than a piece is in memory. The item changes at the end, at once;
+   * reading and writing go on meanwhile. Rejects with ITEM_TOO_LARGE before anything is stored where the file is too large,
+   * and where it becomes so while it is read; with INVALID_FIELD where it is to be text and is not UTF-8; with Node's error
+   * where it can't be read. Nothing is changed then.
+   */
+  putFile(id: string, path: string, options?: PutOptions): Promise<Change>;
+  /** The same with bytes from anywhere: a stream of Node's, or any other async iterable of bytes. */
+  putStream(id: string, source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<Change>;
+  /** The item, or undefined. A large content is read only when `content` is asked for. */
   get(id: string): Item | undefined;
+  /** The content of an item as it is now, to be read piece by piece; undefined where there is no such item. */
+  openContent(id: string): OpenContent | undefined;
   /** Items in the order of their ids' UTF-8 bytes. What is changed while they are read may appear or not. */
   list(options?: ListOptions): IterableIterator<Item>;
   /** Deletes an item; undefined where there is none. */

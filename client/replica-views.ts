@@ -6,8 +6,16 @@ import type { HeldItem, LocalConflict, LocalItem, PendingChange } from "./replic
 /** An item as the application sees it. */
 export interface Item {
   readonly id: string;
-  /** As it was put: text comes back as a string, bytes as bytes. */
+  /**
+   * As it was put: text comes back as a string, bytes as bytes. One of more than 1 MiB is read when it is asked for, each
+   * time anew and as a whole: it throws where the item has changed since or the replica is closed, and copying the item
+   * (`{ ...item }`, JSON) reads it. See Replica.openContent for reading it piece by piece.
+   */
   readonly content: Content;
+  /** Bytes of it. */
+  readonly size: number;
+  /** It was put as text. */
+  readonly text: boolean;
   /** SHA-256 over id, a zero byte and content: 64 hex digits. */
   readonly fingerprint: string;
   /** When it was changed, by the clock of whoever did. */
@@ -59,7 +67,7 @@ export interface Conflict {
   readonly id: string;
   /** What gave way: a content, or a deletion. */
   readonly kind: "upserted" | "deleted";
-  /** The content that gave way; undefined for a deletion, and in lists. */
+  /** The content that gave way; undefined for a deletion, and in lists. One of more than 1 MiB is read when asked for, as Item.content. */
   readonly content: Content | undefined;
   /** Bytes of it. */
   readonly size: number;
@@ -73,8 +81,19 @@ export interface Conflict {
 }
 
 /** An item of the store as the application sees it. */
-export function toItem({ id, content, fingerprint, modifyTimeUs, pending }: LocalItem): Item {
-  return { id, content, fingerprint: hex(fingerprint), modifyTime: toDate(modifyTimeUs), pending };
+export function toItem(item: LocalItem): Item {
+  const { id, size, text, fingerprint, modifyTimeUs, pending } = item;
+  return {
+    id,
+    get content() {
+      return item.content;
+    },
+    size,
+    text,
+    fingerprint: hex(fingerprint),
+    modifyTime: toDate(modifyTimeUs),
+    pending,
+  };
 }
 
 /** A pending change of the store as the application sees it. */
@@ -98,12 +117,14 @@ export function toHeld({ id, mine, theirs, mineTimeUs, theirsTimeUs, theirsRevis
 
 /** A conflict record of the store as the application sees it. */
 export function toConflict(record: LocalConflict): Conflict {
-  const { number, id, content, size, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs } = record;
+  const { number, id, size, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs } = record;
   return {
     number,
     id,
     kind: fingerprint === undefined ? "deleted" : "upserted",
-    content,
+    get content() {
+      return record.content;
+    },
     size,
     fingerprint: fingerprint === undefined ? undefined : hex(fingerprint),
     prevailed: prevailed === undefined ? undefined : hex(prevailed),

@@ -1,9 +1,10 @@
-import type { Content } from "../core/content.js";
+import { type Content, contentSize } from "../core/content.js";
 import { ErrorReason } from "../core/fault.js";
 import { fingerprintOf } from "../core/fingerprint.js";
 import { DEFAULT_LIMITS } from "../core/limits.js";
 import { Limits } from "../gen/tercet/v1/sync.js";
 import { TercetError, toError } from "./error.js";
+import { type OpenContent, type PutOptions, streamedContents } from "./large-content.js";
 import { GroupTooLarge, type LocalWrite, type ReplicaStore } from "./replica/store.js";
 import { hex, type Item, toItem } from "./replica-views.js";
 import { checkItem, invalidField } from "./validate.js";
@@ -41,6 +42,9 @@ export interface Transaction {
 export interface ReplicaWrites {
   put(id: string, content: Content): Change;
   putMany(items: Iterable<readonly [id: string, content: Content]>): Changes;
+  putFile(id: string, path: string, options?: PutOptions): Promise<Change>;
+  putStream(id: string, source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<Change>;
+  openContent(id: string): OpenContent | undefined;
   delete(id: string): Change | undefined;
   transaction<T>(changes: (transaction: Transaction) => T): T;
   verdict(id: string, options?: VerdictOptions): Promise<Verdict | undefined>;
@@ -61,6 +65,7 @@ export function toWrite(id: string, content: Content, limit: number): LocalWrite
 /** Writes to the store that `open` gives, which throws where the replica is closed. */
 export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): ReplicaWrites {
   const itemLimit = (): number => limitsOf(open()).itemBytes;
+  const streamed = streamedContents(open, itemLimit);
 
   /** What is changed of a pending group belongs to it: so a change by itself is held against its limits, too. */
   function writeGroup(changes: readonly LocalWrite[], advice: string): Followed {
@@ -87,6 +92,9 @@ export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): Rep
 
   return {
     put: (id, content) => writeOne(toWrite(id, content, itemLimit())),
+    putFile: (id, path, options) => streamed.putFile(id, path, options, writeOne),
+    putStream: (id, source, options) => streamed.putStream(id, source, options, writeOne),
+    openContent: (id) => streamed.openContent(id),
     putMany(items) {
       const limit = itemLimit();
       const changes = new Map<string, LocalWrite>();
@@ -151,5 +159,7 @@ function notMade(): never {
 function changedItem({ id, upsert }: LocalWrite): Item | undefined {
   if (upsert === undefined) return undefined;
   const { content = "", fingerprint } = upsert;
-  return { id, content, fingerprint: hex(fingerprint), modifyTime: new Date(), pending: true };
+  const size = contentSize(content);
+  const text = typeof content === "string";
+  return { id, content, size, text, fingerprint: hex(fingerprint), modifyTime: new Date(), pending: true };
 }

@@ -1,19 +1,27 @@
 import { type Content, contentSize } from "../core/content.js";
 import { fingerprintOf } from "../core/fingerprint.js";
-import { DEFAULT_LIMITS } from "../core/limits.js";
+import { DEFAULT_LIMITS, WHOLE_BYTES } from "../core/limits.js";
 import { Limits } from "../gen/tercet/v1/sync.js";
 import type { ConflictToResolve, Resolution } from "./protocol/operation.js";
-import type { ReplicaStore } from "./replica/store.js";
+import type { KeptContent, ReplicaStore } from "./replica/store.js";
 import { invalidField } from "./validate.js";
 
-/** An item that both sides changed. */
+/**
+ * An item that both sides changed. Contents of more than 1 MiB are not at hand: undefined, with their sizes. They can be
+ * judged by those and by the times; `mine`, `theirs` and `hold` work as ever.
+ */
 export interface ConflictingVersions {
   readonly id: string;
-  /** The content that both changed; undefined where there was no item, or where it is not known any more. */
+  /** The content that both changed; undefined where there was no item, it is not known any more, or has more than 1 MiB. */
   readonly base: Content | undefined;
-  /** What this replica has, and what the server has; undefined where that side deleted the item. */
+  /** What this replica has, and what the server has; undefined where that side deleted the item, or has more than 1 MiB. */
   readonly mine: Content | undefined;
   readonly theirs: Content | undefined;
+  /** Bytes of them; undefined where there is none: so one that is set, of a content that is not, tells of a large one. */
+  readonly baseSize?: number | undefined;
+  readonly mineSize?: number | undefined;
+  /** 0 for a large one whose size the server did not say. */
+  readonly theirsSize?: number | undefined;
   readonly mineTime: Date;
   readonly theirsTime: Date;
 }
@@ -35,17 +43,27 @@ export function createResolve(
   store: ReplicaStore,
   resolver: Resolver,
 ): (conflict: ConflictToResolve) => Promise<Resolution> {
-  return async ({ id, theirs, mineTimeUs, theirsTimeUs }) => {
+  return async ({ id, theirs, theirsSize, mineTimeUs, theirsTimeUs }) => {
+    const mine = store.get(id);
+    const base = store.getBase(id);
     const answer: unknown = await resolver({
       id,
-      base: store.getBaseContent(id),
-      mine: store.get(id)?.content,
+      base: smallContent(base),
+      mine: smallContent(mine),
       theirs,
+      baseSize: base?.size,
+      mineSize: mine?.size,
+      theirsSize: theirs === undefined ? theirsSize : contentSize(theirs),
       mineTime: new Date(mineTimeUs / 1000),
       theirsTime: new Date(theirsTimeUs / 1000),
     });
     return toResolution(id, answer as ResolverAnswer, itemLimit(store));
   };
+}
+
+/** A content that is not large; a large one is not read. */
+function smallContent(kept: KeptContent | undefined): Content | undefined {
+  return kept === undefined || kept.size > WHOLE_BYTES ? undefined : kept.content;
 }
 
 function itemLimit(store: ReplicaStore): number {

@@ -23,7 +23,7 @@ export interface SyncOptions extends ConnectOptions {
   readonly standard?: StandardName;
   /**
    * Judges conflicts in place of the standard, one after the other; may take its time. What it throws or rejects with ends
-   * the exchange, which rejects with it. See Resolver.
+   * the exchange, which rejects with it. See Resolver. Not with `dryRun`, which reads no contents.
    */
   readonly resolver?: Resolver;
   /** Create the collection if the server does not have it. Default: COLLECTION_NOT_FOUND. */
@@ -114,11 +114,14 @@ export interface SyncReport {
    */
   readonly recovery:
     | {
-        readonly why: "compacted" | "history" | "unverified" | "asked";
+        readonly why: "compacted" | "history" | "recreated" | "unverified" | "asked";
         readonly forkRevision: number;
         readonly differences: number;
         readonly offered: readonly string[];
         readonly offeredCount: number;
+        /** Items from before the fork that the replica did not have: most likely deletions that the server has lost. */
+        readonly returned: readonly string[];
+        readonly returnedCount: number;
       }
     | undefined;
   /** Both sides proved equal at `revision`, but for what is still pending here. */

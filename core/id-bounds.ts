@@ -1,5 +1,5 @@
 import type { IdBounds } from "../gen/tercet/v1/sync.js";
-import { compareIds } from "./id.js";
+import { compareIds, MAX_ID_BYTES } from "./id.js";
 
 /** Bounds in ascending order, each as the bytes that it shares with the one before it and the rest: see IdBounds. */
 export function encodeBounds(bounds: readonly string[]): IdBounds {
@@ -15,12 +15,16 @@ export function encodeBounds(bounds: readonly string[]): IdBounds {
   return { shared, rest };
 }
 
-/** The bounds, or undefined where they are not coded as they should be, or do not ascend. */
+/** Most bytes of a bound: the longest id, and a character behind it. */
+export const MAX_BOUND_BYTES = MAX_ID_BYTES + 4;
+
+/** The bounds, or undefined where they are too long, not coded as they should be, or do not ascend. */
 export function decodeBounds({ shared, rest }: IdBounds): readonly string[] | undefined {
   if (shared.length !== rest.length) return undefined;
   const bounds: string[] = [];
   let before = "";
   for (const [index, bytes] of shared.entries()) {
+    if (bytes + Buffer.byteLength(rest[index] as string) > MAX_BOUND_BYTES) return undefined;
     const prefix = prefixOf(before, bytes);
     if (prefix === undefined) return undefined;
     const bound = prefix + rest[index];

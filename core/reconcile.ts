@@ -10,8 +10,10 @@ import type { RangeTotal } from "./range-sum.js";
  * parts cost fewer bytes, many parts fewer round trips.
  */
 
-/** Ranges of up to so many items are compared item by item. */
+/** A part that differs and in which the client has up to so many items is compared item by item. */
 export const LEAF_ITEMS = 12;
+/** A range by its sum in which the server has up to so many items is listed whole; else it is split. */
+export const LISTED_WHOLE_ITEMS = 2;
 /** Items that are told in one list; ranges that have more are split. */
 export const LIST_ITEMS = 512;
 /** Ranges in one query, and items in its ITEMS ranges, at most. */

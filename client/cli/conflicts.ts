@@ -83,13 +83,13 @@ const showConflictCommand = defineCommand({
       );
     }
     const number = held ? undefined : toNumber(which);
-    const found = await withReplica(replicaOf(argv), (replica) => {
+    await withReplica(replicaOf(argv), async (replica) => {
       const record = number === undefined ? undefined : replica.conflict(number);
-      return record === undefined ? { item: replica.heldItem(which) } : { record };
+      if (record !== undefined) return await showRecord(record, json, argv.raw);
+      const item = replica.heldItem(which);
+      if (item === undefined) throw number === undefined ? noHeld(which) : noRecord(number);
+      await showHeld(item, json, argv.raw);
     });
-    if (found.record !== undefined) return showRecord(found.record, json, argv.raw);
-    if (found.item !== undefined) return showHeld(found.item, json, argv.raw);
-    throw number === undefined ? noHeld(which) : noRecord(number);
   },
 });
 

@@ -1,8 +1,9 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import type { Item } from "../replica-views.js";
 import { defineCommand } from "./command.js";
-import { contentFields } from "./content.js";
+import { contentFields, WHOLE_CONTENT_BYTES } from "./content.js";
 import { checkFolder } from "./failure.js";
+import { tooLargeFor } from "./items.js";
 import { compact } from "./judge-record.js";
 import { REPLICA } from "./options.js";
 import { formatCount, lineWriter, plural, print, printJson, printLine } from "./output.js";
@@ -32,7 +33,7 @@ export const exportCommand = defineCommand({
       .example("$0 export places.ndjson", "for `import --id`, where the records have a field with their id")
       .example("$0 export backup.ndjson --wrapped", "for `import --wrapped`")
       .epilogue(
-        'A text that is a JSON object is written as it stands, other contents as {"id","text"} or, bytes, {"id","data"} in base64.',
+        'A text that is a JSON object is written as it stands, other contents as {"id","text"} or, bytes, {"id","data"} in base64. One item at a time is in memory; with an item over 64 MiB it fails: `tercet get ID --raw` writes their bytes.',
       ),
   async run(argv) {
     const json = argv["json"] === true;
@@ -84,7 +85,9 @@ async function writeRecords(
   return count;
 }
 
-function recordOf({ id, content }: Item, wrapped: boolean): string {
+function recordOf(item: Item, wrapped: boolean): string {
+  if (item.size > WHOLE_CONTENT_BYTES) throw tooLargeFor("export", item);
+  const { id, content } = item;
   const text = wrapped || typeof content !== "string" ? undefined : objectText(content);
   return text ?? JSON.stringify({ id, ...contentFields(content) });
 }

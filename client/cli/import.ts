@@ -1,13 +1,4 @@
-import {
-  closeSync,
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  fstatSync,
-  mkdtempSync,
-  openSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, createReadStream, createWriteStream, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -27,7 +18,7 @@ import { MAKING, REPLICA } from "./options.js";
 import { formatCount, plural, printJson, printLine, remark } from "./output.js";
 import { type Progress, startProgress } from "./progress.js";
 import { detectFormat, type RecordFormat } from "./records.js";
-import { type ReplicaArguments, withReplica } from "./replica.js";
+import { withNewReplica } from "./replica.js";
 
 /** `tercet import` */
 export const importCommand = defineCommand({
@@ -78,24 +69,6 @@ export const importCommand = defineCommand({
     for (const line of tellBad(result, format)) remark(`  ${line}`);
   },
 });
-
-/** As `withReplica`; a replica file that was made for an import which brought nothing into it is removed. */
-async function withNewReplica<T>(argv: ReplicaArguments, work: (replica: Replica) => Promise<T>): Promise<T> {
-  const made = !existsSync(argv.replica);
-  let empty = false;
-  try {
-    return await withReplica(argv, async (replica) => {
-      try {
-        return await work(replica);
-      } catch (error) {
-        empty = replica.status().pending === 0;
-        throw error;
-      }
-    });
-  } finally {
-    if (made && empty) for (const end of ["", "-wal", "-shm"]) rmSync(argv.replica + end, { force: true });
-  }
-}
 
 interface Imported {
   readonly imported: number;

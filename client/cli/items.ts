@@ -1,12 +1,14 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { type Content, contentSize } from "../../core/content.js";
+import type { OpenContent } from "../large-content.js";
+import type { Replica } from "../replica-handle.js";
 import type { Item } from "../replica-views.js";
 import { defineCommand } from "./command.js";
-import { contentFields, decodeText } from "./content.js";
-import { CliError, FAILED, oneLine, usageError } from "./failure.js";
+import { contentFields, decodeText, WHOLE_CONTENT_BYTES } from "./content.js";
+import { CliError, FAILED, fileError, oneLine, usageError } from "./failure.js";
 import { MAKING, REPLICA } from "./options.js";
 import { formatCount, plural, print, printJson, printLine, printList, remark } from "./output.js";
-import { withReplica } from "./replica.js";
+import { withNewReplica, withReplica } from "./replica.js";
 
 /** `tercet put` */
 export const putCommand = defineCommand({
@@ -29,23 +31,29 @@ export const putCommand = defineCommand({
       .options(REPLICA)
       .options(MAKING)
       .example('$0 put zrh \'{"name":"Zürich"}\'', "text")
-      .example("$0 put logo --file logo.png --bytes", "bytes"),
+      .example("$0 put logo --file logo.png --bytes", "bytes")
+      .epilogue(
+        "A file is never in memory as a whole: it may be as large as an item may be, 64 MiB or what the server says.",
+      ),
   async run(argv) {
-    const content = readContent(argv);
-    await withReplica(argv, (replica) => replica.put(argv.id, content));
-    const size = contentSize(content);
+    const size = await put(argv);
     if (argv["json"] === true) await printJson({ id: argv.id, size });
     else await printLine(`put ${argv.id} (${plural(size, "byte")})`);
   },
 });
 
-interface ContentArguments {
+interface PutArguments {
+  readonly id: string;
   readonly content: string | undefined;
   readonly file: string | undefined;
   readonly bytes: boolean;
+  readonly replica: string;
+  readonly collection?: string | undefined;
 }
 
-function readContent({ content, file, bytes }: ContentArguments): Content {
+/** Puts the item, and answers how many bytes it has. */
+async function put(argv: PutArguments): Promise<number> {
+  const { id, content, file, bytes } = argv;
   if ((content === undefined) === (file === undefined)) {
     throw usageError(
       content === undefined
@@ -53,8 +61,32 @@ function readContent({ content, file, bytes }: ContentArguments): Content {
         : "the content is given twice: as an argument and by --file; leave one out",
     );
   }
-  if (content !== undefined) return bytes ? Buffer.from(content) : content;
-  return readContentFile(String(file), bytes);
+  if (content !== undefined) {
+    await withReplica(argv, (replica) => replica.put(id, bytes ? Buffer.from(content) : content));
+    return contentSize(content);
+  }
+  const path = String(file);
+  // Before a replica is made for it.
+  if (path !== "-" && statSync(path).isDirectory()) throw fileError(path, "EISDIR");
+  return await withNewReplica(argv, (replica) => putFile(replica, id, path, bytes));
+}
+
+async function putFile(replica: Replica, id: string, path: string, bytes: boolean): Promise<number> {
+  const options = { text: !bytes };
+  try {
+    if (path === "-") await replica.putStream(id, process.stdin, options);
+    else await replica.putFile(id, path, options);
+  } catch (error) {
+    const { reason, fields = [] } = error as Partial<import("../error.js").TercetError>;
+    const isText = reason !== "INVALID_FIELD" || !fields.some(({ field }) => field === "content");
+    throw isText ? error : notText(path);
+  }
+  return replica.openContent(id)?.size ?? 0;
+}
+
+function notText(file: string): CliError {
+  const message = `${file === "-" ? "standard input" : file} is not UTF-8 text. With --bytes it is kept as bytes`;
+  return new CliError(message, { code: "INVALID_ARGUMENT", reason: "NOT_TEXT" });
 }
 
 /** A file's content, of standard input for "-": as text, or with `bytes` as it is. */
@@ -63,8 +95,7 @@ export function readContentFile(file: string, bytes: boolean): Content {
   if (bytes) return read;
   const text = decodeText(read);
   if (text !== undefined) return text;
-  const message = `${file === "-" ? "standard input" : file} is not UTF-8 text. With --bytes it is kept as bytes`;
-  throw new CliError(message, { code: "INVALID_ARGUMENT", reason: "NOT_TEXT" });
+  throw notText(file);
 }
 
 /** `tercet get` */
@@ -77,15 +108,48 @@ export const getCommand = defineCommand({
       .option("raw", { type: "boolean", default: false, describe: "Exactly its bytes, without a line end added" })
       .options(REPLICA)
       .example("$0 get zrh", "its content")
-      .example("$0 get logo --raw > logo.png", "its bytes"),
+      .example("$0 get logo --raw > logo.png", "its bytes")
+      .epilogue(
+        "The content is printed piece by piece, however large it is; --json holds it in memory, and takes items up to 64 MiB.",
+      ),
   async run(argv) {
     const { id } = argv;
-    const item = await withReplica(argv, (replica) => replica.get(id));
-    if (item === undefined) throw noItem([id], argv.replica);
-    if (argv["json"] === true) await printJson({ ...itemView(item), ...contentFields(item.content) });
-    else await printContent(item.content, argv.raw);
+    await withReplica(argv, async (replica) => {
+      const item = replica.get(id);
+      const content = replica.openContent(id);
+      if (item === undefined || content === undefined) throw noItem([id], argv.replica);
+      if (argv["json"] !== true) return await printPieces(content, argv.raw);
+      if (item.size > WHOLE_CONTENT_BYTES) throw tooLargeFor("--json", item);
+      await printJson({ ...itemView(item), ...contentFields(item.content) });
+    });
   },
 });
+
+/** As `printContent`, but a piece at a time. */
+async function printPieces(content: OpenContent, raw: boolean): Promise<void> {
+  const text = !raw && (content.text || (await isText(content)));
+  if (!raw && !text && process.stdout.isTTY === true) throw noTextForTerminal(content.size);
+  for await (const piece of content) await print(piece);
+  if (text) await print("\n");
+}
+
+async function isText(content: OpenContent): Promise<boolean> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    for await (const piece of content) decoder.decode(piece, { stream: true });
+    decoder.decode();
+  } catch (error) {
+    if (error instanceof TypeError) return false;
+    throw error;
+  }
+  return true;
+}
+
+/** An item is larger than what can be written as JSON. */
+export function tooLargeFor(what: string, { id, size }: Pick<Item, "id" | "size">): CliError {
+  const message = `${JSON.stringify(id)} has ${plural(size, "byte")}, and ${what} takes items up to ${formatCount(WHOLE_CONTENT_BYTES)}; its bytes alone: tercet get ID --raw > FILE`;
+  return new CliError(message, { code: "FAILED_PRECONDITION", reason: "ITEM_TOO_LARGE", facts: { id, size } });
+}
 
 /** A content for people: as it is, with a line end, unless `raw`; bytes that are no text are kept off a terminal. */
 export async function printContent(content: Content, raw: boolean): Promise<void> {
@@ -93,8 +157,12 @@ export async function printContent(content: Content, raw: boolean): Promise<void
   const text = typeof content === "string" ? content : decodeText(Buffer.from(content));
   if (text !== undefined) return printLine(text);
   if (process.stdout.isTTY !== true) return print(content);
-  const message = `${plural(contentSize(content), "byte")} that are not text. With --raw they are printed all the same`;
-  throw new CliError(message, { code: "FAILED_PRECONDITION", reason: "NOT_TEXT" });
+  throw noTextForTerminal(contentSize(content));
+}
+
+function noTextForTerminal(size: number): CliError {
+  const message = `${plural(size, "byte")} that are not text. With --raw they are printed all the same`;
+  return new CliError(message, { code: "FAILED_PRECONDITION", reason: "NOT_TEXT" });
 }
 
 /** `tercet list` */
@@ -125,7 +193,7 @@ export const listCommand = defineCommand({
         columns: ["ID", "BYTES", "MODIFIED", ""],
         toRow: (item) => [
           cutId(item.id),
-          formatCount(contentSize(item.content)),
+          formatCount(item.size),
           item.modifyTime.toISOString(),
           item.pending ? "pending" : "",
         ],
@@ -143,8 +211,8 @@ function cutId(id: string): string {
 }
 
 /** An item in the words of `--json`, without its content. */
-function itemView({ id, content, fingerprint, modifyTime, pending }: Item) {
-  return { id, size: contentSize(content), fingerprint, modifyTime: modifyTime.toISOString(), pending };
+function itemView({ id, size, fingerprint, modifyTime, pending }: Item) {
+  return { id, size, fingerprint, modifyTime: modifyTime.toISOString(), pending };
 }
 
 /** `tercet delete` */

@@ -15,8 +15,8 @@ export interface RawRecord {
 /** What a file is made of. */
 export type RecordFormat = "ndjson" | "array";
 
-/** A record larger than this is refused without being read whole. */
-const MAX_RECORD_BYTES = 64 * 1024 * 1024;
+/** A record larger than this is refused without being read whole: one of 64 MiB in base64 is not. */
+const MAX_RECORD_BYTES = 128 * 1024 * 1024;
 const CHUNK_BYTES = 256 * 1024;
 
 const NEWLINE = 0x0a;

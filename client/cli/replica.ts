@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import type { Replica } from "../replica-handle.js";
 import { CliError, checkFolder, fileError } from "./failure.js";
 
@@ -16,6 +16,24 @@ export async function withReplica<T>(argv: ReplicaArguments, work: (replica: Rep
     return await work(replica);
   } finally {
     replica.close();
+  }
+}
+
+/** As `withReplica`; a replica file that was made for work that failed and brought nothing into it is removed. */
+export async function withNewReplica<T>(argv: ReplicaArguments, work: (replica: Replica) => Promise<T>): Promise<T> {
+  const made = !existsSync(argv.replica);
+  let empty = false;
+  try {
+    return await withReplica(argv, async (replica) => {
+      try {
+        return await work(replica);
+      } catch (error) {
+        empty = replica.status().pending === 0;
+        throw error;
+      }
+    });
+  } finally {
+    if (made && empty) for (const end of ["", "-wal", "-shm"]) rmSync(argv.replica + end, { force: true });
   }
 }
 

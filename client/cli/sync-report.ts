@@ -59,6 +59,7 @@ const ENDS: Readonly<Record<SyncReport["conflicts"][number]["prevailed"], string
 const WHY: Readonly<Record<NonNullable<SyncReport["recovery"]>["why"], string>> = {
   compacted: "the checkpoint is older than what the server remembers of deletions",
   history: "the server has another history, it was restored or replaced",
+  recreated: "the collection was deleted on the server and made anew",
   unverified: "the proof at the end failed",
   asked: "the replica had lost its checkpoint",
 };

@@ -30,6 +30,8 @@ export interface Circumstances {
   readonly follows: boolean;
   /** Items that are held are judged anew: by another standard, or by the application. */
   readonly rejudges: boolean;
+  /** The exchange is to end where the server turns out to have lost anything. */
+  readonly stops: boolean;
 }
 
 /** What is to be done with one item of which the server's state is told. */
@@ -99,7 +101,11 @@ export function needsContent({ change, comparison, outcome }: Decision): boolean
 }
 
 /** The action that carries a decision out. `fetched`: the server's content, possibly of a later revision than was told. */
-export function toAction(decision: Decision, fetched: KnownChange | undefined, standard: ChangeStandard): Action {
+export function toAction(
+  decision: Decision,
+  fetched: KnownChange | undefined,
+  { standard }: Pick<Circumstances, "standard">,
+): Action {
   const { comparison, local, unit } = decision;
   const change = needsContent(decision) && fetched !== undefined ? fetched : decision.change;
   const { id, revision } = change;

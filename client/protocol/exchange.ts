@@ -156,6 +156,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     fail: close,
     standard: () => ({ standard, ceilingUs: ceiling() }),
     follows: config.onHistoryChange === "follow",
+    stops: config.onHistoryChange === "stop",
     resolves: config.resolves,
     dryRun,
     window: () => ({ bytes: limits.windowBytes, items: limits.windowItems }),
@@ -267,13 +268,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     ({ standard, limits, unsaved } = opening);
     lineage = unsaved?.lineage ?? lineage;
     rebinds = unsaved?.rebind === true;
-    const rejudges = config.resolves || standard !== ChangeStandard.CHANGE_STANDARD_MANUAL;
-    if (state !== undefined && state.held > 0 && rejudges && config.mode !== "verify") heldAfter = "";
+    if (state !== undefined && state.held > 0 && judgesHeld() && config.mode !== "verify") heldAfter = "";
     if (!opening.refused || recovering) return;
     trips.begin(1);
     trips.end();
     const compacted = message.tokenRefused === ErrorReason.ERROR_REASON_TOKEN_COMPACTED;
-    startRecovery(compacted ? "compacted" : "history");
+    startRecovery(rebinds ? "recreated" : compacted ? "compacted" : "history");
   }
 
   /** The server has begun an epoch; what the replica keeps from now on may lie in it. */
@@ -290,6 +290,17 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     lineage = whole;
     const limitsTold = Buffer.from(LimitsMessage.encode(opened.limits ?? DEFAULT_LIMITS).finish());
     unsaved = { collectionUid: opened.collectionUid, limits: limitsTold, ...unsaved, lineage };
+  }
+
+  /**
+   * What is held waits for somebody's word: the application's, or another standard that was named, or that the collection
+   * binds. That nobody named one, and SERVER is in force for want of it, is none.
+   */
+  function judgesHeld(): boolean {
+    if (config.resolves) return true;
+    const unnamed = config.standard === ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;
+    const byDefault = unnamed && standard === ChangeStandard.CHANGE_STANDARD_SERVER;
+    return standard !== ChangeStandard.CHANGE_STANDARD_MANUAL && !byDefault;
   }
 
   // ---- recovery
@@ -319,7 +330,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       },
       complete: recovered,
       fail: close,
-      rebinds: () => rebinds,
+      // A replica that has kept no lineage has sent nothing to this collection: a rebinding was cut.
+      rebinds: () => rebinds || state?.lineage.length === 0,
     });
     const known = lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
     send({ $case: "recover", value: { lineage: known } }, trips.next());
@@ -327,7 +339,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function receiveRanges(answers: RangeAnswers): void {
-    if (answers.head !== undefined && state !== undefined && !dryRun) {
+    // Without a token nothing says how far the replica's knowledge goes.
+    if (answers.head !== undefined && state !== undefined && state.token.length > 0 && !dryRun) {
       // Then its epochs cover what recovery finds; should it be cut, the next one must not take that for lost.
       sameHistory = !rebinds && answers.forkRevision >= Math.max(revision, state.revision, state.witnessRevision);
       if (sameHistory) keepLineage([...answers.lineage, ...begunAfter(answers.lineage)]);
@@ -410,7 +423,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   function note({ decision, action }: Carried): void {
     const { change, comparison, outcome, local, companion } = decision;
     const { counts } = report;
-    if (recovering) report.difference(decision);
+    if (recovering) report.difference(decision, recovery?.fork ?? 0);
     const takes = comparison === "theirs" || outcome === "theirs";
     if (takes && change.fingerprint !== undefined) counts.received += 1;
     if (takes && change.fingerprint === undefined) counts.deleted += 1;
@@ -429,7 +442,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function finished(job: Job): void {
+    const isFirst = token.length === 0 && job.checkpoint !== undefined;
     if (job.checkpoint !== undefined) ({ token, revision } = job.checkpoint);
+    // What had to wait for it belongs to the round trip after all that was fetched for it.
+    if (isFirst && compared) outflow?.compared(trips.next());
     if (job.fetches) send({ $case: "taken", value: { revision } }, 0);
     trips.end();
     if (job.after !== undefined) return job.after();
@@ -483,7 +499,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   function goOn(): boolean {
     if (outflow === undefined || state === undefined || recovering || dryRun) return false;
     if (chunks?.busy === true) return chunks.step();
-    const query = outflow.nextQuery(compared);
+    // Nothing is sent before there is a checkpoint: what may have arrived must not meet a first pull, which leaves out deletions.
+    const query = token.length === 0 ? undefined : outflow.nextQuery(compared);
     if (query !== undefined) {
       takeOutgoing(query);
       return true;

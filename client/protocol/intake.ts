@@ -3,7 +3,7 @@ import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { ContentChunk, ContentRefused, Contents, ContentWanted } from "../../gen/tercet/v1/sync.js";
-import type { Action, ApplyBatch, ApplyResult } from "../replica/store.js";
+import type { Action, ApplyBatch, ApplyResult, LocalState } from "../replica/store.js";
 import {
   type Circumstances,
   type Decision,
@@ -83,6 +83,8 @@ export interface IntakeWorld {
   standard(): Pick<Circumstances, "standard" | "ceilingUs">;
   /** What the server lost with its history is not offered to it again. */
   readonly follows: boolean;
+  /** The exchange ends where the server turns out to have lost anything. */
+  readonly stops: boolean;
   /** The application judges conflicts by itself. */
   readonly resolves: boolean;
   /** Nothing is stored, fetched or sent: a dry run. */
@@ -156,7 +158,13 @@ export function createIntake(world: IntakeWorld): Intake {
 
   function circumstances(): Circumstances {
     const { fork, rejudges } = job as Job;
-    return { ...world.standard(), fork, rejudges, follows: world.follows };
+    return { ...world.standard(), fork, rejudges, follows: world.follows, stops: world.stops };
+  }
+
+  /** Agreed on after the fork, and told of: the server has it no more. */
+  function isLost({ base }: LocalState): boolean {
+    const fork = job?.fork;
+    return fork !== undefined && base !== undefined && base.revision > fork;
   }
 
   const judge = { ask: world.ask, circumstances, resolves: world.resolves && !world.dryRun };
@@ -167,6 +175,7 @@ export function createIntake(world: IntakeWorld): Intake {
     const { unmade, rejudges } = job as Job;
     world.ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
       if (result.kind !== "lookup") return;
+      if (world.stops && result.states.some(isLost)) return world.fail(lostHistory());
       const decisions = result.states.flatMap((local, index) => {
         const proved = unmade.has(local.id) || world.isFirst(local.sequence);
         const decision = decide(local, changes[index] as KnownChange, circumstances(), proved);
@@ -243,9 +252,9 @@ export function createIntake(world: IntakeWorld): Intake {
       );
       return then();
     }
-    const { standard } = world.standard();
+    const settled = circumstances();
     const carried = decisions.map((decision) => {
-      return { decision, action: toAction(decision, fetched.get(decision.change.id), standard) };
+      return { decision, action: toAction(decision, fetched.get(decision.change.id), settled) };
     });
     fetched = new Map();
     const batch = toBatch(
@@ -439,6 +448,12 @@ function unasked(id: string): Fault {
 function misplaced(id: string): Fault {
   const message = `the server sent a piece of "${id}" that does not go on from the one before it`;
   return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
+}
+
+function lostHistory(): Fault {
+  const message =
+    "the server has lost what this replica had agreed on with it: it was restored or replaced; nothing was changed";
+  return { reason: ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, message };
 }
 
 function unverified(id: string): Fault {

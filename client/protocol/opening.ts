@@ -22,6 +22,7 @@ export const NO_WISHES: Limits = {
 /** What a client says of itself and its wishes. */
 export interface OpeningWishes {
   readonly standard: ChangeStandard;
+  readonly mode: "sync" | "dry-run" | "verify";
   readonly create: boolean;
   readonly recreate: boolean;
   readonly client: string;
@@ -47,8 +48,9 @@ export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limit
     limits,
     range: undefined,
     live: false,
-    create: wishes.create,
-    recreate: wishes.recreate,
+    // Only an exchange that changes something makes a collection.
+    create: wishes.create && wishes.mode === "sync",
+    recreate: wishes.recreate && wishes.mode === "sync",
     client: wishes.client,
     witness: Buffer.from(state.witness),
     recover,

@@ -39,7 +39,7 @@ export interface Recovery {
 }
 
 /** Ranges of a query: with what lies between them not more than a query may have. */
-const RANGES_AT_ONCE = MAX_QUERY_RANGES / 2;
+const RANGES_AT_ONCE = MAX_QUERY_RANGES / 2 - 1;
 /** While others are without an answer, it is asked about so many or more. */
 const ENOUGH = RANGES_AT_ONCE / 2;
 /** Ranges that may be without an answer. */
@@ -163,10 +163,10 @@ export function createRecovery(world: RecoveryWorld): Recovery {
   }
 
   function complete(): void {
-    const { head, lineage } = headOf();
+    const { head, lineage, forkRevision: fork } = headOf();
     if (head === undefined)
       return world.fail(outOfOrder("the server's first answer to a recovery did not say its head"));
-    world.complete({ token: head.token, revision: head.revision, lineage });
+    world.complete({ token: head.token, revision: head.revision, fork, lineage });
   }
 
   return {

@@ -33,7 +33,7 @@ export function refineRanges(replica: Ranges, parts: readonly TheirPart[] | unde
   return parts.flatMap(({ interval, count, shortSum }, index) => {
     const total = totals[index] as RangeTotal;
     if (sameShortTotal(total, count, shortSum)) return [];
-    // Where the server has few items it lists them; to cut the range would only ask for the same list in pieces.
+    // Where the server has few items it soon lists them; to cut the range would only ask for the same lists in pieces.
     if (count <= LEAF_ITEMS && total.count > LEAF_ITEMS) return [{ interval, total, entries: undefined }];
     return finer(replica, interval, total);
   });
@@ -41,10 +41,9 @@ export function refineRanges(replica: Ranges, parts: readonly TheirPart[] | unde
 
 function finer(replica: Ranges, interval: IdInterval, total: RangeTotal): readonly AskedRange[] {
   if (total.count <= LEAF_ITEMS) return [leaf(replica, interval, total)];
-  return replica.splitRange(interval, partsFor(total.count)).map((part) => {
-    const { from, to } = part;
-    if (part.total.count <= LEAF_ITEMS) return leaf(replica, { from, to }, part.total);
-    return { interval: { from, to }, total: part.total, entries: undefined };
+  // Most of the parts do not differ, so that even small ones are asked by their sums.
+  return replica.splitRange(interval, partsFor(total.count)).map(({ from, to, total: part }) => {
+    return { interval: { from, to }, total: part, entries: undefined };
   });
 }
 

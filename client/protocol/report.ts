@@ -1,3 +1,4 @@
+import type { Comparison } from "../../core/compare.js";
 import type { Prevailing } from "../../core/standard.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
@@ -27,8 +28,11 @@ export interface ReportedDifference {
 
 /** A recovery: both sides were compared range by range. */
 export interface ReportedRecovery {
-  /** Why: the server had compacted, has another history, the final proof failed, or it was asked for. */
-  readonly why: "compacted" | "history" | "unverified" | "asked";
+  /**
+   * Why: the server had compacted, has another history, the collection was made anew, the final proof failed, or the
+   * replica asked for it.
+   */
+  readonly why: "compacted" | "history" | "recreated" | "unverified" | "asked";
   /** The last revision that both histories share, for `history`. */
   readonly forkRevision: number;
   /** Items that differed. */
@@ -36,6 +40,12 @@ export interface ReportedRecovery {
   /** Items that the server had lost, and that were offered to it again: the first 10,000 of `offeredCount`. */
   readonly offered: readonly string[];
   readonly offeredCount: number;
+  /**
+   * For `history`: items from before the fork that were taken and that the replica did not have: most likely their deletion
+   * was lost with the server's history. The first 10,000 of `returnedCount`.
+   */
+  readonly returned: readonly string[];
+  readonly returnedCount: number;
 }
 
 /** A change that the server did not accept. It stays pending, marked. */
@@ -100,6 +110,8 @@ export interface ExchangeProgress {
 }
 
 const LISTED = 10_000;
+/** Comparisons after which a pending change is sent. */
+const STAYS: readonly Comparison[] = ["arrived", "new", "lost", "same"];
 
 /** A report while it is made. */
 export interface ReportBuilder {
@@ -123,7 +135,7 @@ export interface ReportBuilder {
   /** Where the histories of both sides part. */
   forked(revision: number): void;
   /** An item differs, found in recovery. */
-  difference(decision: Decision): void;
+  difference(decision: Decision, fork: number): void;
   /** How many did. */
   readonly differs: number;
   /** Dry run: what a decision would do. */
@@ -163,6 +175,8 @@ export function createReportBuilder(): ReportBuilder {
   let recovery: ReportedRecovery | undefined;
   let differs = 0;
   let offeredCount = 0;
+  const returned: string[] = [];
+  let returnedCount = 0;
   /** Dry run: pending changes that would not be sent. */
   const unsent = new Set<string>();
   const counts = {
@@ -182,7 +196,7 @@ export function createReportBuilder(): ReportBuilder {
     return {
       inline,
       eager,
-      recovery: recovery && { ...recovery, differences: differs, offered, offeredCount },
+      recovery: recovery && { ...recovery, differences: differs, offered, offeredCount, returned, returnedCount },
       differences,
       sent,
       sentDeletions,
@@ -208,12 +222,14 @@ export function createReportBuilder(): ReportBuilder {
       conflicts.delete(id);
     },
     recovery(why) {
-      recovery = { why, forkRevision: 0, differences: 0, offered: [], offeredCount: 0 };
+      const none = { differences: 0, offered: [], offeredCount: 0, returned: [], returnedCount: 0 };
+      recovery = { why, forkRevision: 0, ...none };
     },
     forked(revision) {
       if (recovery !== undefined) recovery = { ...recovery, forkRevision: revision };
     },
-    difference({ change, comparison, local }) {
+    difference({ change, comparison, local, companion }, fork) {
+      if (companion) return;
       // The same content under another revision is no difference, nor is what this side has not sent yet.
       if (comparison === "same" || comparison === "new") return;
       const { id, fingerprint: there, revision } = change;
@@ -221,6 +237,11 @@ export function createReportBuilder(): ReportBuilder {
       if (here === undefined && there === undefined) return;
       differs += 1;
       if (differences.length < LISTED) differences.push({ id, here, there, revision });
+      const came = comparison === "theirs" && here === undefined && revision <= fork;
+      if (came && recovery?.why === "history") {
+        returnedCount += 1;
+        if (returned.length < LISTED) returned.push(id);
+      }
       if (comparison !== "lost") return;
       offeredCount += 1;
       if (offered.length < LISTED) offered.push(id);
@@ -228,8 +249,10 @@ export function createReportBuilder(): ReportBuilder {
     get differs() {
       return differs;
     },
-    wouldDo({ change, comparison, outcome }) {
-      const stays = comparison === "arrived" || comparison === "new" || outcome === "mine" || outcome === "merged";
+    wouldDo({ change, comparison, outcome, local }) {
+      // A clean item that the server lost is sent again.
+      if (local.pending === undefined && (comparison === "lost" || outcome === "mine")) counts.sent += 1;
+      const stays = STAYS.includes(comparison) || outcome === "mine" || outcome === "merged";
       if (!stays) unsent.add(change.id);
     },
     wouldSend({ id, kind, held }) {

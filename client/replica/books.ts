@@ -137,13 +137,13 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
 
 /**
  * Keeps how far the exchange has come: stands at the checkpoint from now on, unless it must come again (`stale`). Where a
- * recovery is complete, `recover` brings no revision of a base beyond the one it is given, and answers what the bases come to.
+ * recovery is complete, `recover` brings revisions of bases beyond one to another, and answers what the bases come to.
  */
 export function keepProgress(
   books: Books,
   { checkpoint, witness, recovered }: ApplyBatch,
   stale: boolean,
-  recover: (revision: number) => RangeTotal,
+  recover: (beyond: number, revision: number) => RangeTotal,
 ): void {
   const reached = stale ? undefined : (recovered ?? checkpoint);
   if (reached !== undefined) {
@@ -155,7 +155,8 @@ export function keepProgress(
     // It speaks of another history.
     books.witness = NOTHING;
     books.witnessRevision = 0;
-    const { count, sum } = recover(recovered.revision);
+    const { revision, fork = revision } = recovered;
+    const { count, sum } = recover(Math.min(fork, revision), revision);
     books.sum = createRangeSum(count, sum);
   }
   if (witness !== undefined && witness.revision > books.witnessRevision) {

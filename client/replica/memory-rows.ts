@@ -91,11 +91,11 @@ export function entryRows(
       return sendings.length > 0;
     },
     addConflict: (record) => conflicts.add(record),
-    clampRevisions(revision) {
+    clampRevisions(beyond, revision) {
       for (const [id, { item, pending }] of [...entries]) {
-        if (item !== undefined && item.revision > revision) change(id, { item: { ...item, revision } });
+        if (item !== undefined && item.revision > beyond) change(id, { item: { ...item, revision } });
         const base = pending?.base;
-        if (pending === undefined || base === undefined || base.revision <= revision) continue;
+        if (pending === undefined || base === undefined || base.revision <= beyond) continue;
         change(id, { pending: { ...pending, base: { ...base, revision } } });
       }
     },

@@ -189,8 +189,8 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
         if (opened !== undefined) bind(books, opened);
         const done = applyActions(rows, books, actions, nowUs);
         sorted = undefined;
-        keepProgress(books, batch, done.stale.length > 0, (revision) => {
-          rows.clampRevisions(revision);
+        keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
+          rows.clampRevisions(beyond, revision);
           return sumOf(bases({ from: "", to: undefined }));
         });
         return { ...done, total: totalOf(books.sum) };

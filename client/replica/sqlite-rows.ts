@@ -302,9 +302,9 @@ function clamp(db: Database): Pick<Rows, "clampRevisions"> {
   const items = db.prepare("UPDATE items SET revision = ? WHERE revision > ?");
   const pending = db.prepare("UPDATE pending SET base_revision = ? WHERE base_revision > ?");
   return {
-    clampRevisions(revision) {
-      items.run(revision, revision);
-      pending.run(revision, revision);
+    clampRevisions(beyond, revision) {
+      items.run(revision, beyond);
+      pending.run(revision, beyond);
     },
   };
 }

@@ -159,8 +159,8 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       return transaction((books) => {
         if (opened !== undefined) bind(books, opened);
         const done = bulk.apply(actions, books, nowUs);
-        keepProgress(books, batch, done.stale.length > 0, (revision) => {
-          rows.clampRevisions(revision);
+        keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
+          rows.clampRevisions(beyond, revision);
           ranges.store(books.moves.splice(0));
           return ranges.total({ from: "", to: undefined });
         });

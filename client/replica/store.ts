@@ -552,12 +552,14 @@ export interface ApplyBatch {
   readonly witness?: { readonly token: Uint8Array; readonly revision: number };
   /**
    * A recovery is complete; stored like `checkpoint`, and instead of it: the replica stands at this checkpoint, whatever it
-   * stood at before; witness and lineage are as given here; revisions of bases beyond `revision` come from another history
-   * and become `revision`; `total` is what the ranges come to (`sumRanges`).
+   * stood at before; witness and lineage are as given here; revisions of bases beyond `fork` (of `revision`, where none is
+   * given) may come from another history and become `revision`, at which the server has had all of them; `total` is what
+   * the ranges come to (`sumRanges`).
    */
   readonly recovered?: {
     readonly token: Uint8Array;
     readonly revision: number;
+    readonly fork?: number;
     readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
   };
   /**

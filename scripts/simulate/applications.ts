@@ -1,9 +1,9 @@
-import type { LocalWrite } from "../../client/replica/store.js";
+import type { LocalWrite, ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { GROUP_LIMITS } from "./features.js";
 import { type CommitJudge, markRecorded } from "./judge-commit.js";
 import { judgeSettled, type Watched } from "./judge-replica.js";
-import type { Told } from "./model-contents.js";
+import { printOf, type Told } from "./model-contents.js";
 import type { Happening } from "./model-events.js";
 import type { History } from "./model-history.js";
 import { type Face, latestRecords, lookAt } from "./model-replica.js";
@@ -79,16 +79,32 @@ export function resolveLocally(
   const item = held[which % Math.max(held.length, 1)];
   if (item === undefined) return false;
   const before = model.sight;
-  store.resolveHeld(item.id, how, nowUs);
+  store.resolveHeld(item.id, how === "theirs" && knowsTheirs(store, item.id) ? how : "mine", nowUs);
   model.sight = lookAt(store, ids);
   const records = latestRecords(store, model.sight.conflicts - before.conflicts);
   for (const record of records) markRecorded(judge.happenings, record);
   for (const id of ids) {
     const was = before.faces.get(id) as Face;
     const is = model.sight.faces.get(id) as Face;
-    if (was.sequence !== 0 && is.sequence === 0) judgeSettled(judge, history, watched, id, is, records);
+    if (was.sequence === 0 || is.sequence !== 0) continue;
+    if (was.base === printOf(id, was.content)) withdraw(watched, id);
+    else judgeSettled(judge, history, watched, id, is, records);
   }
   return true;
+}
+
+/** Whether theirs is known of all that gives way with an item: where it is not, an exchange has to take it. */
+function knowsTheirs(store: ReplicaStore, id: string): boolean {
+  const [held] = store.lookup([id]);
+  const states = store.lookup(held?.pending?.group?.ids ?? [id]);
+  return states.every(({ id, base }) => base?.fingerprint === undefined || store.getBaseContent(id) !== undefined);
+}
+
+/** Mine had become what theirs is (a creation that was deleted while it was held), so that nothing of it gives way. */
+function withdraw({ model }: Watched, id: string): void {
+  const happening = model.pending.get(id);
+  if (happening !== undefined) happening.withdrawn = true;
+  model.pending.delete(id);
 }
 
 /** Enters a change that was made into the model. */

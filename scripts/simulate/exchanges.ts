@@ -71,7 +71,7 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
   const live = new Set<Session>();
   const stale = new Set<StaleStream>();
   /** What was sent on earlier streams. */
-  const late: (readonly Uint8Array[])[] = [];
+  const late: { readonly messages: readonly Uint8Array[]; readonly line: number }[] = [];
 
   function configOf(standard: ChangeStandard, random: Random, faults: Faults): SessionConfig {
     const eager = random.pick([undefined, undefined, 1, 300]);
@@ -110,6 +110,9 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
     const lost = power && slot.undurable.length > 0 ? random.pick(slot.undurable) : undefined;
     slot.undurable = [];
     if (lost === undefined) return slot.host.restart();
+    const kept = new Set(lost.model.pending.values());
+    // What a lost transaction had merged or offered back was no write of the application's: it can be had again.
+    for (const happening of slot.model.pending.values()) if (!kept.has(happening)) happening.withdrawn = true;
     slot.host.dispose();
     slot.host = lost.file.open();
     slot.model = copyReplicaModel(lost.model);
@@ -122,6 +125,7 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
     let serverOperations = -1;
     let messages = -1;
     let refused = false;
+    let answeredFrom: number | undefined;
     let recovers = false;
     let uid: Buffer = Buffer.alloc(0);
     let disturbed = false;
@@ -159,7 +163,8 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
       }
       const watched = { name: slot.name, store: real, model: slot.model };
       if (operation.kind === "apply") {
-        judgeApplied(judge, server.history, watched, ids, operation.batch.recovered !== undefined);
+        const recovered = operation.batch.recovered !== undefined;
+        judgeApplied(judge, server.history, watched, ids, { recovered, answeredFrom });
       }
       return result;
     }
@@ -212,6 +217,7 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
       }
       if (message?.$case !== "recover") return;
       statistics.count("recovery");
+      answeredFrom = server.history.head;
       // A proof that fails finds a fault of the product: nothing here damages what a replica has agreed on.
       if (!refused && !recovers && !disturbed)
         judge.fail("unproved", `a proof of ${slot.name} failed, and it recovers`);
@@ -258,7 +264,7 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
     if (!over) slot.session = session;
     live.add(session);
     outcomes.set(session, () => outcome);
-    late.push(session.sent);
+    late.push({ messages: session.sent, line: server.history.line });
     if (late.length > MOST_KEPT) late.shift();
     return session;
   }
@@ -303,11 +309,17 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
     openStale(random) {
       if (late.length === 0) return;
       statistics.count("stale stream");
-      const messages = random.pick(late);
+      const { messages, line } = random.pick(late);
       const prefix = random.chance(0.5) ? messages : messages.slice(0, random.int(1, Math.max(1, messages.length)));
       const config = configOf(0, random, NO_FAULTS);
       trace?.(`  ${prefix.length} old messages arrive again`);
-      stale.add(openStaleStream(config, prefix, runOnServer, () => clock.nowUs));
+      const run = (operation: ServerOperation): ServerResult => {
+        judge.astray = line !== server.history.line;
+        const result = runOnServer(operation);
+        judge.astray = false;
+        return result;
+      };
+      stale.add(openStaleStream(config, prefix, run, () => clock.nowUs));
     },
     deliver(random, messages) {
       const lingering = random.chance(0.7);

@@ -35,7 +35,8 @@ import type { Recorded } from "./model-replica.js";
  * backup may have returned, versions that nobody else had are gone, records too. What replicas had of it is offered back,
  * or goes into records. What a restore or a loss of power takes from a replica file, the model of that file forgets with it;
  * a change that lay in a copied or restored file without having been sent may be sent once more as if it was new. A
- * compacted tombstone protects no more against a change that is pending; against one that was agreed on the base does.
+ * change that was sent to a history that is lost and arrives in another one speaks of revisions that mean something else
+ * there, so that it may come late. A compacted tombstone protects no more against a change that is pending; against one that was agreed on the base does.
  */
 
 /** Says that something must not be. */
@@ -51,6 +52,8 @@ export interface CommitJudge {
   readonly trace: ((line: string) => void) | undefined;
   /** One more thing was looked at. */
   checked(): void;
+  /** What arrives now was sent to a history that the server has lost since. */
+  astray: boolean;
 }
 
 /** A change that was made. */
@@ -165,7 +168,7 @@ function knowingly(happening: Happening, before: Committed, history: History): b
 function judgeLateness(judge: CommitJudge, history: History, made: Made, records: readonly Recorded[]): void {
   const { write, happenings } = made;
   const before = history.latest(write.id);
-  if (records.some(({ id }) => id === write.id)) return;
+  if (judge.astray || records.some(({ id }) => id === write.id)) return;
   // A tombstone that is gone does not guard any more.
   if (before !== undefined && before.revision <= history.compacted) return;
   const isLate = (happening: Happening): boolean => {

@@ -12,6 +12,14 @@ export interface Watched {
   readonly model: ReplicaModel;
 }
 
+/** Whether and how far the exchange recovers. */
+export interface Recovering {
+  /** This transaction completes it. */
+  readonly recovered: boolean;
+  /** The server's answers are of this revision or later; undefined where it does not recover. */
+  readonly answeredFrom: number | undefined;
+}
+
 /**
  * Judges what a transaction of an exchange did to a replica: `history` is that of the server it talks to. What was pending
  * and is not any more is with the server, or in a record. What was agreed on and is replaced was the server's to replace,
@@ -22,7 +30,7 @@ export function judgeApplied(
   history: History,
   watched: Watched,
   ids: readonly string[],
-  recovered: boolean,
+  { recovered, answeredFrom }: Recovering,
 ): void {
   const { model, store, name } = watched;
   const before = model.sight;
@@ -37,7 +45,7 @@ export function judgeApplied(
     const happening = model.pending.get(id);
     if (judge.trace !== undefined) traceFace(judge.trace, id, was, is);
     if (was.sequence !== 0 && is.sequence !== was.sequence) {
-      judgeSettled(judge, history, watched, id, is, records);
+      judgeSettled(judge, history, watched, id, is, records, answeredFrom);
       if (!was.grouped) judgeConflict(judge, history, watched, is, happening, records);
     } else if (was.sequence === 0 && is.sequence !== 0) judgeOffered(judge, history, watched, id, is);
     else if (was.sequence === 0) judgeReplaced(judge, history, watched, id, was, is, records);
@@ -67,6 +75,7 @@ export function judgeSettled(
   id: string,
   is: Face,
   records: readonly Recorded[],
+  answeredFrom?: number,
 ): void {
   const happening = model.pending.get(id);
   model.pending.delete(id);
@@ -80,7 +89,8 @@ export function judgeSettled(
     if (is.content === content) return;
   }
   if (records.some((record) => record.id === id && record.content === content)) return;
-  const arrived = is.sequence === 0 && is.content === content && isWithServer(history, happening);
+  const isThere = isWithServer(history, happening, answeredFrom);
+  const arrived = is.sequence === 0 && is.content === content && isThere;
   if (arrived) happening.settled = history.line;
   if (!arrived) judge.fail("lost", `${name}'s ${shown(content)} of "${id}" has gone without a trace`);
 }
@@ -105,8 +115,10 @@ function judgeConflict(
   }
 }
 
-function isWithServer(history: History, { id, content }: Happening): boolean {
+function isWithServer(history: History, { id, content }: Happening, answeredFrom: number | undefined): boolean {
   if (content !== undefined) return history.held(id, content);
+  // Somebody may have put it since the server answered.
+  if (answeredFrom !== undefined && history.at(id, answeredFrom)?.content === undefined) return true;
   return history.latest(id)?.content === undefined || history.held(id, undefined);
 }
 

@@ -77,6 +77,7 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     },
     serial: () => ++serials,
     trace,
+    astray: false,
     checked: () => {
       statistics.checks += 1;
     },

@@ -46,7 +46,9 @@ function isOther({ collectionUid }: Open, { uid }: CollectionState): boolean {
 function checkOf(open: Open, state: CollectionState): TokenCheck {
   if (open.recover) return { kind: "served", revision: 0, pullHead: state.revision };
   const served = checkToken(open.token, state, open.recreate && isOther(open, state));
-  return served.kind === "served" ? (checkWitness(open.witness, state) ?? served) : served;
+  // What it has heard of another collection says nothing of this one.
+  if (served.kind !== "served" || (open.recreate && isOther(open, state))) return served;
+  return checkWitness(open.witness, state) ?? served;
 }
 
 /**

@@ -31,6 +31,9 @@ const MAX_QUEUED = 4096;
 const WINDOW_GRACE_BYTES = 4 * 1024 * 1024;
 const WINDOW_GRACE_ITEMS = 65_536;
 
+/** Batches that are committed together at most, however small. */
+const COMMIT_BATCHES = 256;
+
 /** The inbox of a conversation. */
 export function createInbox(conversation: Pick<Conversation, "limits" | "unanswered">): Inbox {
   const queue: Queued[] = [];
@@ -60,6 +63,7 @@ export function createInbox(conversation: Pick<Conversation, "limits" | "unanswe
       const batches = [first];
       let total = first.bytes;
       for (let next = queue[0]; next?.message.$case === "push" && total < COMMIT_BYTES; next = queue[0]) {
+        if (batches.length === COMMIT_BATCHES) break;
         batches.push({ batch: next.message.value, bytes: next.bytes });
         total += next.bytes;
         queue.shift();

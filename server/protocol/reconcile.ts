@@ -19,6 +19,7 @@ import {
 } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState, EpochState, RangeAnswer, RangeAsk, RangesRead } from "../store/store.js";
 import { type Conversation, deletedFault } from "./conversation.js";
+import { compactedFault } from "./send-change-info.js";
 import { encodeToken, tokenAt } from "./token.js";
 
 /** Recovery: compares ranges of ids with the client's. */
@@ -38,9 +39,12 @@ const NOTHING_MORE: Preamble = { head: undefined, forkRevision: 0, compactedRevi
 export function createReconciler(conversation: Conversation): Reconciler {
   let preamble = NOTHING_MORE;
   let fork = 0;
+  let compacted = 0;
 
   function begin(message: Recover, state: CollectionState): void {
-    fork = forkOf(message.lineage, state.lineage, state.revision);
+    // Epochs of another collection say nothing of this one, whatever their ids.
+    fork = conversation.rebinds ? 0 : forkOf(message.lineage, state.lineage, state.revision);
+    compacted = state.compactedRevision;
     preamble = preambleOf(state, fork);
   }
 
@@ -51,6 +55,8 @@ export function createReconciler(conversation: Conversation): Reconciler {
     conversation.ask({ kind: "read-ranges", query: { uid, asks, tombstonesAfter: fork, ...bounds } }, (result) => {
       if (result.kind !== "read-ranges") return;
       if (result.read === undefined) return conversation.close(deletedFault(conversation.name));
+      // The client was told up to where the absence of an item says nothing.
+      if (result.read.compactedRevision > Math.max(fork, compacted)) return conversation.close(compactedFault());
       send(result.read);
       readOn(asks.slice(result.read.answers.length));
     });
@@ -122,10 +128,11 @@ export function forkOf(theirs: readonly EpochState[], own: readonly EpochState[]
 /** The ranges of a query that are to be compared, or what is wrong with it. */
 export function readQuery(query: RangeQuery): readonly RangeAsk[] | Fault {
   const { kinds, counts, sums, items } = query;
-  const ends = decodeBounds(query.ends ?? { shared: [], rest: [] });
-  if (ends === undefined) return invalid("ends", "must be in ascending order, and coded as they should be");
-  if (kinds.length !== ends.length + 1) return invalid("kinds", "must be one more than ends");
+  const coded = query.ends ?? { shared: [], rest: [] };
+  if (kinds.length !== coded.rest.length + 1) return invalid("kinds", "must be one more than ends");
   if (kinds.length > MAX_QUERY_RANGES) return invalid("kinds", `must not be over ${MAX_QUERY_RANGES}`);
+  const ends = decodeBounds(coded);
+  if (ends === undefined) return invalid("ends", "must be in ascending order, short, and coded as they should be");
   if (kinds.some((kind) => kind < 0 || kind > RangeKind.RANGE_KIND_ITEMS))
     return invalid("kinds", "has an unknown kind");
   const asked = kinds.filter((kind) => kind !== RangeKind.RANGE_KIND_UNSPECIFIED);

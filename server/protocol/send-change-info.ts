@@ -116,7 +116,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
 }
 
 /** The tombstone horizon has overtaken this feed: deletions may be missing from it. */
-function compactedFault(): Fault {
+export function compactedFault(): Fault {
   const message = "tombstones that this exchange had not read yet have been compacted; the next exchange recovers";
   return { reason: ErrorReason.ERROR_REASON_TOKEN_COMPACTED, message, retryAfterMs: 0 };
 }

@@ -2,8 +2,8 @@ import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.j
 import type { RangeTotal } from "../../core/range-sum.js";
 import {
   compareItems,
-  LEAF_ITEMS,
   LIST_ITEMS,
+  LISTED_WHOLE_ITEMS,
   partsFor,
   SHORT_PRINT_BYTES,
   sameShortTotal,
@@ -29,6 +29,12 @@ const CHANGE_BYTES = 80;
 const PART_BYTES = 32;
 const NUMBER_BYTES = 2;
 
+/** Entries that are read at a time, about: some 20 ms of work. The rest of a query is answered in another turn. */
+const MAX_READ = 20_000;
+/** What the two ends of a range cost, and what is read at most to cut one. */
+const ENDS_READ = 128;
+const MOST_CUT = 4096;
+
 /** Most tombstones that are read to cut a range that has too many of them for a list. */
 const MAX_CUT_TOMBSTONES = 65_536;
 /** Into so many parts. */
@@ -39,13 +45,24 @@ export function answerRanges(query: RangesQuery, compacted: number, source: Rang
   const after = Math.max(query.tombstonesAfter, compacted);
   const answers: RangeAnswer[] = [];
   let bytes = 0;
+  let read = 0;
   for (const ask of query.asks) {
     const answer = answerRange(ask, query, after, source);
     answers.push(answer);
     bytes += answerBytes(answer);
-    if (bytes >= query.maxBytes) break;
+    read += readFor(ask, answer);
+    if (bytes >= query.maxBytes || read >= MAX_READ) break;
   }
   return answers;
+}
+
+/** Entries that were read for an answer, about. */
+function readFor(ask: RangeAsk, answer: RangeAnswer): number {
+  const told = ask.kind === "items" ? ask.prints.length / SHORT_PRINT_BYTES : 0;
+  if (answer.kind === "equal") return ENDS_READ + told;
+  if (answer.kind === "list") return ENDS_READ + told + answer.items.length + answer.deleted.length;
+  const count = answer.parts.reduce((sum, { total }) => sum + total.count, 0);
+  return ENDS_READ + told + Math.min(count, MOST_CUT);
 }
 
 function answerRange(ask: RangeAsk, query: RangesQuery, after: number, source: RangeSource): RangeAnswer {
@@ -54,8 +71,8 @@ function answerRange(ask: RangeAsk, query: RangesQuery, after: number, source: R
   if (ask.kind === "sum") {
     const own = source.total(interval);
     if (sameShortTotal(own, ask.count, ask.shortSum)) return { kind: "equal" };
-    if (own.count > LEAF_ITEMS) return split(own.count);
-    return listOf(source.entries(interval, LEAF_ITEMS), [], interval, query, after, source);
+    if (own.count > LISTED_WHOLE_ITEMS) return split(own.count);
+    return listOf(source.entries(interval, LISTED_WHOLE_ITEMS), [], interval, query, after, source);
   }
   // With more than these, more differ than go into a list, whatever they are.
   const most = Math.floor(ask.prints.length / SHORT_PRINT_BYTES) + LIST_ITEMS;

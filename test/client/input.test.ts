@@ -69,6 +69,9 @@ describe("what the library refuses", () => {
     open.next();
     replica.close();
     const calls: Record<Exclude<keyof Replica, "collection" | "close">, () => unknown> = {
+      putFile: () => replica.putFile("a", "none"),
+      putStream: () => replica.putStream("a", process.stdin),
+      openContent: () => replica.openContent("a"),
       put: () => replica.put("a", "2"),
       putMany: () => replica.putMany([]),
       get: () => replica.get("a"),

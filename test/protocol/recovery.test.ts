@@ -6,7 +6,7 @@ import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { MemoryStore } from "../../server/store/memory.js";
 import { exchange, type PairOptions, type PairOutcome } from "./pair.js";
-import { change, contents, newReplica, newStore, now, serverContents, serverState } from "./world.js";
+import { change, contents, newReplica, newStore, now, nowUs, serverContents, serverState } from "./world.js";
 
 const SERVER = ChangeStandard.CHANGE_STANDARD_SERVER;
 const CLIENT = ChangeStandard.CHANGE_STANDARD_CLIENT;
@@ -183,6 +183,18 @@ describe("a server that was set back", () => {
     equal(backup, replica);
   });
 
+  test("names what came back because its deletion was lost, and a dry run says all of it before", () => {
+    const { backup, replica } = setBack(before, ({ store, replica: own }) => {
+      change(own, { a: null, b: "2", e: "new" });
+      clean(exchange({ store, replica: own }));
+    });
+    const dry = exchange({ store: backup, replica, mode: "dry-run" }).report;
+    const { report } = clean(exchange({ store: backup, replica }));
+    for (const each of [dry, report]) {
+      expect(each).toMatchObject({ sent: 2, received: 1, recovery: { returned: ["a"], offeredCount: 2 } });
+    }
+  });
+
   test("has a conflict where it changed since what it lost; deletions included", () => {
     for (const standard of [SERVER, CLIENT]) {
       const { backup, replica } = setBack(before, ({ store, replica: own }) => {
@@ -255,7 +267,7 @@ describe("a collection that was deleted", () => {
       expect(fault?.reason).toBe(ErrorReason.ERROR_REASON_COLLECTION_DELETED);
     }
     const { report } = clean(exchange({ store, replica, recreate: true }));
-    expect(report.recovery?.why).toBe("history");
+    expect(report.recovery?.why).toBe("recreated");
     expect(serverContents(store)).toEqual({ a: "1", b: "2", c: "3" });
     equal(store, replica);
   });
@@ -388,3 +400,15 @@ function onlyContents(items: Record<string, string | null>): Record<string, stri
     Object.entries(items).flatMap(([id, content]) => (content === null ? [] : [[id, content]])),
   );
 }
+
+test("a replica without a token that goes on with another collection loses nothing by the epochs of the old one", () => {
+  const { store, replica } = together({ a: "1", b: "1" });
+  now(store.deleteCollection(serverState(store).uid));
+  // The same start of the server: both collections have an epoch of this id.
+  store.createCollection({ name: "things", uid: Buffer.alloc(16, 8), standard: 0, nowUs: nowUs() });
+  elsewhere(store, { a: "theirs" });
+  const { report } = clean(exchange({ store, replica: withoutToken(replica), recreate: true, standard: SERVER }));
+  expect(report.conflicts.map(({ id }) => id)).toEqual(["a"]);
+  expect(report.recovery?.offered).toEqual(["b"]);
+  expect(serverContents(store)).toEqual({ a: "theirs", b: "1" });
+});

@@ -179,6 +179,12 @@ describe("MANUAL", () => {
     }
   });
 
+  test("is not ended by an exchange that names no standard", () => {
+    const { store, two } = held();
+    clean(exchange({ store, replica: two }));
+    expect(two.state()).toMatchObject({ held: 1, pending: 1 });
+  });
+
   test("survives recovery", () => {
     const { store, two } = held();
     const { uid, revision } = serverState(store);

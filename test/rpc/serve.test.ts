@@ -108,7 +108,7 @@ describe("tercet serve", () => {
   it("refuses options that do not fit, and has the bounds in its help", async () => {
     const cases = [
       [["--message-limit", "16383"], "--message-limit must be a number from 16384 to 1048576"],
-      [["--item-limit", "1048577"], "--item-limit must be a number from 1 to 1048576"],
+      [["--item-limit", "1073741825"], "--item-limit must be a number from 1 to 1073741824"],
       [["--inline-limit", "1.5"], "--inline-limit must be a number from 0 to 262144"],
       [["--eager-limit", "x"], "--eager-limit must be a number from 0 to 1048576"],
       [["--grace", "-1"], "--grace must be a number from 0 to "],
@@ -123,7 +123,7 @@ describe("tercet serve", () => {
     await Promise.all(refused);
     expect(existsSync(join(directory, "never"))).toBe(false);
     const help = spawnSync(process.execPath, [TERCET, "serve", "--help"], { encoding: "utf8" }).stdout;
-    for (const bounds of ["16384 to 1048576", "1 to 1048576", "0 to 262144", "0 to 1048576"]) {
+    for (const bounds of ["16384 to 1048576", "1 to 1073741824", "0 to 262144", "0 to 1048576"]) {
       expect(help.replace(/\s+/g, " ")).toContain(`(${bounds})`);
     }
   });

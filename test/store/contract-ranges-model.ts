@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
-import { LEAF_ITEMS, LIST_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
+import { LIST_ITEMS, LISTED_WHOLE_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
 import type { RangeAnswer, RangeAsk, Store, StoredChange, Write } from "../../server/store/store.js";
 import { batchOf, createCollection, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
@@ -139,7 +139,7 @@ async function checkRanges(
     ];
     const [same, other, compared] = await askRanges(store, asks, { tombstonesAfter });
     expect(same).toEqual({ kind: "equal" });
-    checkDiffering(other, interval, items, deleted, items.length > LEAF_ITEMS ? "split" : items);
+    checkDiffering(other, interval, items, deleted, items.length > LISTED_WHOLE_ITEMS ? "split" : items);
     const differing = items.filter((one) => !told.includes(one));
     if (differing.length === 0) expect(compared).toEqual({ kind: "equal" });
     else checkDiffering(compared, interval, items, deleted, differing.length > LIST_ITEMS ? "split" : differing);

@@ -274,7 +274,7 @@ export interface ItemContent {
   size: number;
   /** Where the part that is here begins in the content, in bytes. 0 in writes, and wherever the whole content is here. */
   offset: number;
-  /** The content: at most the server's item limit (ITEM_TOO_LARGE), 1 MiB by default. It may be empty, not unset. */
+  /** The content: at most 1 MiB (ITEM_TOO_LARGE); larger ones come and go in chunks. It may be empty, not unset. */
   content:
     | //
     /** As bytes. In JSON: base64. */

@@ -165,7 +165,10 @@ export interface BatchGetItemsRequest {
 
 /** Several items. */
 export interface BatchGetItemsResponse {
-  /** Items that are there, in the order asked for. */
+  /**
+   * Items that are there, in the order asked for; those over 1 MiB without content (GetItem reads them by offset and
+   * length).
+   */
   items: ItemContent[];
   /** Ids that there are no items of. */
   missing: string[];

@@ -184,8 +184,8 @@ export const RangeKind = {
   /** RANGE_KIND_SUM - By count and sum. The answer is: equal, parts, or the items in it where they are few. */
   RANGE_KIND_SUM: 1,
   /**
-   * RANGE_KIND_ITEMS - By the first 8 bytes of each item's fingerprint. The answer is what differs. For a range in which the client has
-   * nothing, all items: split where they are too many for a message.
+   * RANGE_KIND_ITEMS - By the first 8 bytes of each item's fingerprint. The answer is what differs, or parts where more than 512 items do. For
+   * a range in which the client has nothing, these are all items.
    */
   RANGE_KIND_ITEMS: 2,
   UNRECOGNIZED: -1,
@@ -324,7 +324,7 @@ export interface Limits {
    */
   windowBytes: number;
   /**
-   * Changes that may be without a verdict, and contents that may be asked for without an answer, in all. Default 16,384,
+   * Changes that may be without a verdict, contents that may be asked for and ranges to be compared without an answer, in all. Default 16,384,
    * at least 16. The server ends the stream (WINDOW_EXCEEDED) beyond twice this and 65,536, and also where more than 4,096
    * messages of any kind lie before it.
    */
@@ -463,7 +463,7 @@ export interface Push {
   id: string;
   /** Upserted, with a content, or deleted, without. */
   kind: ChangeKind;
-  /** The content of an upsert, at most `item_bytes`. */
+  /** The content of an upsert: at most 1 MiB here, and more, up to `item_bytes`, in chunks before it (`upload_id`). */
   content:
     | //
     /** As bytes. */
@@ -505,8 +505,8 @@ export interface Push {
    */
   group: number;
   /**
-   * The content came before, in chunks of this upload. Empty: it is here. Where CAPABILITY_CHUNKS is not in force:
-   * UNSUPPORTED.
+   * The content came before, in chunks of this upload; `fingerprint` is needed then. Empty: it is here. An upload that is not
+   * whole, not known or of another item: UPLOAD_INVALID. Where CAPABILITY_CHUNKS is not in force: UNSUPPORTED.
    */
   uploadId: Buffer;
   /**
@@ -600,7 +600,8 @@ export interface Fetch {
 
 /**
  * The answer to a Fetch, in as many messages as it takes, in the order of the request: for each id either a content (of
- * the item's latest revision, which may be later than the one in its change info) or, for a deleted item, its change.
+ * the item's latest revision, which may be later than the one in its change info) or, for a deleted item, its change. A
+ * message may have nothing but a witness, before chunks of a revision beyond it.
  */
 export interface Contents {
   /** Contents. Those over a message come as ContentChunk instead, at their place in the order. */
@@ -633,7 +634,10 @@ export interface Taken {
   revision: number;
 }
 
-/** A piece of a content that is larger than a message, in order and without gaps. */
+/**
+ * A piece of a content that is larger than 1 MiB, in order and without gaps; at most `message_bytes`. To the client: where
+ * the item changes between two pieces, they begin again at offset 0 with the new revision.
+ */
 export interface ContentChunk {
   /** To the server: random, 16 bytes, the same for all chunks of one upload; Push.upload_id then names it. */
   uploadId: Buffer;
@@ -658,13 +662,18 @@ export interface ContentChunk {
 }
 
 /**
- * How much of an upload the server holds: the answer to a chunk without data, which asks for it, and to each chunk that
- * fills half the window. Chunks count in the window like pushes, until this has covered them.
+ * How much of an upload the server holds: the answer to a chunk without data, which asks for it, to each chunk that fills
+ * half the window, to the last one, and to one that does not begin where the upload ends (once for each place where it
+ * ends). Chunks count in the window like pushes, until this has covered them. An upload that can't be taken is answered as if
+ * all of it had come: the verdict on its push says why.
  */
 export interface UploadState {
   /** The upload. */
   uploadId: Buffer;
-  /** Bytes that the server holds; the client goes on from there. 0 for an upload that it does not know. */
+  /**
+   * Bytes that the server holds; the client goes on from there. 0 for an upload that it does not know. An upload that nothing
+   * was added to for 24 hours is forgotten.
+   */
   offset: number;
 }
 
@@ -678,7 +687,7 @@ export interface Done {
 /**
  * Bounds in the order of ids, each a string that need not be an id, in ascending order, each coded against the one before
  * it (the first one against nothing): how many bytes of UTF-8 it shares with that, and the rest. A bound belongs to what
- * follows it: [from, to).
+ * follows it: [from, to). At most 516 bytes each.
  */
 export interface IdBounds {
   /** For each bound, the bytes that it shares with the one before it. Whole characters only. */
@@ -765,7 +774,10 @@ export interface RangeAnswers {
    * after it was lost by the server, which was restored to an earlier time.
    */
   forkRevision: number;
-  /** With the first answer: tombstones up to this revision are gone. Beyond the fork, the absence of an item says nothing. */
+  /**
+   * With the first answer: tombstones up to this revision are gone. Beyond the fork, the absence of an item says nothing.
+   * Where the horizon moves in mid-recovery, beyond this and the fork, the exchange ends with TOKEN_COMPACTED.
+   */
   compactedRevision: number;
   /** With the first answer: the server's lineage, which becomes the replica's once the recovery is complete. */
   lineage: Epoch[];

@@ -66,19 +66,24 @@ const WHY: Readonly<Record<NonNullable<SyncReport["recovery"]>["why"], string>> 
 
 function recoveryLines({ recovery, dryRun }: SyncReport, mark: (text: string) => string): string[] {
   if (recovery === undefined) return [];
-  const { why, differences, offered, offeredCount } = recovery;
+  const { why, differences, offered, offeredCount, returned, returnedCount } = recovery;
   const lines = [field("recovery", `${WHY[why]}; compared range by range, ${plural(differences, "item")} differed`)];
-  if (offeredCount === 0) return lines;
-  const shown = offered.slice(0, SHOWN).map((id) => `    ${id}`);
-  const verb = dryRun ? "would be offered" : "offered";
-  const warning = "deletions that the server had acknowledged after its backup may have returned: look through these";
-  return [
-    ...lines,
-    field("restored", mark(`${plural(offeredCount, "item")} that the server had lost, ${verb} to it again`)),
-    ...shown,
-    ...more(offeredCount, shown.length),
-    `    ${mark(warning)}`,
-  ];
+  const list = (ids: readonly string[], count: number): string[] => {
+    const shown = ids.slice(0, SHOWN).map((id) => `    ${id}`);
+    return [...shown, ...more(count, shown.length)];
+  };
+  if (offeredCount > 0) {
+    const verb = dryRun ? "would be offered" : "offered";
+    const what = why === "recreated" ? "that the new collection lacked" : "that the server had lost";
+    lines.push(field("restored", mark(`${plural(offeredCount, "item")} ${what}, ${verb} to it again`)));
+    lines.push(...list(offered, offeredCount));
+  }
+  if (returnedCount > 0) {
+    const what = "from before the backup, which this replica did not have: their deletion may have been lost";
+    lines.push(field("returned", mark(`${plural(returnedCount, "item")} ${what}`)));
+    lines.push(...list(returned, returnedCount));
+  }
+  return lines;
 }
 
 function conflictLines(
@@ -100,13 +105,18 @@ function conflictLines(
   ];
 }
 
+/** A content that does not agree with its fingerprint was damaged here, as a rule. */
+function hintOf(reason: string): string {
+  return reason === "FINGERPRINT_MISMATCH" ? " (is the replica damaged? see tercet verify and tercet rebuild)" : "";
+}
+
 function rejectionLines(report: SyncReport, mark: (text: string) => string): string[] {
   const { rejected, rejectedCount, contended } = report;
   const lines: string[] = [];
   if (rejectedCount > 0) {
     const shown = rejected
       .slice(0, SHOWN)
-      .map(({ id, reason, message }) => `    ${id}: ${reason}: ${oneLine(message)}`);
+      .map(({ id, reason, message }) => `    ${id}: ${reason}: ${oneLine(message)}${hintOf(reason)}`);
     const count = mark(`${formatCount(rejectedCount)}, they stay pending`);
     lines.push(field("rejected", count), ...shown, ...more(rejectedCount, shown.length));
   }

@@ -582,6 +582,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       if (closing !== undefined || message.message === undefined) return;
       const { message: received } = message;
       if (received.$case === "contents" || received.$case === "chunk") arrived.push(received.value);
+      // What is fetched does not wait its turn, so neither may the epoch that it is of.
+      else if (received.$case === "epochBegun" && opened !== undefined) beginEpoch(received.value.epoch);
       else if (received.$case === "upload") {
         const fault = chunks?.receive(received.value);
         if (fault !== undefined) close(fault);

@@ -48,6 +48,9 @@ export interface Salvage {
  */
 export function openSalvage(path: string, to: string): Salvage {
   if (!existsSync(path)) throw new StorageError("failed", `there is no replica at ${path}`);
+  if (statSync(path).size < HEADER_BYTES) {
+    throw new StorageError("foreign", `${path} has nothing that could be read as a replica`);
+  }
   refuseBusy(path);
   const copy = `${to}.${randomBytes(6).toString("hex")}.copy`;
   const remove = (): void => {

@@ -165,6 +165,7 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
       if (operation.kind === "apply") {
         const recovered = operation.batch.recovered !== undefined;
         judgeApplied(judge, server.history, watched, ids, { recovered, answeredFrom });
+        if (recovered) answeredFrom = undefined;
       }
       return result;
     }

@@ -23,7 +23,8 @@ import type { Recorded } from "./model-replica.js";
  *   - A change that is pending no more is with the server, or in a record. It does not give way to this replica's own
  *     earlier change.
  *   - A clean item is replaced only if the server ever had it in this line of its history, else there is a record.
- *   - A clean item is offered back only if the server lost it.
+ *   - A clean item is offered back only if the server lost it; or if it came in a recovery that was cut, for the next one
+ *     can't tell the one history from the other then.
  *   - A checkpoint is true: of whatever the server changed last up to it, the replica has just that as its base.
  *   - A proof is true: the bases are what the server had at its revision. And as nothing here damages a base, none fails.
  *

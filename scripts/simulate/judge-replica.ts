@@ -47,15 +47,19 @@ export function judgeApplied(
     if (was.sequence !== 0 && is.sequence !== was.sequence) {
       judgeSettled(judge, history, watched, id, is, records, answeredFrom);
       if (!was.grouped) judgeConflict(judge, history, watched, is, happening, records);
-    } else if (was.sequence === 0 && is.sequence !== 0) judgeOffered(judge, history, watched, id, is);
+    } else if (was.sequence === 0 && is.sequence !== 0) judgeOffered(judge, history, watched, id, was, is);
     else if (was.sequence === 0) judgeReplaced(judge, history, watched, id, was, is, records);
     trackBase(model, history, id, was, is);
+    if (answeredFrom !== undefined && was.base !== is.base) model.halfway.add(id);
   }
   for (const { id, content } of records) judge.trace?.(`    ${name} records "${id}"=${shown(content)}`);
   if (after.revision !== before.revision) judge.trace?.(`    ${name} stands at ${after.revision}`);
   if (after.token === "" || (after.token === before.token && after.revision === before.revision)) return;
   model.seen = history.serialAt(after.revision);
-  if (recovered) for (const happening of model.pending.values()) happening.sameUpTo = model.seen;
+  if (recovered) {
+    model.halfway.clear();
+    for (const happening of model.pending.values()) happening.sameUpTo = model.seen;
+  }
   if (!model.damaged) judgeCheckpoint(judge, history, name, after, ids);
 }
 
@@ -108,6 +112,8 @@ function judgeConflict(
   const { id, content, previous } = happening;
   if (!records.some((record) => record.id === id && record.content === content)) return;
   const prevailing = history.latest(id);
+  // An unsettled creation may have been deleted by somebody else, where the tombstone that could tell is gone.
+  if (is.content === undefined && prevailing !== undefined && prevailing.revision <= history.compacted) return;
   const [maker] = prevailing?.happenings.length === 1 ? prevailing.happenings : [];
   const own = previous !== undefined && maker !== undefined && !maker.copied && descendsFrom(previous, maker);
   if (own && prevailing?.content === is.content) {
@@ -123,9 +129,18 @@ function isWithServer(history: History, { id, content }: Happening, answeredFrom
 }
 
 /** A clean item has become pending: only what the server lost with its history is offered back. */
-function judgeOffered(judge: CommitJudge, history: History, { name, model }: Watched, id: string, is: Face): void {
-  const serial = model.base.get(id)?.serial ?? 0;
-  if (serial !== 0 && history.has(serial) && !model.damaged) {
+function judgeOffered(
+  judge: CommitJudge,
+  history: History,
+  { name, model }: Watched,
+  id: string,
+  was: Face,
+  is: Face,
+): void {
+  const { serial, revision } = model.base.get(id) ?? { serial: 0, revision: 0 };
+  // A recovery ends with bases at its head, which may be lost where the commit itself is not.
+  const isExact = revision === was.baseRevision && !model.halfway.has(id);
+  if (serial !== 0 && history.has(serial) && !model.damaged && isExact) {
     judge.fail("offered", `${name} offers "${id}" back, which the server never lost`);
   }
   const offered = judge.happenings.add({

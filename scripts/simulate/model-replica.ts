@@ -40,6 +40,8 @@ export interface ReplicaModel {
   readonly pending: Map<string, Happening>;
   /** Which commit the base of an id is, where that is known. */
   readonly base: Map<string, Committed>;
+  /** Ids whose bases come from a recovery that is not complete: another one takes them for another history's. */
+  readonly halfway: Set<string>;
   /** All commits up to this one it has taken, by its checkpoint. */
   seen: number;
   /** Something was damaged in it on purpose: not judged until an exchange has proved it. */
@@ -76,10 +78,17 @@ export function latestRecords(store: ReplicaStore, count: number): readonly Reco
 
 /** The model of a replica in which nothing has happened. */
 export function newReplicaModel(store: ReplicaStore, ids: readonly string[]): ReplicaModel {
-  return { sight: lookAt(store, ids), pending: new Map(), base: new Map(), seen: 0, damaged: false };
+  return {
+    sight: lookAt(store, ids),
+    pending: new Map(),
+    base: new Map(),
+    halfway: new Set(),
+    seen: 0,
+    damaged: false,
+  };
 }
 
 /** The model of a copy of the file. */
 export function copyReplicaModel(model: ReplicaModel): ReplicaModel {
-  return { ...model, pending: new Map(model.pending), base: new Map(model.base) };
+  return { ...model, pending: new Map(model.pending), base: new Map(model.base), halfway: new Set(model.halfway) };
 }

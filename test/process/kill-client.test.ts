@@ -63,4 +63,4 @@ test(`a replica has every local write after ${KILLS} kill -9 in the middle of wr
   expect(contents(reader)).toEqual(before);
   killed.close();
   reader.close();
-}, 240_000);
+}, 60_000 + KILLS * 3000);

@@ -100,4 +100,4 @@ test(`nothing that a replica wrote is lost by ${KILLS} kill -9 of the server in 
     expect(replica.check().sound).toBe(true);
     replica.close();
   }
-}, 240_000);
+}, 60_000 + KILLS * 3000);

@@ -64,40 +64,46 @@ function contents(replica: Replica): Map<string, unknown> {
   return new Map([...replica.list()].map(({ id, content }) => [id, content]));
 }
 
-test(`nothing that a replica wrote is lost by ${KILLS} kill -9 of the server in the middle of exchanges`, async () => {
-  const random = createRandom(7727);
-  const port = await freePort();
-  const address = `127.0.0.1:${port}`;
-  const children = createChildren(() => ["server", join(directory, "data"), String(port)]);
-  const wrote = new Map<string, string>();
-  const writers = Array.from({ length: REPLICAS }, (_, at) => createWriter(`writer${"'".repeat(at)}`, address, wrote));
-  const running = writers.map((writer) => writer.run());
-  try {
-    for (let round = 0; round < KILLS; round++) {
-      const child = await children.next();
-      expect(await child.begin()).toBe(address);
-      // A random instant is what is tested: nothing depends on how far anybody has come by then.
-      await wait(random(60));
-      await child.kill();
-    }
-    for (const writer of writers) writer.stop();
-    const child = await children.next();
-    await child.begin();
-    await Promise.all(running);
-    for (let round = 0; round < 2; round++) {
-      for (const { replica } of writers) {
-        const report = await replica.sync({ server: address });
-        expect(report).toMatchObject({ verified: true, conflictCount: 0, rejectedCount: 0, recovery: undefined });
+test(
+  `nothing that a replica wrote is lost by ${KILLS} kill -9 of the server in the middle of exchanges`,
+  async () => {
+    const random = createRandom(7727);
+    const port = await freePort();
+    const address = `127.0.0.1:${port}`;
+    const children = createChildren(() => ["server", join(directory, "data"), String(port)]);
+    const wrote = new Map<string, string>();
+    const writers = Array.from({ length: REPLICAS }, (_, at) =>
+      createWriter(`writer${"'".repeat(at)}`, address, wrote),
+    );
+    const running = writers.map((writer) => writer.run());
+    try {
+      for (let round = 0; round < KILLS; round++) {
+        const child = await children.next();
+        expect(await child.begin()).toBe(address);
+        // A random instant is what is tested: nothing depends on how far anybody has come by then.
+        await wait(random(60));
+        await child.kill();
       }
+      for (const writer of writers) writer.stop();
+      const child = await children.next();
+      await child.begin();
+      await Promise.all(running);
+      for (let round = 0; round < 2; round++) {
+        for (const { replica } of writers) {
+          const report = await replica.sync({ server: address });
+          expect(report).toMatchObject({ verified: true, conflictCount: 0, rejectedCount: 0, recovery: undefined });
+        }
+      }
+    } finally {
+      for (const writer of writers) writer.stop();
+      await Promise.allSettled(running);
+      await children.end();
     }
-  } finally {
-    for (const writer of writers) writer.stop();
-    await Promise.allSettled(running);
-    await children.end();
-  }
-  for (const { replica } of writers) {
-    expect(contents(replica)).toEqual(wrote);
-    expect(replica.check().sound).toBe(true);
-    replica.close();
-  }
-}, 60_000 + KILLS * 3000);
+    for (const { replica } of writers) {
+      expect(contents(replica)).toEqual(wrote);
+      expect(replica.check().sound).toBe(true);
+      replica.close();
+    }
+  },
+  60_000 + KILLS * 3000,
+);

@@ -158,6 +158,9 @@ function judgeVersions({ judge, server, slots }: End, held: ReadonlyMap<string, 
     // A tombstone that was gone could not be put into a record.
     const before = server.history.latest(id)?.before;
     if (before !== undefined && before.content === undefined && before.revision <= server.history.compacted) continue;
+    // Of two copies of a file that both had it pending, one deleted it before it had ever come to the server, and the other
+    // sent it: a deletion of what was never there is nothing to tell, and nothing could be put into a record.
+    if (before === undefined && makers.every((each) => each.shared)) continue;
     judge.fail("returned", `"${id}" is ${shown(content)} again, which was replaced knowingly, and no record tells why`);
   }
 }

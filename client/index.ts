@@ -27,7 +27,7 @@ export {
 export { type CanonicalCode, type ErrorField, TercetError } from "./error.js";
 export type { OpenContent, PutOptions } from "./large-content.js";
 export { type MergeJsonOptions, mergeJson } from "./merge-json.js";
-export type { ExchangeProgress } from "./protocol/report.js";
+export type { ExchangeProgress, ReportedRecovery } from "./protocol/report.js";
 export { type RebuildOptions, type RebuildReport, rebuildReplica } from "./replica/sqlite-rebuild.js";
 export type { ResolveHow } from "./replica-conflicts.js";
 export {

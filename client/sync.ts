@@ -6,7 +6,7 @@ import { type Connection, type ConnectOptions, connect } from "./connection.js";
 import { runExchange } from "./connection-exchange.js";
 import { TercetError } from "./error.js";
 import { createClientExchange } from "./protocol/exchange.js";
-import type { ExchangeProgress, ExchangeReport } from "./protocol/report.js";
+import type { ExchangeProgress, ExchangeReport, ReportedRecovery } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { pruneConflicts } from "./replica-conflicts.js";
 import { createResolve, type Resolver } from "./resolver.js";
@@ -112,18 +112,7 @@ export interface SyncReport {
    * how many items differed, and which the server had lost (after `forkRevision`) and was offered again. Where there are such,
    * deletions that the server had acknowledged after its backup may have returned.
    */
-  readonly recovery:
-    | {
-        readonly why: "compacted" | "history" | "recreated" | "unverified" | "asked";
-        readonly forkRevision: number;
-        readonly differences: number;
-        readonly offered: readonly string[];
-        readonly offeredCount: number;
-        /** Items from before the fork that the replica did not have: most likely deletions that the server has lost. */
-        readonly returned: readonly string[];
-        readonly returnedCount: number;
-      }
-    | undefined;
+  readonly recovery: ReportedRecovery | undefined;
   /** Both sides proved equal at `revision`, but for what is still pending here. */
   readonly verified: boolean;
   /** Why not: `outrun`, other writers were faster each time. */

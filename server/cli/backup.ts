@@ -1,7 +1,8 @@
 import type { CommandModule } from "yargs";
 import { backupDataFile } from "../store/sqlite-backup.js";
+import { summaryOf } from "../store/sqlite-summary.js";
 import { reportFailure } from "./failure.js";
-import { sizeOf, summaryLines, summaryOf } from "./summary.js";
+import { sizeOf, summaryLines } from "./summary.js";
 
 interface BackupArguments {
   readonly data: string;

@@ -1,8 +1,9 @@
 import type { CommandModule } from "yargs";
 import { restoreDataFile } from "../store/sqlite-backup.js";
 import { dataFilePath } from "../store/sqlite-schema.js";
+import { summaryOf } from "../store/sqlite-summary.js";
 import { reportFailure } from "./failure.js";
-import { sizeOf, summaryLines, summaryOf } from "./summary.js";
+import { sizeOf, summaryLines } from "./summary.js";
 
 interface RestoreArguments {
   readonly file: string;

@@ -234,6 +234,7 @@ async function run(
     limits: options.limits ?? {},
     stepTimeoutUs: stepTimeoutMs * 1000,
     mode,
+    live: false,
     onHistoryChange: options.onHistoryChange ?? "offer",
     resolves: resolver !== undefined,
   });

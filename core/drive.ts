@@ -21,6 +21,8 @@ export interface Driver<In> {
   receive(message: In, nowUs: number): void;
   /** The other side half-closed. */
   ended(): void;
+  /** The store or the replica has advanced, at the server up to this revision. */
+  notify(revision?: number): void;
   /** There is room to send again, or something else changed: go on. */
   resume(): void;
   /** Time passes. */
@@ -108,6 +110,11 @@ export function createDriver<In, Out, Operation, Result>(
     ended() {
       if (stopped) return;
       exchange.ended();
+      pump();
+    },
+    notify(revision) {
+      if (stopped) return;
+      exchange.notify(revision);
       pump();
     },
     resume() {

@@ -20,6 +20,11 @@ export interface Exchange<In, Out, Operation, Result> {
   stored(result: Result): void;
   /** The storage operation asked for has failed as a whole; nothing of it happened. */
   failed(fault: Fault): void;
+  /**
+   * The store or the replica has advanced, at the server up to this revision: what is live has something to tell. Never
+   * needed for correctness, and may come too often.
+   */
+  notify(revision?: number): void;
   /** Time passes; called about once a second. A fault ends the exchange, whether there is room to send or not. */
   tick(nowUs: number): Fault | undefined;
   /** What to do next; undefined where there is nothing to do until something happens. */

@@ -12,6 +12,7 @@ const MAX_RETENTION_MS = 36_500 * 86_400_000;
 export const TIME_BOUNDS = {
   graceMs: { least: 0, most: MAX_TIMER_MS },
   stepTimeoutMs: { least: 1, most: MAX_TIMER_MS },
+  heartbeatMs: { least: 1, most: MAX_TIMER_MS },
   skewMs: { least: 0, most: MAX_TIMER_MS },
   tombstoneRetentionMs: { least: 0, most: MAX_RETENTION_MS },
   conflictRetentionMs: { least: 0, most: MAX_RETENTION_MS },

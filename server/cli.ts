@@ -6,6 +6,7 @@ import { reportFailure } from "./cli/failure.js";
 import {
   DEFAULT_CONFLICT_RETENTION_MS,
   DEFAULT_GRACE_MS,
+  DEFAULT_HEARTBEAT_MS,
   DEFAULT_PORT,
   DEFAULT_TOMBSTONE_RETENTION_MS,
   type RunningServer,
@@ -21,6 +22,7 @@ interface ServeArguments {
   readonly port: number;
   readonly grace: number;
   readonly "step-timeout": number;
+  readonly heartbeat: number;
   readonly skew: number;
   readonly "tombstone-days": number;
   readonly "conflict-days": number;
@@ -65,6 +67,11 @@ function options(yargs: Argv): Argv<ServeArguments> {
       default: 60,
       describe: `Seconds that a client may leave an exchange waiting${boundsOf("step-timeout")}`,
     })
+    .option("heartbeat", {
+      type: "number",
+      default: DEFAULT_HEARTBEAT_MS / SECOND_MS,
+      describe: `Seconds after which a live exchange gets a message though nothing changed${boundsOf("heartbeat")}`,
+    })
     .option("skew", {
       type: "number",
       default: 60,
@@ -102,6 +109,7 @@ function options(yargs: Argv): Argv<ServeArguments> {
 const BOUNDS = {
   grace: inUnits(TIME_BOUNDS.graceMs, SECOND_MS),
   "step-timeout": inUnits(TIME_BOUNDS.stepTimeoutMs, SECOND_MS),
+  heartbeat: inUnits(TIME_BOUNDS.heartbeatMs, SECOND_MS),
   skew: inUnits(TIME_BOUNDS.skewMs, SECOND_MS),
   "tombstone-days": inUnits(TIME_BOUNDS.tombstoneRetentionMs, DAY_MS),
   "conflict-days": inUnits(TIME_BOUNDS.conflictRetentionMs, DAY_MS),
@@ -187,6 +195,7 @@ function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
     port: argv.port,
     graceMs: argv.grace * 1000,
     stepTimeoutMs: argv.stepTimeout * 1000,
+    heartbeatMs: argv.heartbeat * SECOND_MS,
     skewMs: argv.skew * 1000,
     tombstoneRetentionMs: argv.tombstoneDays * DAY_MS,
     conflictRetentionMs: argv.conflictDays * DAY_MS,

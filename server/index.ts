@@ -9,6 +9,7 @@ export type { Limits } from "../gen/tercet/v1/sync.js";
 export {
   DEFAULT_CONFLICT_RETENTION_MS,
   DEFAULT_GRACE_MS,
+  DEFAULT_HEARTBEAT_MS,
   DEFAULT_PORT,
   DEFAULT_TOMBSTONE_RETENTION_MS,
   type RunningServer,

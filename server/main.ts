@@ -6,6 +6,7 @@ import type { Limits } from "../gen/tercet/v1/sync.js";
 import { checkOptions } from "./check-options.js";
 import { DEFAULT_SKEW_US } from "./protocol/validate-push.js";
 import { createCredentials, type TlsOptions } from "./rpc/credentials.js";
+import { createFeeds } from "./rpc/feeds.js";
 import { createGate } from "./rpc/gate.js";
 import { routeGrpcLog } from "./rpc/grpc-log.js";
 import { type Housekeeping, startHousekeeping } from "./rpc/housekeeping.js";
@@ -13,6 +14,7 @@ import { createRpcServer, type RpcServer } from "./rpc/server.js";
 import type { RpcWorld } from "./rpc/world.js";
 import { StartError } from "./start-error.js";
 import { createGroupCommit, type GroupCommit } from "./store/group-commit.js";
+import { createLiveStore } from "./store/live-store.js";
 import { openSqliteStore } from "./store/sqlite.js";
 import type { Store } from "./store/store.js";
 
@@ -30,6 +32,11 @@ export interface ServerOptions {
   readonly skewMs?: number;
   /** How long a client may leave an exchange waiting, in milliseconds. Default: one minute. */
   readonly stepTimeoutMs?: number;
+  /**
+   * How long a live exchange is left without a message, in milliseconds, before one without changes is sent: less than what
+   * proxies on the way take for idle. Default: 30 seconds.
+   */
+  readonly heartbeatMs?: number;
   /** How long open exchanges may go on when the server drains, in milliseconds. Default: 10 seconds. */
   readonly graceMs?: number;
   /**
@@ -79,6 +86,8 @@ export const DEFAULT_TOMBSTONE_RETENTION_MS = 30 * 86_400_000;
 export const DEFAULT_CONFLICT_RETENTION_MS = 90 * 86_400_000;
 
 const DEFAULT_HOST = "127.0.0.1";
+/** Milliseconds without a message on a live exchange by default. */
+export const DEFAULT_HEARTBEAT_MS = 30_000;
 const DEFAULT_STEP_TIMEOUT_MS = 60_000;
 const DEFAULT_HOUSEKEEPING_MS = 3_600_000;
 /** Milliseconds that connections have to close by themselves when no call is under way any more. */
@@ -109,7 +118,9 @@ export async function startServer(
   if (options.logger !== undefined) routeGrpcLog(log);
   checkOptions(options);
   const credentials = createCredentials(options.tls);
-  const store = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });
+  const feeds = createFeeds();
+  const sqlite = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });
+  const store = createLiveStore(sqlite, feeds.advanced);
   const commit = createGroupCommit(store);
   const gate = createGate();
   const world: RpcWorld = {
@@ -120,7 +131,9 @@ export async function startServer(
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     skewUs: options.skewMs === undefined ? DEFAULT_SKEW_US : options.skewMs * 1000,
     stepTimeoutUs: (options.stepTimeoutMs ?? DEFAULT_STEP_TIMEOUT_MS) * 1000,
+    heartbeatUs: (options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS) * 1000,
     gate,
+    feeds,
     log,
   };
   let rpc: RpcServer | undefined;
@@ -138,7 +151,7 @@ export async function startServer(
     return { address, port, ...createShutdown({ rpc, world, commit, housekeeping, graceMs }) };
   } catch (error) {
     rpc?.server.forceShutdown();
-    store.close();
+    await store.close();
     throw error;
   }
 }

@@ -49,6 +49,11 @@ export interface ClientExchangeConfig {
    */
   readonly mode: "sync" | "dry-run" | "verify";
   /**
+   * The exchange stays open after its proof, with the mode `sync`: it takes changes as they come, and sends what the
+   * application changes (`notify`), until `leave`.
+   */
+  readonly live: boolean;
+  /**
    * What a change of the server's history does, which was restored to an earlier time: what it lost is offered to it again,
    * or goes into conflict records here (`follow`), or the exchange ends with TOKEN_OTHER_HISTORY (`stop`).
    */
@@ -61,12 +66,22 @@ export interface ClientExchangeConfig {
 export interface ClientExchange extends Exchange<ExchangeResponse, ExchangeRequest, ClientOperation, ClientResult> {
   /** How far it has come. */
   progress(): ExchangeProgress;
-  /** What it has done so far; complete once it has closed without a fault. */
+  /** What it has done so far; complete once it has closed without a fault, or is live. */
   report(): ExchangeReport;
+  /** Live: whether it has caught up, with a proof unless other writers outran it; then for good. */
+  standing(): "exchanging" | "live";
+  /** Ends it in peace: sends nothing more, waits for the verdicts on what was sent, and closes without a fault. */
+  leave(): void;
+  /** Live: the exchange ends by itself and another one is to be begun after so many milliseconds, as the server asked for it. */
+  goingAway(): { readonly retryAfterMs: number } | undefined;
 }
 
 /** Proofs that are asked for before the exchange gives up on one: other writers outrun it. */
 const MAX_PASSES = 8;
+/** Live: what changed is proved about as often as this. */
+const PROOF_INTERVAL_US = 60_000_000;
+/** A server that is silent for so many of its heartbeats is not there any more. */
+const MISSED_HEARTBEATS = 3;
 
 /**
  * The client's side of one exchange: receives change info, compares, judges the standard, sends content and fingerprint,
@@ -126,6 +141,17 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   let passes = 0;
   let nowUs = 0;
   let waitingSinceUs = 0;
+
+  /** It was caught up with, and stays open. */
+  let live = false;
+  let leaving = false;
+  let goingAway: { readonly retryAfterMs: number } | undefined;
+  /** Live: the application has changed something since it was last looked at. */
+  let notified = false;
+  /** Live: something has changed since the last proof, the next one of which is due then. */
+  let unproved = false;
+  let proofDueUs = 0;
+  let retryDueUs = 0;
 
   function close(fault?: Fault): void {
     if (closing !== undefined) return;
@@ -235,10 +261,16 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         if (query.eager) report.counts.eager += push.pushes.length;
         send({ $case: "push", value: push }, trip);
       }
-      if (pushes.length > 0) doneDue = Math.max(doneDue ?? 1, trip);
+      if (pushes.length > 0) pushed(trip);
       for (const sending of large) chunks?.begin(sending);
       if (tooLarge.length > 0) jobs.push(rejectionJob(tooLarge, largest(), report));
     });
+  }
+
+  /** A push is followed by a Done; live, the next proof does for many. */
+  function pushed(trip: number): void {
+    if (live) unproved = true;
+    else doneDue = Math.max(doneDue ?? 1, trip);
   }
 
   /** Bytes of the largest content that the server takes. */
@@ -256,7 +288,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       const taken = outflow?.takenLarge(sending, result.batch, seen, intake.givesWay);
       if (taken === undefined) return;
       send({ $case: "push", value: taken.push }, taken.trip);
-      doneDue = Math.max(doneDue ?? 1, taken.trip);
+      pushed(taken.trip);
     });
   }
 
@@ -450,17 +482,62 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     trips.end();
     if (job.after !== undefined) return job.after();
     if (dryRun && job.end) return endDryRun();
+    if (job.changes.length > 0 || job.actions.length > 0) unproved = true;
     if (job.proof === undefined) return;
     trips.proved();
     const more = doneDue !== undefined || trips.proofsDue > 0 || !isIdle() || (outflow?.window.items ?? 0) > 0;
     if (more) return;
     // A content that was fetched may be later than the snapshot of the proof: then it takes another one.
     if (intake.fetchedRevision > revision) doneDue = trips.next();
-    else if (sameTotal(job.proof, total)) {
-      verified = true;
-      end();
-    } else if (recovery === undefined && canRecover()) startRecovery("unverified");
+    else if (sameTotal(job.proof, total)) proved();
+    else if (recovery === undefined && canRecover()) startRecovery("unverified");
+    // A stream has one recovery; the next exchange has another.
+    else if (live && verified) goAway(0);
     else close(unverifiedFault(state as ReplicaState, job.proof.count, total));
+  }
+
+  function proved(): void {
+    verified = true;
+    unproved = false;
+    if (config.live) stay();
+    else end();
+  }
+
+  /** Caught up: the exchange is live. */
+  function stay(): void {
+    passes = 0;
+    proofDueUs = nowUs + PROOF_INTERVAL_US;
+    if (live) return;
+    live = true;
+    retryDueUs = proofDueUs;
+    // What was written meanwhile.
+    notified = true;
+    if (intake.hasLeftovers) ask({ kind: "forget-downloads" }, () => undefined);
+  }
+
+  /** Changes that lost their races time and again are tried again when the others may have come to rest. */
+  function retryContended(): void {
+    if (nowUs < retryDueUs) return;
+    retryDueUs = nowUs + PROOF_INTERVAL_US;
+    outflow?.retry(trips.next());
+  }
+
+  function goAway(retryAfterMs: number): void {
+    goingAway ??= { retryAfterMs };
+    leaving = true;
+  }
+
+  /** Live: takes note of what the application has changed. */
+  function lookForChanges(): void {
+    notified = false;
+    ask({ kind: "begin" }, (result) => {
+      if (result.kind === "begin") outflow?.extend(result.state.lastSequence);
+    });
+  }
+
+  /** Nothing that was sent is without its answer, and nothing that came is half taken. */
+  function canLeave(): boolean {
+    return !intake.busy && awaiting === undefined && (outflow?.window.items ?? 0) === 0;
   }
 
   /** Both sides are the same: what was fetched and not taken is of no use any more. */
@@ -484,7 +561,6 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if (message.$case === "opened") {
       return opened === undefined ? receiveOpened(message.value) : close(outOfOrder('"opened" came twice'));
     }
-    if (message.$case === "goingAway") return;
     if (message.$case === "epochBegun") return beginEpoch(message.value.epoch);
     if (opened === undefined) return close(outOfOrder(`the first message was "${message.$case}", not "opened"`));
     if (message.$case === "ranges" && recovery !== undefined && recovering) return receiveRanges(message.value);
@@ -497,7 +573,11 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   /** What to do next of its own accord, once no message is under way. */
   function goOn(): boolean {
-    if (outflow === undefined || state === undefined || recovering || dryRun) return false;
+    if (outflow === undefined || state === undefined || recovering || dryRun || leaving) return false;
+    if (live && notified && outflow.window.items === 0 && chunks?.busy !== true) {
+      lookForChanges();
+      return true;
+    }
     if (chunks?.busy === true) return chunks.step();
     // Nothing is sent before there is a checkpoint: what may have arrived must not meet a first pull, which leaves out deletions.
     const query = token.length === 0 ? undefined : outflow.nextQuery(compared);
@@ -506,13 +586,16 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       return true;
     }
     if (!isIdle()) return false;
+    if (live && doneDue === undefined && (!unproved || nowUs < proofDueUs || trips.proofsDue > 0)) return false;
     if (doneDue === undefined) {
       // Whatever came to nothing: where nothing is under way any more, only a proof can end the exchange.
       if (!compared || intake.busy || trips.proofsDue > 0 || outflow.window.items > 0) return false;
       doneDue = trips.next();
     }
     if (passes === MAX_PASSES) {
-      close();
+      doneDue = undefined;
+      if (config.live) stay();
+      else close();
       return true;
     }
     passes += 1;
@@ -537,6 +620,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   }
 
   function step(): boolean {
+    if (leaving && canLeave()) {
+      close();
+      return true;
+    }
     const contents = arrived.shift();
     const job = intake.busy ? undefined : jobs.shift();
     const busy = intake.busy || (recovering && recovery?.busy === true);
@@ -552,9 +639,18 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     return true;
   }
 
+  /** How long the server may be silent: in mid-exchange, and where it has nothing to answer. */
+  function patience(): number {
+    const waits = trips.proofsDue > 0 || (outflow?.window.items ?? 0) > 0 || intake.busy || chunks?.busy === true;
+    if (!live || waits || recovering) return config.stepTimeoutUs;
+    const heartbeatUs = opened?.heartbeatUs ?? 0;
+    if (heartbeatUs === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(config.stepTimeoutUs, MISSED_HEARTBEATS * heartbeatUs);
+  }
+
   function next(): Output<ExchangeRequest, ClientOperation> | undefined {
     if (closed) return undefined;
-    if (state === undefined && awaiting === undefined) begin();
+    if (state === undefined && awaiting === undefined && !leaving) begin();
     for (;;) {
       const message = outbox.shift();
       if (message !== undefined) {
@@ -581,7 +677,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       waitingSinceUs = nowUs;
       if (closing !== undefined || message.message === undefined) return;
       const { message: received } = message;
-      if (received.$case === "contents" || received.$case === "chunk") arrived.push(received.value);
+      if (received.$case === "goingAway") {
+        // An exchange that ends by itself does so in the time that the server gives.
+        if (config.live) goAway(received.value.retryAfterMs);
+      } else if (received.$case === "contents" || received.$case === "chunk") arrived.push(received.value);
       // What is fetched does not wait its turn, so neither may the epoch that it is of.
       else if (received.$case === "epochBegun" && opened !== undefined) beginEpoch(received.value.epoch);
       else if (received.$case === "upload") {
@@ -601,12 +700,22 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       awaiting = undefined;
       close(fault);
     },
+    notify() {
+      notified = true;
+    },
+    leave() {
+      leaving = true;
+    },
+    standing: () => (live ? "live" : "exchanging"),
+    goingAway: () => goingAway,
     tick(time) {
       nowUs = Math.max(nowUs, time);
       if (waitingSinceUs === 0) waitingSinceUs = nowUs;
-      if (closed || awaiting !== undefined || nowUs - waitingSinceUs <= config.stepTimeoutUs) return undefined;
+      if (live) retryContended();
+      const patienceUs = patience();
+      if (closed || awaiting !== undefined || nowUs - waitingSinceUs <= patienceUs) return undefined;
       closed = true;
-      const message = `the server did not answer for ${Math.round(config.stepTimeoutUs / 1e6)} s`;
+      const message = `the server did not answer for ${Math.round(patienceUs / 1e6)} s`;
       return { reason: ErrorReason.ERROR_REASON_STALLED, message };
     },
     next,

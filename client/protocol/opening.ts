@@ -23,6 +23,7 @@ export const NO_WISHES: Limits = {
 export interface OpeningWishes {
   readonly standard: ChangeStandard;
   readonly mode: "sync" | "dry-run" | "verify";
+  readonly live: boolean;
   readonly create: boolean;
   readonly recreate: boolean;
   readonly client: string;
@@ -35,6 +36,7 @@ const CAPABILITIES: readonly Capability[] = [
   Capability.CAPABILITY_RECONCILE,
   Capability.CAPABILITY_CHUNKS,
   Capability.CAPABILITY_GROUPS,
+  Capability.CAPABILITY_LIVE,
 ];
 
 /** The first message of an exchange of this replica. */
@@ -47,7 +49,7 @@ export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limit
     capabilities: [...CAPABILITIES],
     limits,
     range: undefined,
-    live: false,
+    live: wishes.live,
     // Only an exchange that changes something makes a collection.
     create: wishes.create && wishes.mode === "sync",
     recreate: wishes.recreate && wishes.mode === "sync",

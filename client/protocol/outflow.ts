@@ -36,6 +36,13 @@ export interface Outflow {
   /** A push that was sent again lost its race. */
   lostRace(id: string): void;
   readonly contended: readonly string[];
+  /**
+   * Live: the application has made changes up to this sequence number. They are to be sent only once no push is without its
+   * verdict, as a later change of an item has the base that the verdict on the earlier one says.
+   */
+  extend(through: number): void;
+  /** Live: contended changes are tried again. */
+  retry(trip: number): void;
   /** The comparison is complete; what is sent because of it belongs to this round trip. */
   compared(next: number): void;
 }
@@ -58,7 +65,7 @@ export function createOutflow(
   largest: () => number = () => limits().itemBytes,
 ): Outflow {
   const window = createSendingWindow();
-  const through = state.lastSequence;
+  let through = state.lastSequence;
   const eagerSent = new Set<number>();
   const resend = new Map<string, number>();
   const races = new Map<string, number>();
@@ -168,6 +175,14 @@ export function createOutflow(
       if (lost < MAX_RACES) return;
       contended.add(id);
       resend.delete(id);
+    },
+    extend(last) {
+      through = Math.max(through, last);
+    },
+    retry(trip) {
+      races.clear();
+      for (const id of contended) resend.set(id, trip);
+      contended.clear();
     },
     get contended() {
       return [...contended];

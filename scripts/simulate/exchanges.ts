@@ -85,10 +85,11 @@ export function createExchanges(world: ExchangesWorld): Exchanges {
     const wishes = { standard, create: true, recreate: true, client: "simulation", limits };
     const ways = { mode: "sync", onHistoryChange, resolves: !plain && random.chance(0.1) } as const;
     return {
-      client: { ...wishes, ...ways, stepTimeoutUs: STEP_TIMEOUT_US },
+      client: { live: false, ...wishes, ...ways, stepTimeoutUs: STEP_TIMEOUT_US },
       serverLimits: { ...DEFAULT_LIMITS, ...world.setup.serverLimits },
       skewUs: 60_000_000,
       stepTimeoutUs: STEP_TIMEOUT_US,
+      heartbeatUs: STEP_TIMEOUT_US / 2,
     };
   }
 

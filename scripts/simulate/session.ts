@@ -47,6 +47,7 @@ export interface SessionConfig {
   readonly serverLimits: Limits;
   readonly skewUs: number;
   readonly stepTimeoutUs: number;
+  readonly heartbeatUs: number;
 }
 
 /** A stream between both real machines, on a network that keeps order and nothing else. */
@@ -86,6 +87,7 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     limits: config.serverLimits,
     skewUs: config.skewUs,
     stepTimeoutUs: config.stepTimeoutUs,
+    heartbeatUs: config.heartbeatUs,
   });
   const toFault = (error: unknown): Fault => {
     if (error === CRASHED) return CRASHED;

@@ -23,8 +23,8 @@ export function openStaleStream(
 ): StaleStream {
   const left = [...messages];
   let live = true;
-  const { serverLimits: limits, skewUs, stepTimeoutUs } = config;
-  const driver = createDriver(createServerExchange({ limits, skewUs, stepTimeoutUs }), {
+  const { serverLimits: limits, skewUs, stepTimeoutUs, heartbeatUs } = config;
+  const driver = createDriver(createServerExchange({ limits, skewUs, stepTimeoutUs, heartbeatUs }), {
     send: () => true,
     store(operation) {
       const result = live ? run(operation) : undefined;

@@ -107,6 +107,7 @@ export function clientSide(replica: MemoryReplica, options: ExchangeOptions): Si
     limits: options.wishes ?? {},
     stepTimeoutUs: TIMEOUT_US,
     mode: "sync",
+    live: false,
     onHistoryChange: options.onHistoryChange ?? "offer",
     resolves: false,
   });
@@ -127,6 +128,7 @@ export function serverSide(world: ServerWorld, options: ExchangeOptions): Side {
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     skewUs: SKEW_US,
     stepTimeoutUs: TIMEOUT_US,
+    heartbeatUs: TIMEOUT_US / 2,
   });
   const codec = {
     decode: (bytes: Uint8Array) => ExchangeRequest.decode(bytes),

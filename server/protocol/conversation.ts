@@ -11,6 +11,8 @@ export interface Conversation {
   uid: Uint8Array;
   /** The client comes from another collection, and goes on with this one. */
   rebinds: boolean;
+  /** The stream stays open after its proof. */
+  live: boolean;
   lineage: readonly EpochState[];
   limits: Limits;
   /** Those in force. */

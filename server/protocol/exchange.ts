@@ -33,10 +33,15 @@ export interface ServerExchangeConfig {
   readonly skewUs: number;
   /** How long the client may leave the server waiting in mid-exchange, in microseconds. */
   readonly stepTimeoutUs: number;
+  /** Live: how long the server leaves the client without a word, in microseconds. */
+  readonly heartbeatUs: number;
 }
 
 /** The server's side of one exchange. */
-export type ServerExchange = Exchange<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>;
+export interface ServerExchange extends Exchange<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult> {
+  /** The server is going to stop: a live client is asked to end the exchange, and to come back after so many milliseconds. */
+  goAway(retryAfterMs: number): void;
+}
 
 function isOther({ collectionUid }: Open, { uid }: CollectionState): boolean {
   return collectionUid.length > 0 && !asBuffer(collectionUid).equals(uid);
@@ -72,12 +77,17 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   let halfClosed = false;
   let lastProgressUs = 0;
   let seenAtOpen: number | undefined;
+  /** Live: when the last message went out, and since when one without a change is due. */
+  let lastSentUs = 0;
+  let heartbeatDueUs: number | undefined;
+  let goingAwayMs: number | undefined;
 
   const conversation: Conversation = {
     skewUs: config.skewUs,
     name: "",
     uid: Buffer.alloc(0),
     rebinds: false,
+    live: false,
     lineage: [],
     limits: config.limits,
     capabilities: [],
@@ -137,6 +147,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     conversation.lineage = state.lineage;
     conversation.limits = negotiateLimits(config.limits, message.limits);
     conversation.capabilities = capabilitiesInForce(message);
+    conversation.live = message.live;
     if (message.recover || check.kind === "refused") phase = "waiting";
     else {
       phase = "open";
@@ -144,7 +155,13 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       // Without a token there is nothing to hold a push against that does not say what it has seen.
       if (message.token.length > 0) seenAtOpen = Math.max(check.revision, check.pullHead);
     }
-    conversation.send({ $case: "opened", value: toOpened(conversation, message, state, check) });
+    conversation.send({ $case: "opened", value: toOpened(conversation, message, state, check, config.heartbeatUs) });
+  }
+
+  /** Live, and neither side has anything to say: the client may be silent for as long as it likes. */
+  function isQuiet(): boolean {
+    const { live, unanswered } = conversation;
+    return live && phase === "open" && feed.quiet && unanswered.items === 0 && unanswered.bytes === 0;
   }
 
   function handle({ message, bytes }: Queued): void {
@@ -199,13 +216,26 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
 
   function nextOperation(): ServerOperation | undefined {
     while (following === undefined && closing === undefined && outbox.length === 0) {
-      const queued = inbox.next();
-      if (queued !== undefined) handle(queued);
+      const isLeaving = goingAwayMs !== undefined && conversation.live;
+      const queued = isLeaving ? undefined : inbox.next();
+      if (isLeaving) sayGoodbye(goingAwayMs ?? 0);
+      else if (queued !== undefined) handle(queued);
       else if (phase === "open" && feed.wanted) feed.readPage();
+      else if (heartbeatDueUs !== undefined) beat();
       else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
       else return undefined;
     }
     return following;
+  }
+
+  function sayGoodbye(retryAfterMs: number): void {
+    goingAwayMs = undefined;
+    conversation.send({ $case: "goingAway", value: { retryAfterMs } });
+  }
+
+  function beat(): void {
+    heartbeatDueUs = undefined;
+    if (isQuiet()) feed.heartbeat();
   }
 
   function next(): Output<ExchangeResponse, ServerOperation> | undefined {
@@ -214,6 +244,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       const message = outbox.shift();
       if (message !== undefined) {
         lastProgressUs = conversation.nowUs;
+        lastSentUs = conversation.nowUs;
+        heartbeatDueUs = undefined;
         return { kind: "send", message };
       }
       if (closing !== undefined) {
@@ -250,9 +282,18 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       awaiting = undefined;
       close(fault);
     },
+    notify(revision) {
+      if (conversation.live) feed.advanced(revision);
+    },
+    goAway(retryAfterMs) {
+      goingAwayMs = retryAfterMs;
+    },
     tick(time) {
       conversation.nowUs = Math.max(conversation.nowUs, time);
       if (lastProgressUs === 0) lastProgressUs = conversation.nowUs;
+      if (isQuiet() && conversation.nowUs - lastSentUs >= config.heartbeatUs) heartbeatDueUs ??= conversation.nowUs;
+      // Somebody who is silent is heard of once a heartbeat can't be sent any more.
+      if (isQuiet() && closing === undefined) lastProgressUs = heartbeatDueUs ?? conversation.nowUs;
       // An operation that is wanted and not asked for yet waits for room to send, that is for the client.
       const atWork = awaiting !== undefined && following === undefined;
       const idle = !atWork && conversation.nowUs - lastProgressUs > config.stepTimeoutUs;

@@ -13,6 +13,7 @@ const CAPABILITIES: readonly Capability[] = [
   Capability.CAPABILITY_RECONCILE,
   Capability.CAPABILITY_CHUNKS,
   Capability.CAPABILITY_GROUPS,
+  Capability.CAPABILITY_LIVE,
 ];
 
 /** Those that both sides have. */
@@ -37,7 +38,6 @@ export function checkOpen(open: Open): Fault | undefined {
   const negative = checkLimits(open.limits);
   if (negative !== undefined) return negative;
   if (open.range !== undefined) return unsupported("open.range");
-  if (open.live) return unsupported("open.live");
   return undefined;
 }
 
@@ -68,6 +68,7 @@ export function toOpened(
   open: Open,
   state: CollectionState,
   check: Exclude<TokenCheck, { kind: "invalid" }>,
+  heartbeatUs: number,
 ): Opened {
   const known = check.kind === "served" && open.token.length > 0 ? check.revision : 0;
   return {
@@ -78,6 +79,7 @@ export function toOpened(
     count: state.total.count,
     serverTimeUs: conversation.nowUs,
     skewUs: conversation.skewUs,
+    heartbeatUs: conversation.live ? heartbeatUs : 0,
     limits: conversation.limits,
     capabilities: [...conversation.capabilities],
     lineage: lineageFrom(state.lineage, known).map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),

@@ -3,6 +3,7 @@ import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import { toPageChanges } from "../../core/page.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
+import type { ExchangeResponse } from "../../gen/tercet/v1/sync.js";
 import type { BatchWritten, ChangesRead, StoredChange } from "../store/store.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { createOwnRevisions } from "./own-revisions.js";
@@ -18,6 +19,12 @@ export interface ChangeFeed {
   proofDue(): void;
   /** The client has stored the contents of the pages up to this revision. */
   taken(revision: number): void;
+  /** Live: the collection has advanced, to this revision where that is known. */
+  advanced(revision: number | undefined): void;
+  /** Everything was sent, and the client has taken it: until something happens there is nothing to do for either side. */
+  readonly quiet: boolean;
+  /** Live: says where the reader stands, though there is nothing new. */
+  heartbeat(): void;
   /** There is something to send, and the client has taken enough of what it has to fetch. */
   readonly wanted: boolean;
   /** Reads the next page and sends it. */
@@ -41,6 +48,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
   let proofsDue = 0;
   /** Others have written since the end was sent, and own pushes after them: without a page there is no checkpoint. */
   let behind = false;
+  /** The collection is known to have come so far. */
+  let advancedTo = 0;
   const untaken = createUntaken();
 
   function checkpointAt(revision: number): Checkpoint {
@@ -54,15 +63,20 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     cursor = own.advance(read.through);
     const end = cursor >= read.revision;
     if (foreign.length === 0 && !end) return;
+    const isShared = foreign.length === read.changes.length && cursor === read.through && pullHead <= cursor;
     const proof = end && proofsDue > 0 ? toRangeFingerprint(read.total) : undefined;
     if (end) {
       endSent = true;
-      behind = false;
+      // It may have been read before what was heard of meanwhile.
+      behind = advancedTo > read.revision;
       proofsDue = Math.max(proofsDue - 1, 0);
     }
     untaken.sent(cursor, foreign);
-    const page = { ...toPageChanges(foreign), checkpoint: checkpointAt(cursor), end, proof };
-    conversation.send({ $case: "page", value: page });
+    const toPage = (): PageMessage => {
+      const value = { ...toPageChanges(foreign), checkpoint: checkpointAt(cursor), end, proof };
+      return { $case: "page", value };
+    };
+    conversation.send(isShared && proof === undefined ? sharedPage(read, toPage) : toPage());
   }
 
   return {
@@ -76,6 +90,25 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       proofsDue += 1;
     },
     taken: untaken.taken,
+    advanced(revision) {
+      cursor = own.advance(cursor);
+      advancedTo = Math.max(advancedTo, revision ?? 0);
+      if (endSent && cursor < (revision ?? Number.POSITIVE_INFINITY)) behind = true;
+    },
+    get quiet() {
+      return endSent && !behind && proofsDue === 0 && untaken.bytes === 0;
+    },
+    heartbeat() {
+      cursor = own.advance(cursor);
+      const page = {
+        changes: [],
+        fingerprint: undefined,
+        checkpoint: checkpointAt(cursor),
+        end: true,
+        proof: undefined,
+      };
+      conversation.send({ $case: "page", value: page });
+    },
     get wanted() {
       return (!endSent || proofsDue > 0 || behind) && untaken.bytes <= conversation.limits.windowBytes;
     },
@@ -85,7 +118,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       const query = {
         uid,
         after: cursor,
-        tombstonesAfter: pullHead,
+        // Beyond it, readers that began at different times read the same.
+        tombstonesAfter: pullHead > cursor ? pullHead : 0,
         maxBytes: limits.messageBytes,
         maxChanges: MAX_PAGE_CHANGES,
         inlineBytes: limits.inlineBytes,
@@ -113,6 +147,17 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     witness: checkpointAt,
     passed: (change) => change.revision <= cursor,
   };
+}
+
+type PageMessage = Extract<NonNullable<ExchangeResponse["message"]>, { $case: "page" }>;
+
+/** Pages by what they were made of: one that goes to many live readers is made, and encoded, once. */
+const pages = new WeakMap<ChangesRead, PageMessage>();
+
+function sharedPage(read: ChangesRead, make: () => PageMessage): PageMessage {
+  const made = pages.get(read) ?? make();
+  pages.set(read, made);
+  return made;
 }
 
 /** The tombstone horizon has overtaken this feed: deletions may be missing from it. */

@@ -1,7 +1,7 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
 import { createDriver } from "../../core/drive.js";
 import { type Fault, reasonName } from "../../core/fault.js";
-import type { ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
+import type { ExchangeRequest, ExchangeResponse, Open } from "../../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
 import { createServerExchange } from "../protocol/exchange.js";
 import type { ServerOperation, ServerResult } from "../protocol/operation.js";
@@ -23,6 +23,7 @@ export interface ExchangeSummary {
   readonly durationMs: number;
   /** Whether ranges were compared, as the checkpoint was lost or could not be served, or the proof failed. */
   readonly recovery: boolean;
+  readonly live: boolean;
   /** "OK", the reason of the fault that ended it, or "CANCELLED" where the client or the network did. */
   readonly outcome: string;
 }
@@ -46,7 +47,8 @@ export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBi
 }
 
 function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
-  const endCall = world.gate.begin(close);
+  const endCall = world.gate.begin({ ask, end: close });
+  let deafToFeed: (() => void) | undefined;
   const record = createRecord(world.nowUs());
   let closedUs = 0;
 
@@ -60,6 +62,12 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     else call.emit("error", toStatus(fault));
   }
 
+  /** The server drains: a live client, which would stay, is asked to leave. */
+  function ask(retryAfterMs: number): void {
+    machine.goAway(retryAfterMs);
+    tick();
+  }
+
   const machine = createServerExchange(world);
   /** Messages that came together are worked on together, so that what follows "open" at once is answered with it. */
   let gathering: NodeJS.Immediate | undefined;
@@ -67,10 +75,12 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     { ...machine, next: () => (gathering === undefined ? machine.next() : undefined) },
     {
       send(message) {
-        const bytes = Method.responseSerialize(message);
+        const bytes = encode(message);
         record.sent.messages += 1;
         record.sent.bytes += bytes.length;
         if (message.message?.$case === "ranges") record.recovery = true;
+        if (message.message?.$case === "opened" && record.open?.live === true)
+          follow(message.message.value.collectionUid);
         return call.write(bytes);
       },
       store: (operation) => runOperation(world, operation),
@@ -80,13 +90,18 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     },
   );
 
+  /** From now on the exchange hears of what others write. */
+  function follow(uid: Uint8Array): void {
+    deafToFeed ??= world.feeds.listen(uid, (revision) => driver.notify(revision));
+  }
+
   function receive(bytes: Buffer): void {
     if (record.outcome !== undefined) return;
     record.received.messages += 1;
     record.received.bytes += bytes.length;
     try {
       const request = decodeRequest(Method, bytes);
-      if (request.message?.$case === "open") record.open = request.message.value;
+      if (request.message?.$case === "open") record.open = factsOf(request.message.value);
       gathering ??= setImmediate(gathered);
       driver.receive(request, world.nowUs());
     } catch (error) {
@@ -113,15 +128,32 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
   call.once("close", () => {
     driver.stop();
     deaf();
+    deafToFeed?.();
     endCall();
     world.log.info(summaryOf(record, world.nowUs()), "exchange");
   });
 }
 
+/** Without what else came with it, which would stay in memory as long as the stream. */
+function factsOf({ collection, client, live }: Open): NonNullable<ExchangeRecord["open"]> {
+  return { collection, client, live };
+}
+
+/** Encodings of pages that go to many live readers. */
+const encodings = new WeakMap<object, Buffer>();
+
+function encode(message: ExchangeResponse): Buffer {
+  const { message: content } = message;
+  if (content?.$case !== "page") return Method.responseSerialize(message);
+  const encoded = encodings.get(content) ?? Method.responseSerialize(message);
+  encodings.set(content, encoded);
+  return encoded;
+}
+
 /** What is counted while an exchange runs. */
 interface ExchangeRecord {
   readonly beginUs: number;
-  open: { readonly collection: string; readonly client: string } | undefined;
+  open: { readonly collection: string; readonly client: string; readonly live: boolean } | undefined;
   readonly received: { messages: number; bytes: number };
   readonly sent: { messages: number; bytes: number };
   recovery: boolean;
@@ -142,6 +174,7 @@ function summaryOf(record: ExchangeRecord, nowUs: number): ExchangeSummary {
     sent: record.sent,
     durationMs: Math.round((nowUs - record.beginUs) / 1000),
     recovery: record.recovery,
+    live: record.open?.live ?? false,
     outcome: record.outcome ?? "CANCELLED",
   };
 }

@@ -9,15 +9,23 @@ const GOING_AWAY: Fault = {
   retryAfterMs: RETRY_AFTER_MS,
 };
 
+/** A call that does not end by itself in a moment. */
+export interface LeavingCall {
+  /** Asks the client to end it, and to come back after so many milliseconds. */
+  ask(retryAfterMs: number): void;
+  /** Ends it early. */
+  end(fault: Fault): void;
+}
+
 /** Counts the calls under way, and lets no more in once the server drains. */
 export interface Gate {
   /** Calls under way. */
   readonly underWay: number;
   /** Why nothing new may begin, or undefined. */
   refusal(): Fault | undefined;
-  /** A call has begun; `sendAway` ends it early. Returns what to call, once, when it has ended. */
-  begin(sendAway?: (fault: Fault) => void): () => void;
-  /** From now on, everything new is refused. */
+  /** A call has begun. Returns what to call, once, when it has ended. */
+  begin(call?: LeavingCall): () => void;
+  /** From now on, everything new is refused, and what does not end by itself is asked to. */
   shut(): void;
   /** Refuses everything new, and ends early what is under way and can be. */
   sendAway(): void;
@@ -30,7 +38,7 @@ export function createGate(): Gate {
   let underWay = 0;
   let isShut = false;
   let waiting: (() => void)[] = [];
-  const leaving = new Set<(fault: Fault) => void>();
+  const leaving = new Set<LeavingCall>();
 
   function end(): void {
     underWay -= 1;
@@ -45,23 +53,25 @@ export function createGate(): Gate {
       return underWay;
     },
     refusal: () => (isShut ? GOING_AWAY : undefined),
-    begin(sendAway) {
+    begin(call) {
       underWay += 1;
-      if (sendAway !== undefined) leaving.add(sendAway);
+      if (call !== undefined) leaving.add(call);
       let ended = false;
       return () => {
         if (ended) return;
         ended = true;
-        if (sendAway !== undefined) leaving.delete(sendAway);
+        if (call !== undefined) leaving.delete(call);
         end();
       };
     },
     shut() {
+      if (isShut) return;
       isShut = true;
+      for (const call of [...leaving]) call.ask(RETRY_AFTER_MS);
     },
     sendAway() {
       isShut = true;
-      for (const end of [...leaving]) end(GOING_AWAY);
+      for (const call of [...leaving]) call.end(GOING_AWAY);
     },
     empty: () => (underWay === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };

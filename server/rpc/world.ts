@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Limits } from "../../gen/tercet/v1/sync.js";
 import type { OperationWorld } from "../store/run-operation.js";
+import type { Feeds } from "./feeds.js";
 import type { Gate } from "./gate.js";
 
 /** What every call of a server works with. */
@@ -10,6 +11,10 @@ export interface RpcWorld extends OperationWorld {
   readonly skewUs: number;
   /** How long a client may leave an exchange waiting, in microseconds. */
   readonly stepTimeoutUs: number;
+  /** Live: how long the server leaves a client without a word, in microseconds. */
+  readonly heartbeatUs: number;
   readonly gate: Gate;
+  /** Who waits for changes. */
+  readonly feeds: Feeds;
   readonly log: Logger;
 }

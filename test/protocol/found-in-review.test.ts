@@ -172,7 +172,7 @@ test("a dry run counts what a lost history has sent again", () => {
 });
 test("thousands of small batches are answered", () => {
   const store = newStore();
-  const server = createServerExchange({ limits: DEFAULT_LIMITS, skewUs: 6e7, stepTimeoutUs: 6e7 });
+  const server = createServerExchange({ limits: DEFAULT_LIMITS, skewUs: 6e7, stepTimeoutUs: 6e7, heartbeatUs: 3e7 });
   const NOW = 1_760_000_000_000_000;
   let closed: Fault | undefined;
   const tasks: (() => void)[] = [];

@@ -75,7 +75,12 @@ const CHUNKS = [Capability.CAPABILITY_CHUNKS, Capability.CAPABILITY_GROUPS];
 /** A machine on a store, opened without a token; what comes up to the first proof is left out. */
 function open(store: MemoryStore, options: StreamOptions = {}): Stream {
   const limits = { ...DEFAULT_LIMITS, ...options.serverLimits };
-  const machine = createServerExchange({ limits, skewUs: 60_000_000, stepTimeoutUs: 60_000_000 });
+  const machine = createServerExchange({
+    limits,
+    skewUs: 60_000_000,
+    stepTimeoutUs: 60_000_000,
+    heartbeatUs: 30_000_000,
+  });
   const world = {
     store,
     write: (batch: Parameters<typeof store.write>[0][number]) => after(store.write([batch]), (written) => written[0]),

@@ -88,6 +88,7 @@ export function exchange(options: PairOptions): PairOutcome {
     limits: options.clientLimits ?? {},
     stepTimeoutUs: 60_000_000,
     mode: options.mode ?? "sync",
+    live: false,
     onHistoryChange: options.onHistoryChange ?? "offer",
     resolves: options.resolver !== undefined,
   };
@@ -96,6 +97,7 @@ export function exchange(options: PairOptions): PairOutcome {
     limits: { ...DEFAULT_LIMITS, ...options.serverLimits },
     skewUs: 60_000_000,
     stepTimeoutUs: 60_000_000,
+    heartbeatUs: 30_000_000,
   });
   const toFault = (error: unknown): Fault => {
     throw error;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { type Client, ServerCredentials } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { DEFAULT_LIMITS } from "../../core/limits.js";
+import { createFeeds } from "../../server/rpc/feeds.js";
 import { createGate } from "../../server/rpc/gate.js";
 import { createRpcServer } from "../../server/rpc/server.js";
 import { createGroupCommit } from "../../server/store/group-commit.js";
@@ -29,6 +30,8 @@ export async function startBareServer(store: Store): Promise<BareServer> {
     limits: DEFAULT_LIMITS,
     skewUs: 60e6,
     stepTimeoutUs: 60e6,
+    heartbeatUs: 30e6,
+    feeds: createFeeds(),
     gate: createGate(),
     log: pino({ level: "error" }, { write: (line: string) => void errors.push(line) }),
   });

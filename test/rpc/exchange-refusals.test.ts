@@ -110,7 +110,6 @@ describe("bad input to an exchange", () => {
       "INVALID_FIELD",
       ["push.revision_seen"],
     ],
-    ["live", openedAs({ live: true }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["a range", openedAs({ range: { from: "a", to: "" } }), "UNIMPLEMENTED", "UNSUPPORTED"],
     ["recover before open", (s) => s.send(recover), INVALID, "OUT_OF_ORDER"],
     ["ranges before open", (s) => s.send(rangesOf(nothingOf({}))), INVALID, "OUT_OF_ORDER"],

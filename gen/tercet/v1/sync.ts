@@ -369,7 +369,10 @@ export interface Open {
   range:
     | IdRange
     | undefined;
-  /** Keep the stream open after its proof and go on with the same messages. Else UNSUPPORTED. */
+  /**
+   * Keep the stream open after its proof, until the client half-closes it, and go on with the same messages and rules: both
+   * sides send changes as they happen, and a Done asks for another proof at any time. A server that can't: UNSUPPORTED.
+   */
   live: boolean;
   /**
    * Create the collection if it is not there and the client has never met it (no `collection_uid`), binding no standard;
@@ -427,12 +430,19 @@ export interface Opened {
    * by NEWEST clamps its own times likewise.
    */
   skewUs: number;
+  /**
+   * Live: where the server has had nothing to say for so long, in microseconds, it sends a page without changes. So proxies
+   * see the stream in use, checkpoints move on, and a client that hears nothing for three times as long knows that it is cut
+   * off. 0: not live, or no such pages.
+   */
+  heartbeatUs: number;
 }
 
 /**
  * A piece of the change feed: each item's latest change after the client's checkpoint, in order of revision. A page never
  * cuts a commit. In a first pull, deletions from before the pull began are left out. The client's own pushes of this
- * stream are left out.
+ * stream are left out. Live, pages go on to come after the end mark: one with changes as soon as there are any, for a slow
+ * reader with those of all that time, and one without as a heartbeat (Opened.heartbeat_us).
  */
 export interface ChangePage {
   /** The changes. */
@@ -795,10 +805,11 @@ export interface EpochBegun {
 }
 
 /**
- * The server is going to stop: end the exchange here, and open another one elsewhere or later.
+ * The server is going to stop: finish what is under way, half-close, and open another exchange elsewhere or later. Nothing
+ * is lost where the client does not: the stream ends with UNAVAILABLE (GOING_AWAY, RetryInfo) once the server's grace period
+ * is over, and the next exchange goes on.
  *
- * Sent with live exchanges (CAPABILITY_LIVE), which would not end by themselves. This server has none and never sends it:
- * exchanges may finish within its grace period, and those that do not end with UNAVAILABLE (GOING_AWAY, RetryInfo).
+ * Only live exchanges are told, as others end by themselves.
  */
 export interface GoingAway {
   /** When to come back, in milliseconds; 0: at once, to another server. */
@@ -1488,6 +1499,7 @@ function createBaseOpened(): Opened {
     capabilities: [],
     lineage: [],
     skewUs: 0,
+    heartbeatUs: 0,
   };
 }
 
@@ -1526,6 +1538,9 @@ export const Opened: MessageFns<Opened> = {
     }
     if (message.skewUs !== 0) {
       writer.uint32(80).int64(message.skewUs);
+    }
+    if (message.heartbeatUs !== 0) {
+      writer.uint32(88).int64(message.heartbeatUs);
     }
     return writer;
   },
@@ -1633,6 +1648,14 @@ export const Opened: MessageFns<Opened> = {
             message.skewUs = longToNumber(reader.int64());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.heartbeatUs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1675,6 +1698,11 @@ export const Opened: MessageFns<Opened> = {
         : isSet(object.skew_us)
         ? globalThis.Number(object.skew_us)
         : 0,
+      heartbeatUs: isSet(object.heartbeatUs)
+        ? globalThis.Number(object.heartbeatUs)
+        : isSet(object.heartbeat_us)
+        ? globalThis.Number(object.heartbeat_us)
+        : 0,
     };
   },
 
@@ -1710,6 +1738,9 @@ export const Opened: MessageFns<Opened> = {
     if (message.skewUs !== 0) {
       obj.skewUs = Math.round(message.skewUs);
     }
+    if (message.heartbeatUs !== 0) {
+      obj.heartbeatUs = Math.round(message.heartbeatUs);
+    }
     return obj;
   },
 
@@ -1730,6 +1761,7 @@ export const Opened: MessageFns<Opened> = {
     message.capabilities = object.capabilities?.map((e) => e) || [];
     message.lineage = object.lineage?.map((e) => Epoch.fromPartial(e)) || [];
     message.skewUs = object.skewUs ?? 0;
+    message.heartbeatUs = object.heartbeatUs ?? 0;
     return message;
   },
 };

@@ -14,12 +14,12 @@ import type { CollectionState } from "../store/store.js";
 import { createUploadChecker } from "./check-uploads.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { createInbox, type Queued } from "./inbox.js";
-import { createKnownUploads } from "./known-uploads.js";
+import { createKnownUploads, type KnownUploads } from "./known-uploads.js";
 import { capabilitiesInForce, checkOpen, toOpened } from "./opening.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
-import { createChunkReceiver } from "./receive-chunks.js";
-import { createContentReceiver, type QueuedBatch } from "./receive-content.js";
-import { createReconciler } from "./reconcile.js";
+import { createChunkReceiver, type QueuedChunk } from "./receive-chunks.js";
+import { type ContentReceiver, createContentReceiver, type QueuedBatch } from "./receive-content.js";
+import { createReconciler, type Reconciler } from "./reconcile.js";
 import { createChangeFeed } from "./send-change-info.js";
 import { sendContents } from "./send-content.js";
 import { checkToken, checkWitness, type TokenCheck } from "./token.js";
@@ -111,11 +111,22 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   const { close } = conversation;
   const inbox = createInbox(conversation);
   const feed = createChangeFeed(conversation);
-  const reconciler = createReconciler(conversation);
-  const uploads = createKnownUploads();
-  const receiveChunks = createChunkReceiver(conversation, uploads);
-  const checkUploads = createUploadChecker(conversation, uploads);
-  const receiver = createContentReceiver(conversation, feed, checkUploads, () => seenAtOpen);
+  // Made when they are needed: thousands of live exchanges only read, and each keeps what it has.
+  let reconciler: Reconciler | undefined;
+  let uploads: KnownUploads | undefined;
+  let receiveChunks: ((chunks: readonly QueuedChunk[]) => void) | undefined;
+  let receiver: ContentReceiver | undefined;
+
+  function contentReceiver(): ContentReceiver {
+    uploads ??= createKnownUploads();
+    receiver ??= createContentReceiver(
+      conversation,
+      feed,
+      createUploadChecker(conversation, uploads),
+      () => seenAtOpen,
+    );
+    return receiver;
+  }
 
   /** The client keeps the lineage of all that it is told of. */
   function tellEpochs(message: NonNullable<ExchangeResponse["message"]>): void {
@@ -176,6 +187,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
         return pushed({ batch: message.value, bytes });
       case "chunk":
         if (!conversation.capabilities.includes(Capability.CAPABILITY_CHUNKS)) return close(unsupported("chunk"));
+        uploads ??= createKnownUploads();
+        receiveChunks ??= createChunkReceiver(conversation, uploads);
         return receiveChunks(inbox.withNextChunks({ chunk: message.value, bytes }));
       case "fetch":
         return sendContents(conversation, message.value.items, feed);
@@ -187,7 +200,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "recover":
         return recover(message.value);
       case "ranges":
-        if (phase !== "recovering")
+        if (phase !== "recovering" || reconciler === undefined)
           return close(outOfOrder('"ranges" has a meaning after "recover" and before "done"'));
         return reconciler.answer(message.value);
       case "taken":
@@ -199,6 +212,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     if (recovered) return close(outOfOrder('"recover" came twice'));
     recovered = true;
     phase = "recovering";
+    reconciler = createReconciler(conversation);
     reconciler.recover(message, (head) => feed.begin(head, 0));
   }
 
@@ -210,8 +224,8 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       const fault = notNegative(batch.revisionSeen, "push.revision_seen");
       if (fault !== undefined) return close(fault);
     }
-    if (phase === "open") receiver.push(batches);
-    else receiver.refuse(first);
+    if (phase === "open") contentReceiver().push(batches);
+    else contentReceiver().refuse(first);
   }
 
   function nextOperation(): ServerOperation | undefined {

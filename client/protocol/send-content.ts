@@ -95,8 +95,8 @@ export interface SendingWindow {
    * its way and is made, the replica has to hear of it like of somebody else's change.
    */
   displace(id: string): void;
-  /** Whether that was so for a push whose verdict has come. Answers once. */
-  displaced(id: string): boolean;
+  /** Whether that was so for a push whose verdict has come. Answers once for each. */
+  displaced(sending: Sending): boolean;
   /** Whether a comparison had settled the change of a push whose verdict has come. Answers once. */
   agreed(sequence: number): boolean;
 }
@@ -106,7 +106,7 @@ export function createSendingWindow(): SendingWindow {
   /** Sequence numbers, and whether it is the first sending. */
   const onTheirWay = new Map<number, boolean>();
   const agreed = new Set<number>();
-  const displaced = new Set<string>();
+  const displaced = new Set<Sending>();
   let sendings: Sending[] = [];
   let head = 0;
   let firstOrdinal = 0;
@@ -150,9 +150,9 @@ export function createSendingWindow(): SendingWindow {
       if (onTheirWay.has(sequence)) agreed.add(sequence);
     },
     displace(id) {
-      if (sendings.some((sending, index) => index >= head && sending.id === id)) displaced.add(id);
+      for (const sending of sendings.slice(head)) if (sending.id === id) displaced.add(sending);
     },
-    displaced: (id) => displaced.delete(id),
+    displaced: (sending) => displaced.delete(sending),
     isFirst: (sequence) => onTheirWay.get(sequence) === true,
     agreed: (sequence) => agreed.delete(sequence),
   };

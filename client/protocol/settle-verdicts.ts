@@ -46,7 +46,7 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
       trip = Math.max(trip, sending.trip);
       const action = settleOne(verdict, sending, index, world);
       if (action !== undefined) actions.push(action);
-      if (world.outflow.window.displaced(sending.id) && action?.kind === "settle")
+      if (world.outflow.window.displaced(sending) && action?.kind === "settle")
         changes.push(madeChange(sending, action));
       if (verdict.outcome !== PushOutcome.PUSH_OUTCOME_CONFLICT) return;
       if (sending.again) world.outflow.lostRace(sending.id);

@@ -12,6 +12,8 @@ export const FEATURES = {
   manual: true,
   /** A collection may be deleted and made anew under the feet of its replicas. */
   recreation: true,
+  /** Exchanges that stay open. */
+  live: true,
 } as const satisfies Record<string, boolean>;
 
 /** Limits of an atomic group. */

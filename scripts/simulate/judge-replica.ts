@@ -223,3 +223,24 @@ export function judgeProof(judge: CommitJudge, history: History, watched: Watche
     );
   }
 }
+
+/**
+ * A replica that is live, with nothing under way: it has what the server has, and the server has what it has, but for what
+ * waits for somebody's word.
+ */
+export function judgeRest(judge: CommitJudge, history: History, { name, store }: Watched): void {
+  const { revision } = store.state();
+  judge.checked();
+  if (revision < history.head) {
+    return judge.fail("rest", `${name} is live at revision ${revision}, the server at ${history.head}`);
+  }
+  const pending = store.listPending(0, 1000);
+  // A group shares the fate of each of its members.
+  const stuck = new Set(
+    pending.filter(({ held, rejected }) => held || rejected !== undefined).map(({ group }) => group),
+  );
+  for (const { id, held, rejected, group } of pending) {
+    if (held || rejected !== undefined || (group !== 0 && stuck.has(group))) continue;
+    judge.fail("rest", `${name} is live and at rest, and has not sent what it made of "${id}"`);
+  }
+}

@@ -27,6 +27,7 @@ export type StepKind =
   | "recreate"
   | "resolve"
   | "restore-conflict"
+  | "leave"
   | "wait";
 
 /** What a history begins with. */
@@ -73,6 +74,7 @@ const WEIGHTS: readonly (readonly [weight: number, kind: StepKind, needs?: keyof
   [0.06, "recreate", "recreation"],
   [0.5, "resolve", "manual"],
   [0.5, "restore-conflict"],
+  [0.7, "leave", "live"],
   [1.5, "wait"],
 ];
 

@@ -13,6 +13,8 @@ export interface Sabotage {
   replica?(store: ReplicaStore, random: Random, crash: () => never): ReplicaStore;
   request?(message: ExchangeRequest): ExchangeRequest;
   response?(message: ExchangeResponse): ExchangeResponse;
+  /** Nobody who is live hears that something has changed: at the server, or at the client. */
+  readonly deaf?: "server" | "client";
   /** Every start of the server has the same epoch. */
   readonly sameEpoch?: boolean;
 }

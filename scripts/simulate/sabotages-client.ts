@@ -7,6 +7,11 @@ import type { Sabotage } from "./sabotage.js";
 /** What is taken out by something put before a replica, or by messages that are changed on their way. */
 export const CLIENT_SABOTAGES: readonly Sabotage[] = [
   {
+    name: "live-writes",
+    removes: "live: the client does not hear that the application has changed something",
+    deaf: "client",
+  },
+  {
     name: "remembered-sendings",
     removes: "R5: the replica does not remember what it has sent",
     replica: (store) => ({

@@ -42,6 +42,11 @@ export const SERVER_SABOTAGES: readonly Sabotage[] = [
     }),
   },
   {
+    name: "live-feed",
+    removes: "live: the server does not hear that its collection has advanced",
+    deaf: "server",
+  },
+  {
     name: "visibility-order",
     removes: "R7: a reader passes a revision before it can be seen",
     store: (store) => ({

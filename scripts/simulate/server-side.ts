@@ -1,3 +1,4 @@
+import { createLiveStore } from "../../server/store/live-store.js";
 import type { Store, StoredConflict, WriteBatch } from "../../server/store/store.js";
 import { COLLECTION, type Hosts, type ServerFiles, type ServerHost } from "./hosts.js";
 import { type CommitJudge, judgeCommit } from "./judge-commit.js";
@@ -15,6 +16,8 @@ export interface ServerSide {
   /** Uid of the collection; undefined while there is none. */
   readonly uid: Uint8Array | undefined;
   newUid(): Uint8Array;
+  /** Calls the listener whenever the collection has advanced to a revision; Infinity: it is gone. */
+  listen(listener: (revision: number) => void): void;
   /** The process ends and another one starts: a new epoch. */
   restart(): void;
   /** Copies the data; answers the number of the backup. The process has to be restarted for it. */
@@ -44,6 +47,7 @@ export function createServerSide(hosts: Hosts, judge: CommitJudge, sabotage: Sab
   const backups: Backup[] = [];
   let host: ServerHost = hosts.server(nextEpoch());
   let history = createHistory(judge.serial());
+  const listeners: ((revision: number) => void)[] = [];
   let store = wrapped();
 
   function nextEpoch(): Uint8Array {
@@ -55,7 +59,9 @@ export function createServerSide(hosts: Hosts, judge: CommitJudge, sabotage: Sab
 
   function wrapped(): Store {
     const seen = observe(host.store);
-    return sabotage?.store?.(seen) ?? seen;
+    return createLiveStore(sabotage?.store?.(seen) ?? seen, (_, revision) => {
+      if (sabotage?.deaf !== "server") for (const listener of listeners) listener(revision);
+    });
   }
 
   /** The store, with every transaction told to the model. */
@@ -94,6 +100,7 @@ export function createServerSide(hosts: Hosts, judge: CommitJudge, sabotage: Sab
       uids += 1;
       return Buffer.alloc(16, uids);
     },
+    listen: (listener) => void listeners.push(listener),
     restart() {
       host.restart(nextEpoch());
       store = wrapped();
@@ -113,7 +120,7 @@ export function createServerSide(hosts: Hosts, judge: CommitJudge, sabotage: Sab
     },
     compact(through) {
       const uid = collectionOf(host.store, COLLECTION)?.uid;
-      const horizon = uid && answerOf(host.store.compact({ uid, through }));
+      const horizon = uid && answerOf(store.compact({ uid, through }));
       if (horizon !== undefined) history.compacted = horizon;
     },
     create(nowUs) {
@@ -123,7 +130,7 @@ export function createServerSide(hosts: Hosts, judge: CommitJudge, sabotage: Sab
     },
     remove() {
       const uid = collectionOf(host.store, COLLECTION)?.uid;
-      if (uid !== undefined) answerOf(host.store.deleteCollection(uid));
+      if (uid !== undefined) answerOf(store.deleteCollection(uid));
       history = createHistory(judge.serial());
     },
     records() {

@@ -55,6 +55,18 @@ export interface Session {
   readonly live: boolean;
   /** The client is gone or through: only what it has sent is still under way. */
   readonly gone: boolean;
+  /** It stays open, has caught up, and nothing is under way. */
+  readonly dormant: boolean;
+  /** What it has done so far. */
+  report(): ExchangeReport;
+  /** Live: the server's store has advanced. */
+  advanced(revision: number): void;
+  /** Live: the application has changed the replica. */
+  notify(): void;
+  /** Live: the client ends it in peace. */
+  leave(): void;
+  /** The server drains. */
+  goAway(): void;
   /** Delivers one message, if there is one. False: nothing is under way. */
   deliver(random: Random): boolean;
   /** Lets both sides look at the clock. */
@@ -153,6 +165,11 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     clientDriver.stop();
   }
 
+  /** Nothing is under way on it. */
+  function isQuiet(): boolean {
+    return tasks.length === 0 && toServer.length === 0 && (toClient.length === 0 || closed);
+  }
+
   function runTasks(): void {
     for (let task = tasks.shift(); task !== undefined && live; task = tasks.shift()) task();
   }
@@ -184,11 +201,26 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     get gone() {
       return closed;
     },
+    get dormant() {
+      return config.client.live && live && !closed && isQuiet();
+    },
+    report: client.report,
+    advanced: (revision) => void tasks.push(() => serverDriver.notify(revision)),
+    notify: () => void tasks.push(() => clientDriver.notify()),
+    leave() {
+      client.leave();
+      tasks.push(() => clientDriver.tick(world.nowClientUs()));
+    },
+    goAway() {
+      server.goAway(0);
+      tasks.push(() => serverDriver.tick(world.nowServerUs()));
+    },
     sent,
     deliver(random) {
       runTasks();
       if (!live) return false;
-      if (toServer.length === 0 && (toClient.length === 0 || closed)) {
+      if (isQuiet()) {
+        if (!closed && config.client.live) return true;
         live = false;
         return false;
       }

@@ -155,6 +155,18 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     slot.undurable = [];
     const watched = { name: slot.name, store: slot.host.store, model: slot.model };
     writeLocally(judge, watched, ids, wanted, clock.nowUs + slot.skewUs, grouped);
+    changed(slot);
+  }
+
+  /** The application has changed its replica. */
+  function changed(slot: Slot): void {
+    if (sabotage?.deaf !== "client") slot.session?.notify();
+  }
+
+  /** Everything that is under way comes to its end, or to rest. */
+  function settle(random: Random, lingering: boolean): void {
+    exchanges.runAll(random, lingering);
+    exchanges.judgeDormant(slots);
   }
 
   /** The application judges a conflict by itself. */
@@ -270,11 +282,11 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     exchange(random, slot) {
       const manual = FEATURES.manual && random.chance(0.15);
       const standard = manual ? ChangeStandard.CHANGE_STANDARD_MANUAL : random.pick(STANDARDS);
-      exchanges.open(slot, standard, faultsOf(random), random);
+      exchanges.open(slot, standard, faultsOf(random), random, FEATURES.live && random.chance(0.4));
     },
     "quiet-exchange"(random, slot) {
-      exchanges.open(slot, random.pick(STANDARDS), NO_FAULTS, random);
-      exchanges.runAll(random, random.chance(0.6));
+      exchanges.open(slot, random.pick(STANDARDS), NO_FAULTS, random, FEATURES.live && random.chance(0.3));
+      settle(random, random.chance(0.6));
     },
     stale: (random) => exchanges.openStale(random),
     outsider: outsiderActs,
@@ -306,7 +318,8 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
       trace?.(`  compacted to ${server.history.compacted}`);
     },
     clock(random) {
-      clock.nowUs += random.pick([1000, 40_000_000, 3_600_000_000]);
+      clock.nowUs += random.pick([1000, 40_000_000, 40_000_000, 3_600_000_000]);
+      exchanges.tick();
     },
     recreate,
     resolve(random, slot) {
@@ -316,14 +329,18 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
       const nowUs = clock.nowUs + slot.skewUs;
       if (resolveLocally(judge, server.history, watched, ids, how, nowUs, random.int(0, 99))) {
         statistics.count("conflict resolved");
+        changed(slot);
       }
     },
     "restore-conflict"(_random, slot) {
       const watched = { name: slot.name, store: slot.host.store, model: slot.model };
       slot.undurable = [];
-      if (restoreLocally(judge, watched, ids, clock.nowUs + slot.skewUs)) statistics.count("version restored");
+      if (!restoreLocally(judge, watched, ids, clock.nowUs + slot.skewUs)) return;
+      statistics.count("version restored");
+      changed(slot);
     },
-    wait: (random) => exchanges.runAll(random, random.chance(0.6)),
+    leave: (random, slot) => exchanges.leave(slot, random),
+    wait: (random) => settle(random, random.chance(0.6)),
   };
 
   return {
@@ -340,6 +357,9 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     },
     finish() {
       const random = createRandom(ids.length);
+      settle(random, false);
+      check();
+      for (const slot of slots) exchanges.leave(slot, random);
       exchanges.runAll(random, false);
       check();
       judgeEnd({ ids, judge, server, slots, exchanges, random, check, clock, thrownAway, trace });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { createSendingWindow, type Sending } from "../../client/protocol/send-content.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { exchange, type PairOptions, type PairOutcome } from "./pair.js";
 import { change, contents, newReplica, newStore, serverContents } from "./world.js";
@@ -32,5 +33,19 @@ describe("after a recovery in another history", () => {
     expect(report.recovery?.offered).toEqual(["a"]);
     expect(contents(replica)).toEqual({ a: "1", z: "z" });
     expect(serverContents(between)).toEqual({ a: "1", z: "z" });
+  });
+});
+
+describe("a change that gives way while two pushes of its item are on their way", () => {
+  test("the verdict on the first one does not hide what becomes of the second", () => {
+    const window = createSendingWindow();
+    const sending = (trip: number, id = "a"): Sending => {
+      return { id, sequence: 1, fingerprint: undefined, bytes: 1, trip, again: trip > 1, resent: false };
+    };
+    for (const each of [sending(1), sending(2), sending(2, "b")]) window.add(each);
+    window.displace("a");
+    const [first, second, other] = window.take(0, 3) ?? [];
+    expect([first, second, other].map((each) => window.displaced(each as Sending))).toEqual([true, true, false]);
+    expect(window.displaced(second as Sending)).toBe(false);
   });
 });

@@ -1,5 +1,6 @@
 import type { Replica, ReplicaStatus } from "../replica-handle.js";
-import type { SyncOptions, SyncReport } from "../sync.js";
+import type { SyncReport } from "../sync.js";
+import type { SyncOptions } from "../sync-options.js";
 import { defineCommand } from "./command.js";
 import { CliError, INTERRUPTED, REMAINS, usageError } from "./failure.js";
 import { MAKING, REPLICA, SERVER_NEEDED, standardOption } from "./options.js";

@@ -1,5 +1,12 @@
-/** The first Ctrl-C or SIGTERM aborts the signal; a second one ends the process. `stop`: neither does any more. */
-export function watchInterruption() {
+/** Whether somebody wants the command to end. */
+export interface Interruption {
+  readonly signal: AbortSignal;
+  /** From now on Ctrl-C and SIGTERM end the process. */
+  stop(): void;
+}
+
+/** The first Ctrl-C or SIGTERM aborts the signal; a second one ends the process. */
+export function watchInterruption(): Interruption {
   const controller = new AbortController();
   const abort = (): void => {
     stop();

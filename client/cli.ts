@@ -15,6 +15,7 @@ import { configError, optionNames, readSettings, type Settings, shieldDashes, wi
 import { statusCommand } from "./cli/status.js";
 import { syncCommand } from "./cli/sync.js";
 import { verifyCommand } from "./cli/verify.js";
+import { watchCommand } from "./cli/watch.js";
 
 export { type Command, type CommandFamily, defineCommand } from "./cli/command.js";
 
@@ -28,6 +29,7 @@ export const clientCommands: readonly (Command | CommandFamily)[] = [
   importCommand,
   exportCommand,
   syncCommand,
+  watchCommand,
   statusCommand,
   pendingCommand,
   conflictsFamily,

@@ -2,9 +2,16 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { createDriver } from "../core/drive.js";
 import { ErrorReason, type Fault } from "../core/fault.js";
 import { type CallBounds, type Connection, cancelled, type ExchangeCall, toTercetError } from "./connection.js";
-import { toError } from "./error.js";
+import { deferred } from "./deferred.js";
+import { TercetError, toError } from "./error.js";
 import type { ClientExchange } from "./protocol/exchange.js";
-import { type ClientResult, type ConflictToResolve, type Resolution, runOperation } from "./protocol/operation.js";
+import {
+  type ClientResult,
+  type ConflictToResolve,
+  type ReplicaOperation,
+  type Resolution,
+  runOperation,
+} from "./protocol/operation.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
 
@@ -18,110 +25,174 @@ export interface ExchangeRun extends CallBounds {
   readonly resolve?: (conflict: ConflictToResolve) => Promise<Resolution>;
   /** Called after every message of the server. What it throws or rejects with ends the exchange. */
   readonly onProgress?: (progress: ExchangeProgress) => void;
+  /** A promise where nothing more is to be applied until it resolves. */
+  readonly room?: () => Promise<void> | undefined;
+  /**
+   * Set for an exchange that stays open: called where the machine has nothing to do until something happens. What it throws
+   * ends the exchange. What was applied is brought to the disk every now and then.
+   */
+  readonly onIdle?: () => void;
 }
 
-/**
- * Runs an exchange between a replica and a server: the pump between the pure machine and a gRPC stream. Resolves with the
- * bytes that moved once the machine is through; rejects with a TercetError, or with what the replica threw. Either way
- * the replica is whole, and the next exchange goes on where this one was.
- */
-export function runExchange(
+/** An exchange under way. */
+export interface RunningExchange {
+  /**
+   * Resolves once the machine is through; rejects with a TercetError, or with what the replica threw. Either way the
+   * replica is whole, and the next exchange goes on where this one was.
+   */
+  readonly ended: Promise<void>;
+  /** Bytes that moved so far. */
+  readonly bytes: ExchangeCall["bytes"];
+  /** The application has changed the replica. */
+  notify(): void;
+  /** Ends it in peace. */
+  leave(): void;
+  /** Whether it was the replica or the application that failed, and not the server or the way there. */
+  failedHere(): boolean;
+}
+
+/** Begins an exchange between a replica and a server: the pump between the pure machine and a gRPC stream. */
+export function startExchange(
   connection: Connection,
   replica: ReplicaStore,
   exchange: ClientExchange,
   run: ExchangeRun,
-): Promise<ExchangeCall["bytes"]> {
-  if (run.signal?.aborted) return Promise.reject(cancelled());
-  return new Promise((resolve, reject) => {
-    const { stream, bytes } = connection.exchange(run);
-    let thrown: unknown;
-    let settled = false;
+): RunningExchange {
+  const { stream, bytes } = connection.exchange(run);
+  const ended = deferred<void>();
+  let thrown: unknown;
+  let local = false;
+  /** The server's side has ended. */
+  let cut = false;
+  let settled = false;
+  const isLive = run.onIdle !== undefined;
 
-    function settle(error?: unknown): void {
-      if (settled) return;
-      settled = true;
-      driver.stop();
-      clearInterval(timer);
-      run.signal?.removeEventListener("abort", abort);
-      if (error === undefined) resolve({ ...bytes });
-      else reject(error);
-    }
+  function settle(error?: unknown): void {
+    if (settled) return;
+    settled = true;
+    driver.stop();
+    clearInterval(timer);
+    run.signal?.removeEventListener("abort", abort);
+    if (error === undefined) ended.resolve();
+    else ended.reject(error);
+  }
 
-    const driver = createDriver(exchange, {
-      send: (message) => stream.write(message),
-      store: (operation) =>
-        operation.kind === "resolve" ? judge(operation.conflict) : runOperation(replica, operation),
-      close(fault) {
-        if (fault === undefined) {
-          // Through. The server's status is of no consequence any more.
-          stream.end();
-          return settle(flushed());
-        }
-        stream.cancel();
-        settle(thrown ?? toError(inWords(fault)));
-      },
-      toFault(error): Fault {
-        thrown = error;
-        return { reason: ErrorReason.ERROR_REASON_STORAGE_FAILED, message: String(error) };
-      },
-      yieldThen: (resume) => void setImmediate(resume),
-    });
-    async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
-      if (run.resolve === undefined) throw new Error("there is no resolver");
-      // It may take its time, and what the server sends meanwhile must not pile up here.
-      stream.pause();
-      try {
-        return { kind: "resolve", resolution: await run.resolve(conflict) };
-      } finally {
-        stream.resume();
+  const driver = createDriver(isLive ? { ...exchange, next } : exchange, {
+    send: (message) => stream.write(message),
+    store(operation) {
+      if (operation.kind === "resolve") return judge(operation.conflict);
+      const room = operation.kind === "apply" ? run.room?.() : undefined;
+      return room === undefined ? runOperation(replica, operation) : wait(room, operation);
+    },
+    close(fault) {
+      if (fault === undefined) {
+        // Through. The server's status is of no consequence any more.
+        stream.end();
+        // What is reported as verified is on the disk.
+        guarded(() => replica.flush());
+        return settle();
       }
-    }
-    /** What is reported as verified is on the disk. */
-    function flushed(): unknown {
-      try {
-        replica.flush();
-        return undefined;
-      } catch (error) {
-        return error;
-      }
-    }
-
-    function fail(error: unknown): void {
-      if (settled) return;
       stream.cancel();
-      settle(error ?? new Error("onProgress failed, without saying why"));
-    }
-    /** The application's own function: whatever it does ends this exchange at most, never the process. */
-    function progress(): void {
-      if (settled) return;
-      try {
-        const answer: unknown = run.onProgress?.(exchange.progress());
-        if (answer instanceof Promise) answer.catch(fail);
-      } catch (error) {
-        fail(error);
-      }
-    }
-    function inWords(fault: Fault): Fault {
-      if (fault.reason !== ErrorReason.ERROR_REASON_STALLED) return fault;
-      return { ...fault, message: `no answer from ${connection.address} for ${run.stepTimeoutMs / 1000} s` };
-    }
-
-    const nowUs = (): number => Date.now() * 1000;
-    const timer = setInterval(() => driver.tick(nowUs()), Math.min(TICK_MS, run.stepTimeoutMs));
-    const abort = (): void => {
-      stream.cancel();
-      settle(cancelled());
-    };
-    run.signal?.addEventListener("abort", abort, { once: true });
-
-    stream.on("data", (message) => {
-      driver.receive(message, nowUs());
-      progress();
-    });
-    stream.on("drain", () => driver.resume());
-    // A status that is an error comes as one before the end does.
-    stream.on("error", (error) => settle(toTercetError(error as ServiceError, connection.address)));
-    stream.on("end", () => driver.ended());
-    driver.resume();
+      settle(thrown ?? inWords(fault));
+    },
+    toFault(error): Fault {
+      thrown = error;
+      local = true;
+      return { reason: ErrorReason.ERROR_REASON_STORAGE_FAILED, message: String(error) };
+    },
+    yieldThen: (resume) => void setImmediate(resume),
   });
+  function next(): ReturnType<ClientExchange["next"]> {
+    const output = exchange.next();
+    if (output === undefined && !settled) guarded(() => run.onIdle?.());
+    return output;
+  }
+  function guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      fail(error);
+    }
+  }
+  /** Waits for something. It may take its time, and what the server sends meanwhile must not pile up here. */
+  async function paused<T>(promise: Promise<T>): Promise<T> {
+    stream.pause();
+    try {
+      return await promise;
+    } finally {
+      stream.resume();
+    }
+  }
+  async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
+    if (run.resolve === undefined) throw new Error("there is no resolver");
+    return { kind: "resolve", resolution: await paused(run.resolve(conflict)) };
+  }
+  async function wait(room: Promise<void>, operation: ReplicaOperation): Promise<ClientResult> {
+    await paused(room);
+    // The replica may be closed, or in another exchange. Nobody hears of it.
+    if (settled) throw cancelled();
+    return runOperation(replica, operation);
+  }
+  function fail(error: unknown): void {
+    if (settled) return;
+    local = true;
+    stream.cancel();
+    settle(error ?? new Error("onProgress failed, without saying why"));
+  }
+  /** The application's own function: whatever it does ends this exchange at most, never the process. */
+  function progress(): void {
+    if (settled) return;
+    try {
+      const answer: unknown = run.onProgress?.(exchange.progress());
+      if (answer instanceof Promise) answer.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+  function inWords(fault: Fault): TercetError {
+    const { address } = connection;
+    if (cut && isLive)
+      return new TercetError(`${address} closed the exchange: ${fault.message}`, { code: "UNAVAILABLE" });
+    if (fault.reason !== ErrorReason.ERROR_REASON_STALLED) return toError(fault);
+    const message = isLive
+      ? `${address}: ${fault.message}`
+      : `no answer from ${address} for ${run.stepTimeoutMs / 1000} s`;
+    return toError({ ...fault, message });
+  }
+
+  const nowUs = (): number => Date.now() * 1000;
+  const tick = (): void => {
+    driver.tick(nowUs());
+    if (isLive && !settled) guarded(() => replica.flush());
+  };
+  const timer = setInterval(tick, Math.min(TICK_MS, run.stepTimeoutMs));
+  const abort = (): void => {
+    stream.cancel();
+    settle(cancelled());
+  };
+  run.signal?.addEventListener("abort", abort, { once: true });
+
+  stream.on("data", (message) => {
+    driver.receive(message, nowUs());
+    progress();
+  });
+  stream.on("drain", () => driver.resume());
+  // A status that is an error comes as one before the end does.
+  stream.on("error", (error) => settle(toTercetError(error as ServiceError, connection.address)));
+  stream.on("end", () => {
+    cut = true;
+    driver.ended();
+  });
+  if (run.signal?.aborted === true) abort();
+  else driver.resume();
+  return {
+    ended: ended.promise,
+    bytes,
+    notify: () => driver.notify(),
+    leave() {
+      exchange.leave();
+      driver.notify();
+    },
+    failedHere: () => local,
+  };
 }

@@ -73,6 +73,8 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc-node.flow_control_window": 8 * 1024 * 1024,
   "grpc.keepalive_time_ms": 5 * 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
+  // Whoever waits longer before calling again finds it connected, or trying.
+  "grpc.max_reconnect_backoff_ms": 30_000,
   "grpc.max_receive_message_length": 4 * 1024 * 1024,
   "grpc.primary_user_agent": "tercet",
 };
@@ -83,8 +85,20 @@ const CHANNEL_OPTIONS: ChannelOptions = {
  * @throws TercetError INVALID_ARGUMENT where that is no address.
  */
 export function connect(address: string, options: ConnectOptions = {}): Connection {
+  return open(address, options, CHANNEL_OPTIONS);
+}
+
+/**
+ * As `connect`, but it shares nothing with other connections to the same address: neither the TCP connection nor gRPC's own
+ * waiting before it connects again. For whoever decides by itself when to try again.
+ */
+export function connectAnew(address: string, options: ConnectOptions): Connection {
+  return open(address, options, { ...CHANNEL_OPTIONS, "grpc.use_local_subchannel_pool": 1 });
+}
+
+function open(address: string, options: ConnectOptions, channel: ChannelOptions): Connection {
   const target = toTarget(address);
-  const client = new Client(target, channelCredentials(options), CHANNEL_OPTIONS);
+  const client = new Client(target, channelCredentials(options), channel);
   const running = new Set<Promise<void>>();
   let closed = false;
 

@@ -26,6 +26,9 @@ export {
 } from "./connection.js";
 export { type CanonicalCode, type ErrorField, TercetError } from "./error.js";
 export type { OpenContent, PutOptions } from "./large-content.js";
+export type { LiveState, LiveStatus, LiveSync, StopOptions } from "./live.js";
+export type { AppliedChange, ChangeListener, ChangesOptions } from "./live-changes.js";
+export type { LiveReport } from "./live-tally.js";
 export { type MergeJsonOptions, mergeJson } from "./merge-json.js";
 export type { ExchangeProgress, ReportedRecovery } from "./protocol/report.js";
 export { type RebuildOptions, type RebuildReport, rebuildReplica } from "./replica/sqlite-rebuild.js";
@@ -42,12 +45,6 @@ export {
 export type { Conflict, Held, HeldVersions, Item, Pending } from "./replica-views.js";
 export type { Change, Changes, Transaction } from "./replica-writes.js";
 export type { ConflictingVersions, Resolver, ResolverAnswer } from "./resolver.js";
-export type {
-  Difference,
-  StandardName,
-  SyncOptions,
-  SyncReport,
-  VerifyOptions,
-  VerifyReport,
-} from "./sync.js";
+export type { Difference, SyncReport, VerifyReport } from "./sync.js";
+export type { LiveOptions, StandardName, SyncOptions, VerifyOptions } from "./sync-options.js";
 export type { Verdict, VerdictOptions } from "./verdicts.js";

@@ -2,6 +2,9 @@ import type { Content } from "../core/content.js";
 import { checkCollectionName } from "../core/id.js";
 import { TercetError, toError } from "./error.js";
 import type { OpenContent, PutOptions } from "./large-content.js";
+import { createLive, type LiveControl, type LiveHooks, type LiveSync } from "./live.js";
+import { type AppliedChange, type ChangeListener, type ChangesOptions, createChangeFeed } from "./live-changes.js";
+import { noticeWrites } from "./live-writes.js";
 import { mapped, pages } from "./pages.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
 import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
@@ -17,8 +20,9 @@ import {
   toPending,
 } from "./replica-views.js";
 import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
-import type { SyncOptions, SyncReport, VerifyOptions, VerifyReport } from "./sync.js";
-import { checkPositive, checkWhole } from "./validate.js";
+import type { SyncReport, SyncWorld, VerifyReport } from "./sync.js";
+import { checkLiveOptions, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
+import { checkPositive, checkWhole, invalidField } from "./validate.js";
 import { createVerdicts, type Verdict, type VerdictOptions } from "./verdicts.js";
 
 /** Which items to list. */
@@ -138,6 +142,29 @@ export interface Replica {
    */
   sync(options: SyncOptions): Promise<SyncReport>;
   /**
+   * Stays in exchange with the server: what either side changes is taken by the other one as it happens. Returns at once; see
+   * LiveSync. Throws FAILED_PRECONDITION where an exchange is under way, and INVALID_FIELD or UNKNOWN_STANDARD.
+   */
+  sync(options: LiveOptions): LiveSync;
+  /**
+   * Calls `listener` with every change that an exchange (any `sync`) makes to an item: what came from the server, and what a
+   * resolver made of both sides, in the order in which it was stored, after its transaction was committed. The
+   * application's own changes are not told. The function that is returned ends it, and so do `off` and `close`.
+   *
+   * It is called in the middle of the exchange: it may read and change the replica, and should be quick. What it throws does
+   * not reach the exchange: it is thrown again as an uncaught exception. After a power failure changes that were told before
+   * may come again.
+   */
+  on(event: "change", listener: ChangeListener): () => void;
+  off(event: "change", listener: ChangeListener): void;
+  /**
+   * The same changes, to be read one by one: `for await (const change of replica.changes())`. From this call on none is
+   * left out. A reader that is behind by 10,000 changes holds the exchange up until it has read half of them, so nothing
+   * piles up: read while the exchange runs, don't wait in the loop for its end or for a verdict, and don't leave an iterator
+   * lying about (`break` ends it, as do `return()`, the signal, and closing the replica).
+   */
+  changes(options?: ChangesOptions): AsyncIterableIterator<AppliedChange>;
+  /**
    * Compares what was last agreed on with what the server has, range by range: the differences, with nothing changed on
    * either side. It believes the fingerprints that the file keeps; `check` is about the contents.
    */
@@ -183,11 +210,31 @@ export function openReplica(path: string, options: OpenOptions = {}): Replica {
   return replicaOn(openSqliteReplica(path, options));
 }
 
+type SyncModule = typeof import("./sync.js");
+
+/** gRPC takes as long to load as all else together, and most uses of a replica need none. */
+function loadSync(): Promise<SyncModule> {
+  return import("./sync.js");
+}
+
+const REAL_TIME = {
+  now: Date.now,
+  random: Math.random,
+  after(ms: number, call: () => void) {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 /** The public face of a replica store. */
 export function replicaOn(held: ReplicaStore): Replica {
   const { collection } = held.state();
   const closing = new AbortController();
-  const verdicts = createVerdicts(held);
+  const verdicts = createVerdicts(noticeWrites(held, () => live?.notify()));
+  const feed = createChangeFeed();
+  const exchanging = feed.watch(verdicts.store);
+  const syncWorld: SyncWorld = { closing: closing.signal, room: feed.room };
+  let live: LiveControl | undefined;
   let syncing = false;
   let closed = false;
 
@@ -207,16 +254,48 @@ export function replicaOn(held: ReplicaStore): Replica {
     return { sound: false, damaged, damagedCount, agreedRight: total === undefined && ranges };
   }
 
-  /** gRPC takes as long to load as all else together, and most uses of a replica need none. */
-  async function exchange<T>(run: (sync: typeof import("./sync.js")) => Promise<T>): Promise<T> {
+  function beginSyncing(): void {
     store();
     if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
     syncing = true;
+  }
+
+  async function exchange<T>(run: (sync: SyncModule) => Promise<T>): Promise<T> {
+    beginSyncing();
     try {
-      return await run(await import("./sync.js"));
+      return await run(await loadSync());
     } finally {
       syncing = false;
     }
+  }
+
+  function beginLive(options: LiveOptions): LiveSync {
+    store();
+    checkLiveOptions(options);
+    beginSyncing();
+    const world = {
+      ...REAL_TIME,
+      closing: closing.signal,
+      begin: async (hooks: LiveHooks) => (await loadSync()).beginLive(exchanging, options, syncWorld, hooks),
+      release() {
+        live = undefined;
+        syncing = false;
+      },
+    };
+    live = createLive(world, options);
+    return live.sync;
+  }
+
+  function sync(options: SyncOptions): Promise<SyncReport>;
+  function sync(options: LiveOptions): LiveSync;
+  function sync(options: SyncOptions | LiveOptions): Promise<SyncReport> | LiveSync {
+    if (options.live === true) return beginLive(options);
+    return exchange(({ syncReplica }) => syncReplica(exchanging, options, syncWorld));
+  }
+
+  function checkEvent(event: string): void {
+    store();
+    if (event !== "change") throw invalidField("event", 'must be "change"');
   }
 
   const writes: ReplicaWrites = replicaWrites(store, verdicts);
@@ -257,13 +336,26 @@ export function replicaOn(held: ReplicaStore): Replica {
         agreed: { count: total.count, fingerprint: hex(total.sum) },
       };
     },
-    sync: (options) => exchange(({ syncReplica }) => syncReplica(store(), options, closing.signal)),
-    verify: (options) => exchange(({ verifyReplica }) => verifyReplica(store(), options, closing.signal)),
+    sync,
+    verify: (options) => exchange(({ verifyReplica }) => verifyReplica(exchanging, options, syncWorld)),
+    on(event, listener) {
+      checkEvent(event);
+      return feed.on(listener);
+    },
+    off(event, listener) {
+      checkEvent(event);
+      feed.off(listener);
+    },
+    changes(options = {}) {
+      store();
+      return feed.iterate(options);
+    },
     check,
     audit: () => check().sound,
     close() {
       closing.abort();
       closed = true;
+      feed.close();
       verdicts.close(isClosed());
       held.close();
     },

@@ -1,72 +1,14 @@
 import { reasonName } from "../core/fault.js";
-import { parseStandard, standardName } from "../core/standard.js";
-import { ChangeStandard } from "../gen/tercet/v1/item.js";
-import type { Limits } from "../gen/tercet/v1/sync.js";
-import { type Connection, type ConnectOptions, connect } from "./connection.js";
-import { runExchange } from "./connection-exchange.js";
-import { TercetError } from "./error.js";
-import { createClientExchange } from "./protocol/exchange.js";
-import type { ExchangeProgress, ExchangeReport, ReportedRecovery } from "./protocol/report.js";
+import { standardName } from "../core/standard.js";
+import { type Connection, connect, connectAnew } from "./connection.js";
+import { type ExchangeRun, type RunningExchange, startExchange } from "./connection-exchange.js";
+import type { LiveAttempt, LiveHooks } from "./live.js";
+import { type ClientExchange, createClientExchange } from "./protocol/exchange.js";
+import type { ExchangeProgress, ReportedRecovery } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { pruneConflicts } from "./replica-conflicts.js";
-import { createResolve, type Resolver } from "./resolver.js";
-import { checkPositive, checkWhole, invalidField } from "./validate.js";
-
-/** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
-export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
-
-/** How to run an exchange. Numbers that make no sense are refused with INVALID_FIELD, before anything is sent. */
-export interface SyncOptions extends ConnectOptions {
-  /** `host:port` of the server, or a connection to it, which stays open. */
-  readonly server: string | Connection;
-  /** Default: the collection's, or SERVER where it binds none. A bound one is in force whatever is said here. */
-  readonly standard?: StandardName;
-  /**
-   * Judges conflicts in place of the standard, one after the other; may take its time. What it throws or rejects with ends
-   * the exchange, which rejects with it. See Resolver. Not with `dryRun`, which reads no contents.
-   */
-  readonly resolver?: Resolver;
-  /** Create the collection if the server does not have it. Default: COLLECTION_NOT_FOUND. */
-  readonly create?: boolean;
-  /**
-   * Where the collection of this replica was deleted on the server: fill the one of its name with what the replica has, and
-   * make it anew if need be. Default: COLLECTION_DELETED or COLLECTION_NOT_FOUND.
-   */
-  readonly recreate?: boolean;
-  /**
-   * What to do where the server was restored to an earlier time: offer it again what it lost (`offer`, the default), follow
-   * it and keep what it lost in conflict records here (`follow`), or end with TOKEN_OTHER_HISTORY (`stop`).
-   */
-  readonly onHistoryChange?: "offer" | "follow" | "stop";
-  /** Find out what would move and how conflicts would end, and change nothing on either side. */
-  readonly dryRun?: boolean;
-  /**
-   * Milliseconds for which the replica keeps its conflict records: older ones are removed after an exchange that is through.
-   * Default: 90 days; Infinity keeps them for ever.
-   */
-  readonly conflictRetentionMs?: number;
-  /** Ends the exchange; it rejects with CANCELLED. The replica keeps what it has taken, and the next exchange goes on. */
-  readonly signal?: AbortSignal;
-  /** Milliseconds for the whole exchange; then it rejects with DEADLINE_EXCEEDED. Default: none. */
-  readonly timeoutMs?: number;
-  /** Milliseconds that the server may leave a step unanswered; then it rejects with DEADLINE_EXCEEDED (STALLED). Default: 60,000. */
-  readonly stepTimeoutMs?: number;
-  /**
-   * How far it has come; called after each message of the server. What it throws (or rejects with) ends the exchange, which
-   * rejects with it.
-   */
-  readonly onProgress?: (progress: ExchangeProgress) => void;
-  /** What to ask of the server below its own limits, for example `{ inlineBytes: 1024 }`; see Limits in sync.proto. */
-  readonly limits?: Partial<Limits>;
-  /** Who is calling, for the server's log. Default: the replica's id. */
-  readonly client?: string;
-}
-
-/** How to compare a replica with its server. */
-export type VerifyOptions = Omit<
-  SyncOptions,
-  "standard" | "resolver" | "create" | "recreate" | "onHistoryChange" | "dryRun" | "conflictRetentionMs"
->;
+import { createResolve } from "./resolver.js";
+import { checkOptions, checkStandard, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
 
 /** What an exchange did, or in a dry run what it would do. */
 export interface SyncReport {
@@ -156,42 +98,38 @@ export interface VerifyReport {
 
 const STEP_TIMEOUT_MS = 60_000;
 const CONFLICT_RETENTION_MS = 90 * 24 * 60 * 60 * 1000;
+/** How often a live exchange looks for conflict records that are too old. */
+const PRUNE_INTERVAL_MS = 60 * 60 * 1000;
 
-/** Runs one exchange of a replica store. `closing` is aborted where the replica is closed meanwhile. */
-export async function syncReplica(
-  store: ReplicaStore,
-  options: SyncOptions,
-  closing: AbortSignal,
-): Promise<SyncReport> {
+/** What an exchange needs to know of the replica's handle. */
+export interface SyncWorld {
+  /** Aborted where the replica is closed. */
+  readonly closing: AbortSignal;
+  /** A promise where nothing more is to be applied until it resolves. */
+  readonly room: () => Promise<void> | undefined;
+}
+
+/** Runs one exchange of a replica store. */
+export async function syncReplica(store: ReplicaStore, options: SyncOptions, world: SyncWorld): Promise<SyncReport> {
   const mode = options.dryRun === true ? "dry-run" : "sync";
-  const { report, bytes, durationMs } = await run(store, options, mode, closing);
-  const { sum, differences: _differences, ...rest } = report;
-  const retentionMs = options.conflictRetentionMs ?? CONFLICT_RETENTION_MS;
-  const prunedConflicts = mode === "sync" ? pruneConflicts(store, retentionMs) : 0;
-  return {
-    ...rest,
-    dryRun: mode === "dry-run",
-    prunedConflicts,
-    standard: standardName(report.standard),
-    conflicts: report.conflicts.map((conflict) => ({ ...conflict, standard: standardName(conflict.standard) })),
-    rejected: report.rejected.map((rejection) => ({ ...rejection, reason: reasonName(rejection.reason) })),
-    bytesSent: bytes.sent,
-    bytesReceived: bytes.received,
-    fingerprint: hex(sum),
-    durationMs,
-  };
+  const begun = begin(store, options, mode, { ...world, signal: signalOf(options, world) });
+  await begun.ended;
+  return toSyncReport(begun, mode, mode === "sync" ? prune(store, options) : 0);
 }
 
 /** Compares what a replica last agreed on with what the server has, range by range; changes nothing. */
 export async function verifyReplica(
   store: ReplicaStore,
   options: VerifyOptions,
-  closing: AbortSignal,
+  world: SyncWorld,
 ): Promise<VerifyReport> {
   const { revision } = store.state();
   // Contents are not compared: none need to come.
   const limits = { ...options.limits, inlineBytes: 1 };
-  const { report, bytes, durationMs } = await run(store, { ...options, limits }, "verify", closing);
+  const signal = signalOf(options, world);
+  const begun = begin(store, { ...options, limits }, "verify", { ...world, signal });
+  await begun.ended;
+  const report = begun.exchange.report();
   return {
     equal: report.verified,
     differences: report.differences.map((difference): Difference => {
@@ -204,28 +142,85 @@ export async function verifyReplica(
     serverRevision: report.revision,
     revision,
     roundTrips: report.roundTrips,
-    bytesSent: bytes.sent,
-    bytesReceived: bytes.received,
-    durationMs,
+    bytesSent: begun.running.bytes.sent,
+    bytesReceived: begun.running.bytes.received,
+    durationMs: begun.durationMs(),
   };
 }
 
-interface Ran {
-  readonly report: ExchangeReport;
-  readonly bytes: { readonly sent: number; readonly received: number };
-  readonly durationMs: number;
+/** Begins an exchange that stays open. */
+export function beginLive(
+  store: ReplicaStore,
+  options: LiveOptions,
+  world: SyncWorld,
+  { heard, caughtUp }: LiveHooks,
+): LiveAttempt {
+  const cancelling = new AbortController();
+  // It is idle for the first time before `begin` returns.
+  let begun: Begun | undefined;
+  let silent = true;
+  let live = false;
+  let pruneAt = 0;
+
+  function onIdle(): void {
+    if (begun?.exchange.standing() !== "live") return;
+    const isFirst = !live;
+    live = true;
+    const now = performance.now();
+    const pruned = now < pruneAt ? 0 : prune(store, options);
+    if (now >= pruneAt) pruneAt = now + PRUNE_INTERVAL_MS;
+    if (!isFirst) return;
+    // What is reported as verified is on the disk.
+    store.flush();
+    caughtUp(toSyncReport(begun, "sync", pruned));
+  }
+
+  function onProgress(progress: ExchangeProgress): void {
+    if (silent) heard();
+    silent = false;
+    // What it answers is the caller's to look at: it may be a promise, whatever its type says.
+    return options.onProgress?.(progress);
+  }
+
+  const mine = begin(store, options, "sync", { ...world, signal: cancelling.signal, onProgress, onIdle });
+  begun = mine;
+  return {
+    ended: mine.ended,
+    notify: mine.running.notify,
+    leave: mine.running.leave,
+    cancel: () => cancelling.abort(),
+    failedHere: mine.running.failedHere,
+    report: () => toSyncReport(mine, "sync", 0),
+    goingAway: mine.exchange.goingAway,
+  };
 }
 
-async function run(
+interface BeginWorld extends SyncWorld {
+  readonly signal: AbortSignal;
+  readonly onProgress?: (progress: ExchangeProgress) => void;
+  readonly onIdle?: () => void;
+}
+
+/** An exchange under way, with its connection if that is its own. */
+interface Begun {
+  readonly exchange: ClientExchange;
+  readonly running: RunningExchange;
+  /** As that of `running`, once its own connection is closed. */
+  readonly ended: Promise<void>;
+  durationMs(): number;
+}
+
+function begin(
   store: ReplicaStore,
-  options: SyncOptions,
+  options: SyncOptions | LiveOptions,
   mode: "sync" | "dry-run" | "verify",
-  closing: AbortSignal,
-): Promise<Ran> {
+  { signal, room, onProgress = options.onProgress, onIdle }: BeginWorld,
+): Begun {
   checkOptions(options);
   const standard = checkStandard(options.standard);
   const stepTimeoutMs = options.stepTimeoutMs ?? STEP_TIMEOUT_MS;
-  const { resolver } = options;
+  const { resolver, server } = options;
+  const live = options.live === true;
   const exchange = createClientExchange({
     standard,
     create: options.create ?? false,
@@ -234,42 +229,63 @@ async function run(
     limits: options.limits ?? {},
     stepTimeoutUs: stepTimeoutMs * 1000,
     mode,
-    live: false,
+    live,
     onHistoryChange: options.onHistoryChange ?? "offer",
     resolves: resolver !== undefined,
   });
-  const own = typeof options.server === "string";
-  const connection = typeof options.server === "string" ? connect(options.server, options) : options.server;
+  const own = typeof server !== "string" ? undefined : live ? connectAnew(server, options) : connect(server, options);
+  const connection = own ?? (server as Connection);
   const began = performance.now();
-  try {
-    const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal]);
-    const resolve = resolver === undefined ? {} : { resolve: createResolve(store, resolver) };
-    const bytes = await runExchange(connection, store, exchange, { ...options, ...resolve, stepTimeoutMs, signal });
-    return { report: exchange.report(), bytes, durationMs: performance.now() - began };
-  } finally {
-    if (own) await connection.close();
-  }
+  const timeoutMs = options.live === true ? undefined : options.timeoutMs;
+  const run: ExchangeRun = {
+    signal,
+    stepTimeoutMs,
+    room,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(resolver === undefined ? {} : { resolve: createResolve(store, resolver) }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+    ...(onIdle === undefined ? {} : { onIdle }),
+  };
+  const running = startExchange(connection, store, exchange, run);
+  const ended = running.ended.finally(() => own?.close());
+  let endedAt: number | undefined;
+  const stop = (): void => {
+    endedAt = performance.now();
+  };
+  running.ended.then(stop, stop);
+  return { exchange, running, ended, durationMs: () => (endedAt ?? performance.now()) - began };
 }
 
-function checkStandard(name: StandardName | undefined): ChangeStandard {
-  if (name === undefined) return ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;
-  const standard = parseStandard(name);
-  if (standard !== undefined) return standard;
-  throw new TercetError(`unknown change standard "${name}": SERVER, CLIENT, NEWEST or MANUAL`, {
-    code: "INVALID_ARGUMENT",
-    reason: "UNKNOWN_STANDARD",
-  });
+function signalOf({ signal }: Pick<SyncOptions, "signal">, { closing }: SyncWorld): AbortSignal {
+  return signal === undefined ? closing : AbortSignal.any([closing, signal]);
 }
 
-function checkOptions(options: SyncOptions): void {
-  const { timeoutMs, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
-  checkPositive("timeoutMs", timeoutMs);
-  checkPositive("stepTimeoutMs", stepTimeoutMs);
-  checkPositive("conflictRetentionMs", conflictRetentionMs);
-  for (const [name, value] of Object.entries(limits)) checkWhole(`limits.${name}`, value);
-  if (!["offer", "follow", "stop"].includes(onHistoryChange)) {
-    throw invalidField("onHistoryChange", 'must be "offer", "follow" or "stop"');
-  }
+function prune(
+  store: ReplicaStore,
+  { conflictRetentionMs = CONFLICT_RETENTION_MS }: SyncOptions | LiveOptions,
+): number {
+  return pruneConflicts(store, conflictRetentionMs);
+}
+
+function toSyncReport(
+  { exchange, running: { bytes }, durationMs }: Begun,
+  mode: "sync" | "dry-run",
+  prunedConflicts: number,
+): SyncReport {
+  const report = exchange.report();
+  const { sum, differences: _differences, ...rest } = report;
+  return {
+    ...rest,
+    dryRun: mode === "dry-run",
+    prunedConflicts,
+    standard: standardName(report.standard),
+    conflicts: report.conflicts.map((conflict) => ({ ...conflict, standard: standardName(conflict.standard) })),
+    rejected: report.rejected.map((rejection) => ({ ...rejection, reason: reasonName(rejection.reason) })),
+    bytesSent: bytes.sent,
+    bytesReceived: bytes.received,
+    fingerprint: hex(sum),
+    durationMs: durationMs(),
+  };
 }
 
 function hex(bytes: Uint8Array): string {

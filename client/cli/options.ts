@@ -1,4 +1,4 @@
-import type { StandardName } from "../sync.js";
+import type { StandardName } from "../sync-options.js";
 
 /** Standards that an exchange can be run by. */
 export const STANDARDS: readonly StandardName[] = ["SERVER", "CLIENT", "NEWEST", "MANUAL"];

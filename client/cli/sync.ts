@@ -1,16 +1,17 @@
 import type { Replica, ReplicaStatus } from "../replica-handle.js";
-import type { SyncOptions, SyncReport } from "../sync.js";
+import type { SyncReport } from "../sync.js";
+import type { SyncOptions } from "../sync-options.js";
 import { defineCommand } from "./command.js";
-import { CliError, INTERRUPTED, REMAINS, usageError } from "./failure.js";
-import { MAKING, REPLICA, SERVER_NEEDED, standardOption } from "./options.js";
+import { EXCHANGE, exchangeOptions } from "./exchange-options.js";
+import { CliError, INTERRUPTED, REMAINS } from "./failure.js";
+import { watchInterruption } from "./interruption.js";
+import { MAKING, REPLICA, SERVER_NEEDED } from "./options.js";
 import { formatCount, print, printJson } from "./output.js";
 import { startProgress } from "./progress.js";
 import { withReplica } from "./replica.js";
 import { checkAddress, connectOptions, timeoutOf } from "./server.js";
 import { explainCut, explainRefusal, type Heard } from "./sync-failure.js";
 import { type Remaining, tellReport } from "./sync-report.js";
-
-const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** `tercet sync` */
 export const syncCommand = defineCommand({
@@ -19,27 +20,11 @@ export const syncCommand = defineCommand({
   options: (yargs) =>
     yargs
       .options(SERVER_NEEDED)
-      .option("standard", standardOption("Whose change prevails where both sides changed an item"))
-      .option("create", { type: "boolean", default: false, describe: "Create the collection if the server has none" })
-      .option("recreate", {
-        type: "boolean",
-        default: false,
-        describe:
-          "Where the collection was deleted: fill the one of its name with what the replica has, made if need be",
-      })
-      .option("on-history-change", {
-        choices: ["offer", "follow", "stop"] as const,
-        describe: "Where the server was restored: offer it what it lost (default), follow it, or stop",
-      })
+      .options(EXCHANGE)
       .option("dry-run", {
         type: "boolean",
         default: false,
         describe: "Tell what would move and how conflicts would end, and change nothing",
-      })
-      .option("keep-conflicts", {
-        type: "number",
-        requiresArg: true,
-        describe: "Days for which conflict records are kept here; 90 by default",
       })
       .options(REPLICA)
       .options(MAKING)
@@ -54,22 +39,15 @@ export const syncCommand = defineCommand({
     const json = argv["json"] === true;
     const timeout = timeoutOf(argv);
     checkAddress(argv.server);
-    const { standard, onHistoryChange, keepConflicts } = argv;
-    if (keepConflicts !== undefined && !(keepConflicts > 0)) {
-      throw usageError("--keep-conflicts must be a number of days above 0");
-    }
+    const exchange = exchangeOptions(argv);
     const interruption = watchInterruption();
     const progress = await startProgress(json);
     let heard: Heard | undefined;
     const options: SyncOptions = {
       server: argv.server,
-      create: argv.create,
-      recreate: argv.recreate,
       dryRun: argv.dryRun,
-      ...(onHistoryChange === undefined ? {} : { onHistoryChange }),
-      ...(keepConflicts === undefined ? {} : { conflictRetentionMs: keepConflicts * DAY_MS }),
+      ...exchange,
       ...connectOptions(argv),
-      ...(standard === undefined ? {} : { standard }),
       ...(timeout === undefined ? {} : { timeoutMs: timeout * 1000 }),
       signal: interruption.signal,
       onProgress({ sent, toSend, received, toReceive = received }) {
@@ -115,22 +93,6 @@ function somethingRemains({ conflictCount, rejectedCount, contended }: SyncRepor
   return (
     conflictCount + rejectedCount + contended.length + remaining.conflicts + remaining.rejected + remaining.held > 0
   );
-}
-
-/** The first Ctrl-C or SIGTERM aborts; a second one ends the process. */
-function watchInterruption() {
-  const controller = new AbortController();
-  const abort = (): void => {
-    stop();
-    controller.abort();
-  };
-  function stop(): void {
-    process.off("SIGINT", abort);
-    process.off("SIGTERM", abort);
-  }
-  process.on("SIGINT", abort);
-  process.on("SIGTERM", abort);
-  return { signal: controller.signal, stop };
 }
 
 function interrupted(cause: unknown): CliError {

@@ -90,11 +90,15 @@ describe("what the library refuses", () => {
       pruneConflicts: () => replica.pruneConflicts({ olderThanMs: 0 }),
       sync: () => replica.sync({ server: place.server }),
       verify: () => replica.verify({ server: place.server }),
+      on: () => replica.on("change", () => undefined),
+      off: () => replica.off("change", () => undefined),
+      changes: () => replica.changes(),
       check: () => replica.check(),
       audit: () => replica.audit(),
     };
+    const live = (): unknown => replica.sync({ server: place.server, live: true });
     const message = "this replica of c is closed";
-    for (const [name, call] of Object.entries({ ...calls, "the next page": () => open.next() })) {
+    for (const [name, call] of Object.entries({ ...calls, live, "the next page": () => open.next() })) {
       expect([name, await refusal(call)]).toMatchObject([name, { code: "FAILED_PRECONDITION", message }]);
     }
     replica.close();

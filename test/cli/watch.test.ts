@@ -1,0 +1,190 @@
+import type { ChildProcess } from "node:child_process";
+import { connect as connectTcp, createServer, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createReplica } from "../../client/index.js";
+import { atEnd, type Desk, desk, type Json, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
+
+let server: Served;
+beforeAll(async () => {
+  server = await serveForAll();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+/** A `tercet watch` that runs. */
+interface Watching {
+  readonly child: ChildProcess;
+  /** The next line of standard output, of standard error. */
+  line(): Promise<string>;
+  remark(): Promise<string>;
+  /** Remarks up to the first one that is so. */
+  until(pattern: RegExp): Promise<string>;
+  /** Ends it by a signal; the lines that were not read. */
+  end(
+    signal?: NodeJS.Signals,
+  ): Promise<{ readonly status: number | null; readonly out: string[]; readonly err: string[] }>;
+  readonly ended: Promise<number | null>;
+}
+
+function lines(stream: NodeJS.ReadableStream | null): { next(): Promise<string>; rest(): string[] } {
+  if (stream === null) throw new Error("no stream");
+  const read: string[] = [];
+  const waiting: ((line: string) => void)[] = [];
+  createInterface({ input: stream }).on("line", (line) => {
+    const resolve = waiting.shift();
+    if (resolve === undefined) read.push(line);
+    else resolve(line);
+  });
+  return {
+    next() {
+      const line = read.shift();
+      return line === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(line);
+    },
+    rest: () => read.splice(0),
+  };
+}
+
+function watch(here: Desk, args: readonly string[], address = server.address): Watching {
+  const child = spawnTercet(["watch", "--server", address, ...args], { cwd: here.directory });
+  atEnd(() => void child.kill("SIGKILL"));
+  const [out, err] = [lines(child.stdout), lines(child.stderr)];
+  const ended = new Promise<number | null>((resolve) => child.on("close", (status) => resolve(status)));
+  return {
+    child,
+    line: out.next,
+    remark: err.next,
+    async until(pattern) {
+      for (;;) {
+        const remark = await err.next();
+        if (pattern.test(remark)) return remark;
+      }
+    },
+    async end(signal = "SIGINT") {
+      child.kill(signal);
+      const status = await ended;
+      return { status, out: out.rest(), err: err.rest() };
+    },
+    ended,
+  };
+}
+
+/** A desk, and in this process a replica of a new collection that holds `zrh`, all of which the server has. */
+async function aReplica(collection: string) {
+  const here = desk({ TERCET_SERVER: server.address });
+  const replica = createReplica(here.path("a.replica"), { collection });
+  atEnd(() => replica.close());
+  const sync = () => replica.sync({ server: server.address, create: true });
+  replica.put("zrh", "Zürich");
+  await sync();
+  return { here, replica, sync, b: ["--replica", "b.replica", "--collection", collection] };
+}
+
+describe.concurrent("watch", () => {
+  test("prints what had changed and what changes, and ends in peace", async () => {
+    const { here, replica, sync, b } = await aReplica("watched");
+    const watching = watch(here, b);
+    expect(await watching.line()).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z {2}upserted {2}zrh {2}7 bytes$/);
+    expect(await watching.remark()).toBe(`connected to ${server.address}, catching up`);
+    expect(await watching.remark()).toBe("caught up: 1 item at revision 1");
+    replica.delete("zrh");
+    await sync();
+    expect(await watching.line()).toMatch(/Z {2}deleted {3}zrh$/);
+    expect(await watching.end()).toEqual({ status: 0, out: [], err: ["stopped: 2 changes received, 0 changes sent"] });
+    expect(await here.json(["list", "--replica", "b.replica"])).toEqual([]);
+  });
+
+  test("prints NDJSON with contents, and sends what the replica had pending", async () => {
+    const { here, replica, sync, b } = await aReplica("json");
+    await here.run(["put", "mine", "1", ...b]);
+    const watching = watch(here, [...b, "--json", "--content"]);
+    const next = async (): Promise<Json> => JSON.parse(await watching.line()) as Json;
+    const told = await next();
+    expect(told).toMatchObject({ id: "zrh", kind: "upserted", revision: 1, size: 7, text: "Zürich" });
+    expect(told["fingerprint"]).toMatch(/^[0-9a-f]{64}$/);
+    expect(await watching.until(/"live"/)).toBe('{"state":"live","revision":2,"count":2}');
+    replica.put("logo", Buffer.from([1]));
+    await sync();
+    expect(await next()).toMatchObject({ id: "logo", size: 1, data: "AQ==" });
+    expect(replica.get("mine")?.content).toBe("1");
+    expect(await watching.end("SIGTERM")).toMatchObject({
+      status: 0,
+      out: [],
+      err: [expect.stringMatching("stopped")],
+    });
+  });
+
+  test("keeps quiet of what had changed before, where it is to", async () => {
+    const { here, replica, sync, b } = await aReplica("quiet");
+    const watching = watch(here, [...b, "--quiet-catch-up", "--content"]);
+    await watching.until(/^caught up/);
+    replica.put("gva", "Genève\nGenf");
+    await sync();
+    expect(await watching.line()).toMatch(/gva {2}Genève Genf$/);
+    expect(await watching.end()).toMatchObject({ status: 0, out: [] });
+  });
+
+  test("says that it lost the connection, and goes on where it is back", async () => {
+    const { here, replica, sync, b } = await aReplica("cut");
+    const sockets = new Set<Socket>();
+    const proxy = createServer((socket) => {
+      const upstream = connectTcp(server.port, "127.0.0.1");
+      for (const end of [socket, upstream]) {
+        sockets.add(end);
+        end
+          .on("error", () => undefined)
+          .on("close", () => {
+            socket.destroy();
+            upstream.destroy();
+          });
+      }
+      socket.pipe(upstream).pipe(socket);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port } = proxy.address() as { port: number };
+    const watching = watch(here, [...b, "--quiet-catch-up"], `127.0.0.1:${port}`);
+    await watching.until(/^caught up/);
+    for (const socket of sockets) socket.destroy();
+    expect(await watching.until(/^not connected/)).toMatch(/; trying again in \d+\.\d s$/);
+    replica.put("gva", "1");
+    await sync();
+    expect(await watching.line()).toMatch(/upserted {2}gva/);
+    expect(await watching.end()).toMatchObject({ status: 0, out: [] });
+    proxy.close();
+  });
+
+  test("ends with what trying again would not help, as sync does", async () => {
+    const here = desk();
+    const watching = watch(here, ["--replica", "x.replica", "--collection", "nothing", "--json"]);
+    expect(await watching.ended).toBe(1);
+    const { error } = JSON.parse(await watching.until(/"error"/)) as { error: Json };
+    expect(error).toMatchObject({ code: "NOT_FOUND", reason: "COLLECTION_NOT_FOUND" });
+    const usage = await here.error(["watch", "--server", "a b", "--replica", "x.replica"]);
+    expect(usage).toMatchObject({ status: 2 });
+    expect(await here.error(["watch", "--server", server.address, "--replica", "none.replica"])).toMatchObject({
+      status: 1,
+      reason: "REPLICA_NOT_FOUND",
+    });
+  });
+
+  test("ends quietly when nobody reads any more", async () => {
+    const { here, replica, sync, b } = await aReplica("pipe");
+    const watching = watch(here, b);
+    await watching.line();
+    watching.child.stdout?.destroy();
+    replica.put("gva", "1");
+    await sync();
+    expect(await watching.ended).toBe(0);
+    expect((await here.one(["status", "--replica", "b.replica"]))["items"]).toBe(2);
+  });
+
+  test("waits for a server, and can be interrupted meanwhile", async () => {
+    const here = desk();
+    const gone = await serve(here.directory);
+    await gone.stop();
+    const watching = watch(here, ["--replica", "x.replica", "--collection", "later"], gone.address);
+    expect(await watching.remark()).toMatch(/^not connected: can't reach .*: nothing listens there; trying again in /);
+    expect((await watching.end()).status).toBe(0);
+  });
+});

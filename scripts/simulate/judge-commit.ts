@@ -155,6 +155,8 @@ function knowingly(happening: Happening, before: Committed, history: History): b
   const unchanged = base !== undefined && base.content === before.content;
   const sameUpTo = Math.max(...chain.map((each) => each.sameUpTo));
   if (unchanged && (!history.has(base.serial) || before.serial <= sameUpTo)) return true;
+  // R5: of two sendings of its own change, the later one may be made after it has built on the first.
+  if (unchanged && before.happenings.some(({ by }) => by === happening.by)) return true;
   // R5: what this side once sent and somebody else put again can't be told from its own arrival.
   if (chain.some((each) => each !== happening && each.content === before.content)) return true;
   if (before.content !== undefined || happening.content === undefined) return false;

@@ -75,7 +75,7 @@ function traceFace(trace: (line: string) => void, id: string, was: Face, is: Fac
 export function judgeSettled(
   judge: CommitJudge,
   history: History,
-  { name, model }: Watched,
+  { name, model, store }: Watched,
   id: string,
   is: Face,
   records: readonly Recorded[],
@@ -93,7 +93,7 @@ export function judgeSettled(
     if (is.content === content) return;
   }
   if (records.some((record) => record.id === id && record.content === content)) return;
-  const isThere = isWithServer(history, happening, answeredFrom);
+  const isThere = isWithServer(history, happening, answeredFrom ?? store.state().revision);
   const arrived = is.sequence === 0 && is.content === content && isThere;
   if (arrived) happening.settled = history.line;
   if (!arrived) judge.fail("lost", `${name}'s ${shown(content)} of "${id}" has gone without a trace`);
@@ -121,10 +121,10 @@ function judgeConflict(
   }
 }
 
-function isWithServer(history: History, { id, content }: Happening, answeredFrom: number | undefined): boolean {
+function isWithServer(history: History, { id, content }: Happening, answeredFrom: number): boolean {
   if (content !== undefined) return history.held(id, content);
   // Somebody may have put it since the server answered.
-  if (answeredFrom !== undefined && history.at(id, answeredFrom)?.content === undefined) return true;
+  if (history.at(id, answeredFrom)?.content === undefined) return true;
   return history.latest(id)?.content === undefined || history.held(id, undefined);
 }
 

@@ -5,6 +5,8 @@ import { dirname, join, resolve } from "node:path";
 import { drawChart, panelsOf } from "./bench/chart.js";
 import { killChildren } from "./bench/children.js";
 import { CONTENDERS, installForeign, whyNot } from "./bench/contenders.js";
+import { type LiveFigure, liveTargets } from "./bench/live/figures.js";
+import { measureLive } from "./bench/live/measure-live.js";
 import { measureAll } from "./bench/measure.js";
 import { type BenchOptions, readOptions } from "./bench/options.js";
 import { createTables, type Head } from "./bench/print.js";
@@ -49,29 +51,43 @@ async function bench({ only, contenders, sizes, runs, wire, large, profile, ...f
       },
     },
   );
-  const targets = targetsOf(measured);
-  write(text.legend() + text.targets(targets));
+  const live = await measureLive(join(directory, "live"), contenders.includes("tercet") ? only : [], runs, (what) =>
+    tell(`… ${what}`),
+  );
+  tell("");
+  const targets = [...targetsOf(measured), ...liveTargets(live)];
+  write(text.legend() + text.live(live) + text.targets(targets));
   const durationMs = performance.now() - began;
   write(`\n${Math.round(durationMs / 1000)} s in all\n`);
-  writeResults(files, head, measured, targets, durationMs);
+  writeResults(files, { head, measured, live, targets, durationMs });
+}
+
+interface Results {
+  readonly head: Head;
+  readonly measured: readonly Measured[];
+  readonly live: readonly LiveFigure[];
+  readonly targets: readonly Target[];
+  readonly durationMs: number;
 }
 
 function writeResults(
   { json, markdown, svg }: Pick<BenchOptions, "json" | "markdown" | "svg">,
-  head: Head,
-  measured: readonly Measured[],
-  targets: readonly Target[],
-  durationMs: number,
+  { head, measured, live, targets, durationMs }: Results,
 ): void {
   const put = (file: string, text: string): void => {
     mkdirSync(dirname(resolve(file)), { recursive: true });
     writeFileSync(file, text);
   };
   const tables = createTables(true);
-  put(json, `${JSON.stringify({ ...head, measured, targets, durationMs }, undefined, 2)}\n`);
+  put(json, `${JSON.stringify({ ...head, measured, live, targets, durationMs }, undefined, 2)}\n`);
   put(
     markdown,
-    tables.head(head) + tables.titles() + measured.map(tables.row).join("") + tables.legend() + tables.targets(targets),
+    tables.head(head) +
+      tables.titles() +
+      measured.map(tables.row).join("") +
+      tables.legend() +
+      tables.live(live) +
+      tables.targets(targets),
   );
   const panels = panelsOf(measured);
   if (panels.length > 0) put(svg, drawChart(panels));

@@ -7,6 +7,7 @@ import type {
   CheckAnswer,
   ClientOrder,
   Edit,
+  MemoryNow,
   ProcessFigures,
   ServerOrder,
   Setting,
@@ -26,6 +27,8 @@ export interface ServerChild {
   /** Begins the timed part, and ends it. */
   begin(): Promise<void>;
   end(): Promise<ProcessFigures>;
+  /** After a garbage collection. */
+  memory(): Promise<MemoryNow>;
   stop(): Promise<void>;
 }
 
@@ -98,6 +101,7 @@ export async function startServerChild(setting: Setting, profile?: Profile): Pro
     address,
     begin: async () => void (await child.ask({ kind: "begin" })),
     end: async () => (await child.ask({ kind: "end" })) as ProcessFigures,
+    memory: async () => (await child.ask({ kind: "memory" })) as MemoryNow,
     async stop() {
       await child.ask({ kind: "stop" });
       await child.end();

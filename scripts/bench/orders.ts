@@ -31,7 +31,14 @@ export type ServerOrder =
   | ({ readonly kind: "start" } & Setting)
   | { readonly kind: "begin" }
   | { readonly kind: "end" }
+  | { readonly kind: "memory" }
   | { readonly kind: "stop" };
+
+/** Memory of a process now, in bytes. */
+export interface MemoryNow {
+  readonly rss: number;
+  readonly heap: number;
+}
 
 /** What a client's process is told; each is answered. */
 export type ClientOrder =

@@ -1,5 +1,6 @@
 import { bytes, count, memory } from "../demo/format.js";
 import type { Machine } from "../figures/machine.js";
+import type { LiveFigure } from "./live/figures.js";
 import type { Measured, Spread } from "./summary.js";
 import type { Target } from "./targets.js";
 
@@ -64,6 +65,8 @@ export interface Tables {
   titles(): string;
   row(measured: Measured): string;
   targets(targets: readonly Target[]): string;
+  /** Figures of the live workloads, if there are any. */
+  live(figures: readonly LiveFigure[]): string;
   /** What the columns mean. */
   legend(): string;
 }
@@ -98,6 +101,15 @@ export function createTables(markdown: boolean): Tables {
         COLUMNS.map(({ cell }) => cell(measured)),
         widths,
       ),
+    live(figures) {
+      if (figures.length === 0) return "";
+      const wide = [-4, -62, -42, 10, 22];
+      const rows = figures.map(({ workload, title, what, unit, median, least, most }) => {
+        const show = (value: number): string => liveAmount(value, unit);
+        return line([workload, title, what, show(median), `${show(least)} - ${show(most)}`], wide);
+      });
+      return `\n${line(["", "Tercet", "", "", "least - most"], wide)}${rule(wide)}${rows.join("")}`;
+    },
     legend: () => `\n${LEGEND.join("\n")}\n`,
     targets(targets) {
       const wide = [-6, -74, 11, 14];
@@ -113,9 +125,17 @@ export function createTables(markdown: boolean): Tables {
   };
 }
 
+function liveAmount(value: number, unit: LiveFigure["unit"]): string {
+  if (unit === "ms") return milliseconds(value);
+  if (unit === "/s") return `${count(Math.round(value))}/s`;
+  return unit === "kB" ? `${value.toFixed(1)} kB` : `${Math.round(value)} MB`;
+}
+
 function amount(value: number, unit: string): string {
   if (unit === "B") return bytes(Math.round(value));
   if (unit === "ms") return milliseconds(value);
+  if (unit === "/s") return `${count(Math.round(value))}/s`;
+  if (unit === "kB") return `${value.toFixed(1)} kB`;
   if (unit === "MB") return `${Math.round(value)} MB`;
   return `${value.toFixed(2)}${unit}`;
 }

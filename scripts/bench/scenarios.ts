@@ -2,9 +2,9 @@ import type { Action } from "./contender.js";
 import type { IdKind } from "./items.js";
 
 /** The names by which workloads are asked for. */
-export const WORKLOADS = ["W1", "W2", "W3", "W4", "W5", "W6", "W8", "W11"] as const;
+export const WORKLOADS = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11"] as const;
 
-/** A workload of the bench. W7, W9 and W10 need live exchanges. */
+/** A workload of the bench. W7, W9 and W10 are Tercet's alone, of many replicas or live ones (live/). */
 export type Workload = (typeof WORKLOADS)[number];
 
 /** A situation in which contenders are measured. */

@@ -1,8 +1,10 @@
 // A contender's server, in a process of its own.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { openDatabase } from "../../core/sqlite.js";
 import { answerOrders } from "./answer-orders.js";
 import type { ContenderServer, ServerModule } from "./contender.js";
-import type { ServerOrder, Started } from "./orders.js";
+import type { MemoryNow, ServerOrder, Started } from "./orders.js";
 import { meterProcess, meterSelf, type ProcessMeter } from "./process-figures.js";
 
 let server: ContenderServer | undefined;
@@ -20,9 +22,20 @@ async function obey(order: ServerOrder): Promise<unknown> {
       return meter?.begin();
     case "end":
       return meter?.end();
+    case "memory":
+      return memoryNow();
     case "stop":
       return await stop();
   }
+}
+
+/** Without what the next collection would free: that is a matter of when one asks. */
+function memoryNow(): MemoryNow {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  for (let time = 0; time < 2; time++) collect();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { rss, heap: heapUsed };
 }
 
 async function stop(): Promise<void> {

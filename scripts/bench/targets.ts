@@ -9,7 +9,7 @@ export interface Target {
   /** The value must reach the limit, rather than stay within it. */
   readonly atLeast: boolean;
   /** `×` for ratios. */
-  readonly unit: "×" | "B" | "ms" | "MB";
+  readonly unit: "×" | "B" | "kB" | "ms" | "MB" | "/s";
   readonly pass: boolean;
 }
 

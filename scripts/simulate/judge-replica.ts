@@ -115,7 +115,8 @@ function judgeConflict(
   // An unsettled creation may have been deleted by somebody else, where the tombstone that could tell is gone.
   if (is.content === undefined && prevailing !== undefined && prevailing.revision <= history.compacted) return;
   const [maker] = prevailing?.happenings.length === 1 ? prevailing.happenings : [];
-  const own = previous !== undefined && maker !== undefined && !maker.copied && descendsFrom(previous, maker);
+  // Of two copies of a file, what the other one sent is no own sending to this one.
+  const own = previous !== undefined && maker !== undefined && !maker.shared && descendsFrom(previous, maker);
   if (own && prevailing?.content === is.content) {
     judge.fail("self-conflict", `${name}'s ${shown(content)} of "${id}" gave way to its own ${shown(is.content)}`);
   }

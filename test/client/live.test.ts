@@ -153,6 +153,14 @@ describe("a live sync", () => {
     expect(early.sync.state).toBe("stopped");
   });
 
+  it("sends what was changed just before it was stopped", async () => {
+    const live = place.live(a);
+    await live.reaches("live");
+    const verdict = a.put("x", "1").verdict();
+    expect(await live.sync.stop()).toMatchObject({ sent: 1 });
+    expect(await verdict).toMatchObject({ outcome: "applied" });
+  });
+
   it("stops in the middle of catching up, and the next exchange goes on", async () => {
     a.putMany(Array.from({ length: 3000 }, (_, i) => [`item ${i}`, `${i}`.padEnd(400)]));
     await a.sync({ server: place.address, create: true });

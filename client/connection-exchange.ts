@@ -6,6 +6,7 @@ import { deferred } from "./deferred.js";
 import { TercetError, toError } from "./error.js";
 import type { ClientExchange } from "./protocol/exchange.js";
 import {
+  type ClientOperation,
   type ClientResult,
   type ConflictToResolve,
   type ReplicaOperation,
@@ -79,11 +80,7 @@ export function startExchange(
 
   const driver = createDriver(isLive ? { ...exchange, next } : exchange, {
     send: (message) => stream.write(message),
-    store(operation) {
-      if (operation.kind === "resolve") return judge(operation.conflict);
-      const room = operation.kind === "apply" ? run.room?.() : undefined;
-      return room === undefined ? runOperation(replica, operation) : wait(room, operation);
-    },
+    store: operationsOf(replica, run, stream, () => settled),
     close(fault) {
       if (fault === undefined) {
         // Through. The server's status is of no consequence any more.
@@ -93,7 +90,7 @@ export function startExchange(
         return settle();
       }
       stream.cancel();
-      settle(thrown ?? inWords(fault));
+      settle(thrown ?? inWords(fault, connection.address, run, cut));
     },
     toFault(error): Fault {
       thrown = error;
@@ -114,25 +111,6 @@ export function startExchange(
       fail(error);
     }
   }
-  /** Waits for something. It may take its time, and what the server sends meanwhile must not pile up here. */
-  async function paused<T>(promise: Promise<T>): Promise<T> {
-    stream.pause();
-    try {
-      return await promise;
-    } finally {
-      stream.resume();
-    }
-  }
-  async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
-    if (run.resolve === undefined) throw new Error("there is no resolver");
-    return { kind: "resolve", resolution: await paused(run.resolve(conflict)) };
-  }
-  async function wait(room: Promise<void>, operation: ReplicaOperation): Promise<ClientResult> {
-    await paused(room);
-    // The replica may be closed, or in another exchange. Nobody hears of it.
-    if (settled) throw cancelled();
-    return runOperation(replica, operation);
-  }
   function fail(error: unknown): void {
     if (settled) return;
     local = true;
@@ -149,17 +127,6 @@ export function startExchange(
       fail(error);
     }
   }
-  function inWords(fault: Fault): TercetError {
-    const { address } = connection;
-    if (cut && isLive)
-      return new TercetError(`${address} closed the exchange: ${fault.message}`, { code: "UNAVAILABLE" });
-    if (fault.reason !== ErrorReason.ERROR_REASON_STALLED) return toError(fault);
-    const message = isLive
-      ? `${address}: ${fault.message}`
-      : `no answer from ${address} for ${run.stepTimeoutMs / 1000} s`;
-    return toError({ ...fault, message });
-  }
-
   const nowUs = (): number => Date.now() * 1000;
   const tick = (): void => {
     driver.tick(nowUs());
@@ -195,4 +162,49 @@ export function startExchange(
     },
     failedHere: () => local,
   };
+}
+
+/** Does what the machine asks for: on the replica, or by the application. `isOver`: whatever comes of it, nobody waits for it. */
+function operationsOf(
+  replica: ReplicaStore,
+  run: ExchangeRun,
+  stream: ExchangeCall["stream"],
+  isOver: () => boolean,
+): (operation: ClientOperation) => ClientResult | Promise<ClientResult> {
+  /** Waits for something. It may take its time, and what the server sends meanwhile must not pile up here. */
+  async function paused<T>(promise: Promise<T>): Promise<T> {
+    stream.pause();
+    try {
+      return await promise;
+    } finally {
+      stream.resume();
+    }
+  }
+  async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
+    if (run.resolve === undefined) throw new Error("there is no resolver");
+    return { kind: "resolve", resolution: await paused(run.resolve(conflict)) };
+  }
+  async function wait(room: Promise<void>, operation: ReplicaOperation): Promise<ClientResult> {
+    await paused(room);
+    // The replica may be closed, or in another exchange.
+    if (isOver()) throw cancelled();
+    return runOperation(replica, operation);
+  }
+
+  return (operation) => {
+    if (operation.kind === "resolve") return judge(operation.conflict);
+    const room = operation.kind === "apply" ? run.room?.() : undefined;
+    return room === undefined ? runOperation(replica, operation) : wait(room, operation);
+  };
+}
+
+/** The error of a fault that this side found. `cut`: after the server had ended the stream. */
+function inWords(fault: Fault, address: string, { onIdle, stepTimeoutMs }: ExchangeRun, cut: boolean): TercetError {
+  const isLive = onIdle !== undefined;
+  // Whatever ended it without a word, a proxy for example, is no reason not to come back.
+  if (cut && isLive)
+    return new TercetError(`${address} closed the exchange: ${fault.message}`, { code: "UNAVAILABLE" });
+  if (fault.reason !== ErrorReason.ERROR_REASON_STALLED) return toError(fault);
+  const message = isLive ? `${address}: ${fault.message}` : `no answer from ${address} for ${stepTimeoutMs / 1000} s`;
+  return toError({ ...fault, message });
 }

@@ -43,8 +43,9 @@ export interface LiveSync {
    */
   caughtUp(): Promise<SyncReport>;
   /**
-   * Ends it in peace: nothing more is sent, and what was sent gets its verdicts. Resolves once another exchange of the
-   * replica can begin; never rejects (`ended` does).
+   * Ends it in peace: what is under way gets its verdicts. Local changes that were just made still go out where it is live
+   * and nothing else is under way; others stay pending for the next exchange (wait for `Change.verdict` where that matters).
+   * Resolves once another exchange of the replica can begin; never rejects (`ended` does).
    */
   stop(options?: StopOptions): Promise<LiveReport>;
   /** Resolves when it was stopped or the replica was closed, and rejects with the error that ended it. Need not be looked at. */
@@ -202,11 +203,14 @@ export function createLive(
     if (stopping) return;
     stopping = true;
     wake?.();
+    // It is not told of changes before the turn in which they were made is over.
+    attempt?.notify();
     attempt?.leave();
   }
 
   function close(): void {
-    stop();
+    stopping = true;
+    wake?.();
     attempt?.cancel();
   }
 

@@ -2,13 +2,14 @@ import type { Content } from "../core/content.js";
 import { checkCollectionName } from "../core/id.js";
 import { TercetError, toError } from "./error.js";
 import type { OpenContent, PutOptions } from "./large-content.js";
-import { createLive, type LiveControl, type LiveHooks, type LiveSync } from "./live.js";
-import { type AppliedChange, type ChangeListener, type ChangesOptions, createChangeFeed } from "./live-changes.js";
+import type { LiveSync } from "./live.js";
+import type { AppliedChange, ChangeListener, ChangesOptions } from "./live-changes.js";
 import { noticeWrites } from "./live-writes.js";
 import { mapped, pages } from "./pages.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
 import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
 import { type ReplicaConflicts, type ResolveHow, replicaConflicts } from "./replica-conflicts.js";
+import { replicaExchanges } from "./replica-exchanges.js";
 import {
   type Conflict,
   type Held,
@@ -20,9 +21,9 @@ import {
   toPending,
 } from "./replica-views.js";
 import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
-import type { SyncReport, SyncWorld, VerifyReport } from "./sync.js";
-import { checkLiveOptions, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
-import { checkPositive, checkWhole, invalidField } from "./validate.js";
+import type { SyncReport, VerifyReport } from "./sync.js";
+import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
+import { checkPositive, checkWhole } from "./validate.js";
 import { createVerdicts, type Verdict, type VerdictOptions } from "./verdicts.js";
 
 /** Which items to list. */
@@ -210,32 +211,11 @@ export function openReplica(path: string, options: OpenOptions = {}): Replica {
   return replicaOn(openSqliteReplica(path, options));
 }
 
-type SyncModule = typeof import("./sync.js");
-
-/** gRPC takes as long to load as all else together, and most uses of a replica need none. */
-function loadSync(): Promise<SyncModule> {
-  return import("./sync.js");
-}
-
-const REAL_TIME = {
-  now: Date.now,
-  random: Math.random,
-  after(ms: number, call: () => void) {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-};
-
 /** The public face of a replica store. */
 export function replicaOn(held: ReplicaStore): Replica {
   const { collection } = held.state();
   const closing = new AbortController();
-  const verdicts = createVerdicts(noticeWrites(held, () => live?.notify()));
-  const feed = createChangeFeed();
-  const exchanging = feed.watch(verdicts.store);
-  const syncWorld: SyncWorld = { closing: closing.signal, room: feed.room };
-  let live: LiveControl | undefined;
-  let syncing = false;
+  const verdicts = createVerdicts(noticeWrites(held, () => exchanges.notify()));
   let closed = false;
 
   function isClosed(): TercetError {
@@ -254,56 +234,14 @@ export function replicaOn(held: ReplicaStore): Replica {
     return { sound: false, damaged, damagedCount, agreedRight: total === undefined && ranges };
   }
 
-  function beginSyncing(): void {
-    store();
-    if (syncing) throw new TercetError("an exchange of this replica is under way", { code: "FAILED_PRECONDITION" });
-    syncing = true;
-  }
-
-  async function exchange<T>(run: (sync: SyncModule) => Promise<T>): Promise<T> {
-    beginSyncing();
-    try {
-      return await run(await loadSync());
-    } finally {
-      syncing = false;
-    }
-  }
-
-  function beginLive(options: LiveOptions): LiveSync {
-    store();
-    checkLiveOptions(options);
-    beginSyncing();
-    const world = {
-      ...REAL_TIME,
-      closing: closing.signal,
-      begin: async (hooks: LiveHooks) => (await loadSync()).beginLive(exchanging, options, syncWorld, hooks),
-      release() {
-        live = undefined;
-        syncing = false;
-      },
-    };
-    live = createLive(world, options);
-    return live.sync;
-  }
-
-  function sync(options: SyncOptions): Promise<SyncReport>;
-  function sync(options: LiveOptions): LiveSync;
-  function sync(options: SyncOptions | LiveOptions): Promise<SyncReport> | LiveSync {
-    if (options.live === true) return beginLive(options);
-    return exchange(({ syncReplica }) => syncReplica(exchanging, options, syncWorld));
-  }
-
-  function checkEvent(event: string): void {
-    store();
-    if (event !== "change") throw invalidField("event", 'must be "change"');
-  }
-
   const writes: ReplicaWrites = replicaWrites(store, verdicts);
   const conflicts: ReplicaConflicts = replicaConflicts(store);
+  const exchanges = replicaExchanges(store, closing.signal);
   return {
     collection,
     ...writes,
     ...conflicts,
+    ...exchanges.methods,
     get(id) {
       const item = store().get(id);
       return item === undefined ? undefined : toItem(item);
@@ -336,26 +274,11 @@ export function replicaOn(held: ReplicaStore): Replica {
         agreed: { count: total.count, fingerprint: hex(total.sum) },
       };
     },
-    sync,
-    verify: (options) => exchange(({ verifyReplica }) => verifyReplica(exchanging, options, syncWorld)),
-    on(event, listener) {
-      checkEvent(event);
-      return feed.on(listener);
-    },
-    off(event, listener) {
-      checkEvent(event);
-      feed.off(listener);
-    },
-    changes(options = {}) {
-      store();
-      return feed.iterate(options);
-    },
     check,
     audit: () => check().sound,
     close() {
       closing.abort();
       closed = true;
-      feed.close();
       verdicts.close(isClosed());
       held.close();
     },

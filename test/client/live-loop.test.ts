@@ -236,7 +236,7 @@ describe("the loop of a live sync", () => {
   it("lets what is under way end when it is stopped, and cuts it off when that takes too long", async () => {
     const calm = await scene();
     const stopped = calm.control.sync.stop();
-    expect(calm.attempts[0]?.calls).toEqual(["leave"]);
+    expect(calm.attempts[0]?.calls).toEqual(["notify", "leave"]);
     expect(calm.released).toBe(0);
     await calm.attempts[0]?.close();
     await stopped;
@@ -246,7 +246,7 @@ describe("the loop of a live sync", () => {
     const cut = control.sync.stop({ timeoutMs: 700 });
     expect(waits).toEqual([700]);
     await wake();
-    expect(attempts[0]?.calls).toEqual(["leave", "cancel"]);
+    expect(attempts[0]?.calls).toEqual(["notify", "leave", "cancel"]);
     expect(await cut).toMatchObject({ lastError: undefined });
   });
 
@@ -270,7 +270,7 @@ describe("the loop of a live sync", () => {
   it("is cut off when the replica is closed, and ends without an error", async () => {
     const { control, attempts, closing } = await scene();
     closing.abort();
-    expect(attempts[0]?.calls).toEqual(["leave", "cancel"]);
+    expect(attempts[0]?.calls).toEqual(["cancel"]);
     await control.sync.ended;
     await expect(control.sync.caughtUp()).rejects.toMatchObject({ code: "CANCELLED" });
   });

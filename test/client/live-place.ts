@@ -104,10 +104,10 @@ export function contentsOf(replica: Replica): Map<string, string> {
   return new Map([...replica.list()].map(({ id, content }) => [id, String(content)]));
 }
 
-/** A proxy whose connections can be cut. */
+/** A proxy whose connections can be cut, or frozen: they stay open, and nothing goes through them any more. */
 export async function startCuttingProxy(
   port: number,
-): Promise<{ readonly address: string; cut(): void; close(): void }> {
+): Promise<{ readonly address: string; cut(): void; freeze(): void; close(): void }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     const upstream = connectTcp(port, "127.0.0.1");
@@ -130,6 +130,9 @@ export async function startCuttingProxy(
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    freeze() {
+      for (const socket of sockets) socket.unpipe().pause();
+    },
     close() {
       server.close();
       cut();

@@ -54,6 +54,43 @@ describe("a live sync", () => {
     expect(b.get("streamed")?.size).toBe(2_000_000);
   });
 
+  it("sends what is resolved and restored while it is live", async () => {
+    a.putMany([
+      ["held", "base"],
+      ["gave way", "base"],
+    ]);
+    await a.sync({ server: place.address, create: true });
+    await b.sync({ server: place.address });
+    for (const replica of [a, b]) replica.put("gave way", replica === a ? "of a" : "of b");
+    await b.sync({ server: place.address });
+    await a.sync({ server: place.address, standard: "SERVER" });
+    await b.sync({ server: place.address });
+    for (const replica of [a, b]) replica.put("held", replica === a ? "of a" : "of b");
+    a.transaction((transaction) => {
+      transaction.put("of a group 1", "of a");
+      transaction.put("of a group 2", "of a");
+    });
+    b.put("of a group 1", "of b");
+    await b.sync({ server: place.address });
+    const [liveA, liveB] = [place.live(a, { standard: "MANUAL" }), place.live(b)];
+    await Promise.all([liveA.reaches("live"), liveB.reaches("live")]);
+    expect([...a.held()].map(({ id }) => id)).toEqual(["held", "of a group 1", "of a group 2"]);
+    const resolved = changeOf(b, ({ id }) => id === "held");
+    const group = [1, 2].map((n) => changeOf(b, ({ id }) => id === `of a group ${n}`));
+    a.resolve("held", { content: "of both" });
+    await resolved;
+    expect(b.get("held")?.content).toBe("of both");
+    a.resolve("of a group 1", "mine");
+    await Promise.all(group);
+    const restored = changeOf(b, ({ id }) => id === "gave way");
+    const [record] = [...a.conflicts()].filter(({ id }) => id === "gave way");
+    a.resolveConflict(record?.number ?? 0, "restore");
+    await restored;
+    expect(b.get("gave way")?.content).toBe("of a");
+    await Promise.all([liveA.sync.stop(), liveB.sync.stop()]);
+    expect(contentsOf(a)).toEqual(contentsOf(b));
+  });
+
   it("refuses another exchange meanwhile, and makes room for one when it was stopped", async () => {
     const live = place.live(a);
     expect(await refusal(() => a.sync({ server: place.address }))).toMatchObject({ code: "FAILED_PRECONDITION" });
@@ -114,6 +151,14 @@ describe("a live sync", () => {
     expect(await refusal(() => early.sync.caughtUp())).toMatchObject({ code: "CANCELLED" });
     await early.sync.ended;
     expect(early.sync.state).toBe("stopped");
+  });
+
+  it("sends what was changed just before it was stopped", async () => {
+    const live = place.live(a);
+    await live.reaches("live");
+    const verdict = a.put("x", "1").verdict();
+    expect(await live.sync.stop()).toMatchObject({ sent: 1 });
+    expect(await verdict).toMatchObject({ outcome: "applied" });
   });
 
   it("stops in the middle of catching up, and the next exchange goes on", async () => {
@@ -178,6 +223,21 @@ describe("a live sync", () => {
     expect(contentsOf(a)).toEqual(contentsOf(b));
     expect([...a.pending(), ...b.pending()]).toEqual([]);
     expect([a.audit(), b.audit()]).toEqual([true, true]);
+  });
+
+  it("connects again where it hears not even heartbeats any more", async () => {
+    const quick = await startLivePlace({ heartbeatMs: 50 });
+    const proxy = await startCuttingProxy(quick.port);
+    const live = quick.live(quick.replica("a"), { server: proxy.address, stepTimeoutMs: 300 });
+    await live.reaches("live");
+    const waiting = live.next("waiting");
+    proxy.freeze();
+    await waiting;
+    expect(live.sync.status().lastError).toMatchObject({ code: "DEADLINE_EXCEEDED", reason: "STALLED" });
+    await live.next("live");
+    await live.sync.stop();
+    proxy.close();
+    await quick.stop();
   });
 
   it("waits for a server that is not there yet", async () => {

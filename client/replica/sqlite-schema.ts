@@ -18,11 +18,11 @@ export interface SqliteReplicaOptions {
 const APPLICATION_ID = 0x74637270;
 const DEFAULT_CACHE_MIB = 64;
 /**
- * Pages in the write-ahead log (32 MiB) after which a commit moves them into the file. Fewer make random ids slower, as
- * each page is written more often; more make that one commit longer (about 50 ms here).
+ * Pages in the write-ahead log (80 MiB) after which a commit moves them into the file. Fewer make random ids slower, as
+ * each page is written more often; more make that one commit longer.
  */
-const CHECKPOINT_PAGES = 8_000;
-const JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024;
+const CHECKPOINT_PAGES = 20_000;
+const JOURNAL_LIMIT_BYTES = 96 * 1024 * 1024;
 
 /**
  * Schema versions: the n-th brings a file from version n to n + 1. Never change one that was released; add another.

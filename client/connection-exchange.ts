@@ -43,8 +43,10 @@ export function runExchange(
       driver.stop();
       clearInterval(timer);
       run.signal?.removeEventListener("abort", abort);
-      if (error === undefined) resolve({ ...bytes });
-      else reject(error);
+      if (error === undefined) return resolve({ ...bytes });
+      // What came so far is kept, so that the next exchange goes on from there.
+      flushed();
+      reject(error);
     }
 
     const driver = createDriver(exchange, {

@@ -168,6 +168,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     },
     nowUs: () => nowUs,
     isNew: (checkpoint) => unsaved !== undefined || !checkpoint.token.equals(token),
+    received(items) {
+      report.counts.received += items;
+    },
+    isFirstPull: () => state?.token.length === 0,
     applied(done, result) {
       if (result !== undefined) total = result.total;
       for (const carried of done) note(carried);
@@ -410,6 +414,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       checkpoint: page.checkpoint,
       proof: page.proof,
       end: page.end,
+      more: !page.end,
       fetches: changes.some((change) => change.fingerprint !== undefined && change.content === undefined),
       trip: compared ? trips.proofTrip : 1,
     };

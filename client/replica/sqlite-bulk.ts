@@ -74,6 +74,12 @@ export function bulkRows(
       ON CONFLICT (pending, id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
       modify_time_us = excluded.modify_time_us, content = excluded.content`,
   );
+  const addItems = sized(
+    db,
+    "(?, 0, ?, ?, ?, ?)",
+    (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
+      ON CONFLICT (pending, id) DO NOTHING`,
+  );
   const putPending = sized(
     db,
     `(${"?, ".repeat(PENDING_WIDTH)}NULL)`,
@@ -109,6 +115,28 @@ export function bulkRows(
     putItems.run(values, 6);
   }
 
+  /** Takes onto ids of which nothing is known, each once: without looking them up, as almost all of them are new. */
+  function takeNew(takes: readonly FreshTake[], books: Books, nowUs: number, stale: string[]): void {
+    const pending = books.pending === 0 ? undefined : find.pending(takes.map((action) => action.id));
+    const free = pending === undefined || pending.size === 0 ? takes : takes.filter(({ id }) => !pending.has(id));
+    if (free.length < takes.length) for (const { id } of takes) if (pending?.has(id) === true) stale.push(id);
+    const values: unknown[] = [];
+    for (const { id, upsert, revision, modifyTimeUs } of free) {
+      values.push(id, upsert.fingerprint, revision, modifyTimeUs, upsert.content);
+    }
+    const added = addItems.insert(values, 5);
+    const known = added.count === free.length ? undefined : find.before(free, added.first);
+    for (const { id, upsert, modifyTimeUs } of free) {
+      if (known?.has(id) === true) {
+        stale.push(id);
+        continue;
+      }
+      moveBase(books, id, undefined, upsert.fingerprint);
+      hearTime(books, modifyTimeUs, nowUs);
+    }
+    books.items += added.count;
+  }
+
   /** Verdicts on different ids; those on exactly what is pending, with nothing sent before it, here. */
   function settleSent(actions: readonly Settle[], books: Books, nowUs: number, done: Done): void {
     const still = find.sent(actions);
@@ -137,7 +165,15 @@ export function bulkRows(
     return change.upsert === undefined || !standsAlone(change.upsert, wholeBytes);
   }
 
+  function isNewTake(action: Action): action is FreshTake {
+    return action.kind === "take" && action.onlyNew === true && isPlainTake(action);
+  }
+
   function isFreshTake(action: Action): action is FreshTake {
+    return action.kind === "take" && action.onlyNew !== true && isPlainTake(action);
+  }
+
+  function isPlainTake(action: Action): boolean {
     if (action.kind !== "take" || action.sequence !== 0 || action.upsert === undefined) return false;
     if (unitOf(action) !== 0 || action.conflict !== undefined || action.upsert.kept === true) return false;
     return !standsAlone(action.upsert, wholeBytes);
@@ -178,13 +214,16 @@ export function bulkRows(
       const done: Done = { stale: [], conflicts: [] };
       const ordered = orderByUnit(actions);
       for (let at = 0; at < ordered.length; ) {
-        const takes = runOf(ordered, at, isFreshTake);
-        const settles = takes.length > 0 ? [] : runOf(ordered, at, isSettle);
-        const unit = takes.length > 1 || settles.length > 1 ? [] : unitAt(ordered, at);
-        if (takes.length > 1) takeFresh(takes, books, nowUs, done.stale);
+        const news = runOf(ordered, at, isNewTake);
+        const takes = news.length > 0 ? [] : runOf(ordered, at, isFreshTake);
+        const settles = news.length + takes.length > 0 ? [] : runOf(ordered, at, isSettle);
+        const run = Math.max(news.length, takes.length, settles.length);
+        const unit = run > 1 ? [] : unitAt(ordered, at);
+        if (news.length > 1) takeNew(news, books, nowUs, done.stale);
+        else if (takes.length > 1) takeFresh(takes, books, nowUs, done.stale);
         else if (settles.length > 1) settleSent(settles, books, nowUs, done);
         else applyUnit(rows, books, unit, nowUs, done);
-        at += Math.max(takes.length, settles.length, unit.length);
+        at += Math.max(run, unit.length);
       }
       return done;
     },
@@ -229,10 +268,19 @@ function finders(db: Database, mark: SentMark) {
       ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
   );
   const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
+  const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE pending = 0 AND id IN (${ids})`);
   return {
     items: (ids: readonly string[]) => readItems(items, ids),
     /** Without those that have a pending change: half the look-ups. */
     clean: (ids: readonly string[]) => readItems(clean, ids),
+    /** Those that were there before the row `first` was: new rows come behind all others. */
+    before(takes: readonly FreshTake[], first: number): Set<string> {
+      const found = new Set<string>();
+      for (const [id, row] of numbers.all(takes.map((action) => action.id))) {
+        if ((row as number) < first) found.add(id as string);
+      }
+      return found;
+    },
     sent(actions: readonly Settle[]): Map<number, SentTuple> {
       const found = new Map<number, SentTuple>();
       const values = actions.flatMap((action) => [action.sequence, action.fingerprint ?? null]);

@@ -18,6 +18,8 @@ import { put } from "./drive.js";
 
 const OPTIONS = { collection: "c" };
 
+const AS_TOLD = { modifyTimeUs: 1, conflict: undefined };
+
 describe("the file of a SQLite replica", () => {
   let directory: string;
   let path: string;
@@ -228,6 +230,34 @@ describe("the file of a SQLite replica", () => {
     const again = openSqliteReplica(path);
     expect(again.state()).toMatchObject({ items: 3, pending: 3, lastSequence: 4 });
     expect(again.get("a")?.content).toBe("3");
+    again.close();
+  });
+
+  it("goes back to what it had kept where a shared transaction can't be, and takes nothing that builds on what is lost", () => {
+    createSqliteReplica(path, OPTIONS).close();
+    const replica = openSqliteReplica(path, { maxPageCount: 60 });
+    replica.begin();
+    const before = replica.state();
+    const page = (id: string, content: string, revision: number) => ({
+      actions: [{ kind: "take", ...put(id, content), sequence: 0, onlyNew: true, ...AS_TOLD, revision } as const],
+      checkpoint: { token: Buffer.from([revision]), revision },
+      nowUs: 1,
+      more: true,
+    });
+    replica.apply(page("a", "1", 1));
+    expect(replica.state()).toMatchObject({ items: 1, revision: 1 });
+    expect(failure(() => replica.apply(page("b", "x".repeat(400_000), 2))).kind).toBe("full");
+    expect(replica.state()).toEqual(before);
+    // With this checkpoint the first page would never come again.
+    expect(failure(() => replica.apply(page("c", "3", 3))).kind).toBe("failed");
+    expect(failure(() => replica.flush()).kind).toBe("failed");
+    replica.write([put("d", "mine")], 1);
+    replica.begin();
+    for (const revision of [1, 2, 3]) replica.apply(page(`e${revision}`, "again", revision));
+    replica.close();
+    const again = openSqliteReplica(path);
+    expect(again.state()).toMatchObject({ items: 4, pending: 1, revision: 3 });
+    expect(again.audit()).toBeUndefined();
     again.close();
   });
 

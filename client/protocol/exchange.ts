@@ -422,7 +422,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   function verdictsJob({ verdicts, checkpoint, witness }: Verdicts): Job | Fault {
     const settled = settleVerdicts(verdicts, { outflow: outflow as Outflow, report, revision });
-    return "reason" in settled ? settled : { ...NO_JOB, ...settled, checkpoint, witness };
+    if ("reason" in settled) return settled;
+    // There are verdicts to come.
+    const more = (outflow?.window.items ?? 0) > 0;
+    return { ...NO_JOB, ...settled, checkpoint, witness, more };
   }
 
   function note({ decision, action }: Carried): void {

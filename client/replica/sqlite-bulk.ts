@@ -37,6 +37,7 @@ export interface BulkRows {
   write(changes: readonly LocalWrite[], books: Books, nowUs: number, limits: GroupLimits | undefined): number[];
   /** What there is in `items` of these ids. */
   findItems(ids: readonly string[]): Map<string, ItemRow>;
+  /** The contents of those that have a pending change. */
   findContents(ids: readonly string[]): Map<string, Column>;
   /** The pending changes of these ids. */
   findPending(ids: readonly string[]): Map<string, PendingRow>;
@@ -92,6 +93,12 @@ export function bulkRows(
       UPDATE items SET revision = settled.revision, pending = 0 FROM settled
       WHERE items.pending = 1 AND items.id = settled.id`,
   );
+  // A plain 1 would make the planner read all that is pending, in the hope that it is little.
+  const cleanBetween = db.prepare(
+    `UPDATE items SET revision = settled.sequence + ?, pending = 0 FROM pending AS settled
+      WHERE settled.sequence BETWEEN ? AND ? AND items.pending = settled.sequence * 0 + 1 AND items.id = settled.id`,
+  );
+  const dropBetween = db.prepare("DELETE FROM pending WHERE sequence BETWEEN ? AND ?");
   const dropPending = sized(db, "?", (sequences) => `DELETE FROM pending WHERE sequence IN (${sequences})`);
 
   /** Takes onto ids that were judged clean or unknown, each once. */
@@ -137,8 +144,27 @@ export function bulkRows(
     books.items += added.count;
   }
 
+  /**
+   * Verdicts on creations that are pending just as they were sent, one behind the other in sequence and revision: what a
+   * first push gets. Answers whether they all are; else nothing has happened.
+   */
+  function settleCreations(actions: readonly Settle[], books: Books): boolean {
+    const { sequence: first, revision } = actions[0] as Settle;
+    const isRow = actions.every((action, at) => {
+      return action.fingerprint !== undefined && action.sequence === first + at && action.revision === revision + at;
+    });
+    if (!isRow || find.countCreations(actions) !== actions.length) return false;
+    const last = first + actions.length - 1;
+    cleanBetween.run(revision - first, first, last);
+    dropBetween.run(first, last);
+    for (const { id, fingerprint } of actions) moveBase(books, id, undefined, fingerprint);
+    books.pending -= actions.length;
+    return true;
+  }
+
   /** Verdicts on different ids; those on exactly what is pending, with nothing sent before it, here. */
   function settleSent(actions: readonly Settle[], books: Books, nowUs: number, done: Done): void {
+    if (settleCreations(actions, books)) return;
     const still = find.sent(actions);
     const revisions: unknown[] = [];
     const sequences: unknown[] = [];
@@ -256,7 +282,7 @@ function finders(db: Database, mark: SentMark) {
     );
   const items = itemsWhere("pending IN (0, 1)");
   const clean = itemsWhere("pending = 0");
-  const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending IN (0, 1) AND id IN (${ids})`);
+  const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending = 1 AND id IN (${ids})`);
   // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
   const sent = sized(
     db,
@@ -266,6 +292,14 @@ function finders(db: Database, mark: SentMark) {
         ${keyIn("base_content")}
       FROM verdict CROSS JOIN pending
       ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
+  );
+  const creations = sized(
+    db,
+    "(?, ?)",
+    (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
+      SELECT count(*) FROM verdict CROSS JOIN pending
+      ON pending.sequence = verdict.sequence AND pending.fingerprint = verdict.fingerprint
+      WHERE base_revision IS NULL AND base_content IS NULL AND rejected_reason IS NULL AND resent = 0 AND held = 0`,
   );
   const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
   const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE pending = 0 AND id IN (${ids})`);
@@ -280,6 +314,14 @@ function finders(db: Database, mark: SentMark) {
         if ((row as number) < first) found.add(id as string);
       }
       return found;
+    },
+    /** How many of these are pending as they were sent, and were never anything else. */
+    countCreations(actions: readonly Settle[]): number {
+      const values: unknown[] = [];
+      for (const { sequence, fingerprint } of actions) values.push(sequence, fingerprint);
+      let count = 0;
+      for (const [found] of creations.all(values, 2)) count += found as number;
+      return count;
     },
     sent(actions: readonly Settle[]): Map<number, SentTuple> {
       const found = new Map<number, SentTuple>();

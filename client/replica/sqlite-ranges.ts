@@ -1,3 +1,4 @@
+import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import {
   createRangeIndex,
@@ -9,14 +10,20 @@ import {
 } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
+import { StorageError } from "../../core/storage-error.js";
+import { createEntryWindows } from "./entry-windows.js";
 import { sized } from "./sqlite-sized.js";
 
 /** The bases of a replica file by ranges of ids. */
 export interface SqliteRanges {
-  /** Stores what moved in this transaction, once items and pending changes are written. */
-  store(moves: readonly RangeChange[]): void;
+  /** Notes what moved in this transaction, once items and pending changes are written. */
+  note(moves: readonly RangeChange[]): void;
+  /** Stores what was noted: before the transaction is committed. */
+  store(): void;
   /** The transaction was rolled back. */
   reset(): void;
+  /** Forgets what was read for a recovery. */
+  forget(): void;
   total(interval: IdInterval): RangeTotal;
   split(interval: IdInterval, parts: number): readonly RangePart[];
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
@@ -37,18 +44,25 @@ export function sqliteRanges(db: Database): SqliteRanges {
   let touched = false;
 
   return {
-    store(moves) {
+    note(moves) {
       if (moves.length === 0) return;
       touched = true;
+      rows.moved(moves);
       index.note(moves);
+    },
+    store() {
+      if (!touched) return;
       index.flush();
       rows.write();
+      touched = false;
     },
     reset() {
-      if (touched) index.reset();
+      // Also what is written already, but not committed, is gone.
+      index.reset();
       rows.clear();
       touched = false;
     },
+    forget: rows.forget,
     total: (interval) => index.total(interval),
     split: (interval, parts) => index.split(interval, parts),
     entries: rows.entries,
@@ -56,16 +70,13 @@ export function sqliteRanges(db: Database): SqliteRanges {
       if (misplaced.get() === 1) return false;
       const [first, ...others] = rows.load();
       const segments = first?.from === "" ? [first, ...others] : [];
-      return segments.length === 0 ? rows.entries(WHOLE, 1).length === 0 : segments.every(isRight);
+      return segments.length === 0 ? rows.read(WHOLE, 1).length === 0 : segments.every(isRight);
     },
   };
 
   function isRight(segment: Segment, at: number, all: readonly Segment[]): boolean {
     const sum = createRangeSum();
-    for (const { fingerprint } of rows.entries(
-      { from: segment.from, to: all[at + 1]?.from },
-      Number.MAX_SAFE_INTEGER,
-    )) {
+    for (const { fingerprint } of rows.read({ from: segment.from, to: all[at + 1]?.from }, Number.MAX_SAFE_INTEGER)) {
       sum.add(fingerprint);
     }
     return sum.count === segment.count && sum.bytes().equals(segment.sum);
@@ -88,7 +99,17 @@ function segmentRows(db: Database) {
   /** Written together, as a transaction may change a segment for each of its items; undefined where it is removed. */
   const changed = new Map<string, Segment | undefined>();
   const clean = basesFrom(db, "SELECT id, fingerprint FROM items WHERE pending = 0");
-  const pending = basesFrom(db, "SELECT id, base_fingerprint FROM pending WHERE base_fingerprint IS NOT NULL");
+  const pending = basesFrom(
+    db,
+    "SELECT id, base_fingerprint AS fingerprint FROM pending WHERE base_fingerprint IS NOT NULL",
+  );
+  const read = (interval: IdInterval, limit: number): readonly RangeEntry[] => {
+    const some = clean(interval, limit);
+    const others = pending(interval, limit);
+    if (others.length === 0) return some;
+    return [...some, ...others].sort((a, b) => compareIds(a.id, b.id)).slice(0, limit);
+  };
+  const windows = createEntryWindows(read);
   return {
     load: (): Segment[] => load.all().map(([from, count, sum]) => ({ from, count, sum })),
     save: (segment: Segment) => void changed.set(segment.from, segment),
@@ -106,25 +127,39 @@ function segmentRows(db: Database) {
       drop.run(removed, 1);
     },
     /** Forgets it. */
-    clear: () => changed.clear(),
-    entries: (interval: IdInterval, limit: number): readonly RangeEntry[] => {
-      const some = clean(interval, limit);
-      const others = pending(interval, limit);
-      if (others.length === 0) return some;
-      return [...some, ...others].sort((a, b) => compareIds(a.id, b.id)).slice(0, limit);
+    clear(): void {
+      changed.clear();
+      windows.clear();
     },
+    forget: windows.clear,
+    moved: windows.changed,
+    entries: windows.entries,
+    /** The same from the file, whatever was read before. */
+    read,
   };
 }
 
-/** Reads bases of one kind in the order of their ids. (Both kinds in one statement take half as long again.) */
+/**
+ * Reads bases of one kind in the order of their ids. (Both kinds in one statement take half as long again.) All in one row:
+ * to make a buffer for each fingerprint takes longer than to find it. No id has a NUL.
+ */
 function basesFrom(db: Database, select: string): (interval: IdInterval, limit: number) => RangeEntry[] {
-  const end = "ORDER BY id LIMIT ?";
-  const toEnd = db.prepare<[string, number], [string, Buffer]>(`${select} AND id >= ? ${end}`).raw();
-  const within = db
-    .prepare<[string, string, number], [string, Buffer]>(`${select} AND id >= ? AND id < ? ${end}`)
-    .raw();
+  const joined = (where: string) =>
+    `SELECT group_concat(id, char(0)), unhex(group_concat(hex(fingerprint), ''))
+      FROM (${select} AND ${where} ORDER BY id LIMIT ?)`;
+  const toEnd = db.prepare<[string, number], JoinedTuple>(joined("id >= ?")).raw();
+  const within = db.prepare<[string, string, number], JoinedTuple>(joined("id >= ? AND id < ?")).raw();
   return ({ from, to }, limit) => {
-    const found = to === undefined ? toEnd.all(from, limit) : within.all(from, to, limit);
-    return found.map(([id, fingerprint]) => ({ id, fingerprint }));
+    const found = to === undefined ? toEnd.get(from, limit) : within.get(from, to, limit);
+    const [joinedIds, prints] = found ?? [null, null];
+    if (joinedIds === null || prints === null) return [];
+    const ids = joinedIds.split("\0");
+    if (prints.length !== ids.length * FINGERPRINT_BYTES)
+      throw new StorageError("damaged", "a fingerprint has another size");
+    return ids.map((id, at) => {
+      return { id, fingerprint: prints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES) };
+    });
   };
 }
+
+type JoinedTuple = [ids: string | null, prints: Buffer | null];

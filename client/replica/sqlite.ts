@@ -107,7 +107,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     try {
       const books = openBooks(ledger);
       const result = work(books);
-      ranges.store(books.moves);
+      ranges.note(books.moves);
       large.settle();
       ledger = closeBooks(books);
       return result;
@@ -119,6 +119,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
 
   function finish(of: NonNullable<typeof open>): void {
     try {
+      ranges.store();
       file.save(of.ledger, ledger, of.through, mark.through);
       commit.run();
       open = undefined;
@@ -227,7 +228,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
           const done = bulk.apply(actions, books, nowUs);
           keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
             rows.clampRevisions(beyond, revision);
-            ranges.store(books.moves.splice(0));
+            ranges.note(books.moves.splice(0));
             return ranges.total({ from: "", to: undefined });
           });
           return { ...done, total: totalOf(books.sum) };
@@ -238,11 +239,16 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     },
     flush() {
       guard(refuseLost);
+      ranges.forget();
       if (!unflushed) return;
       transaction(() => touch.run());
       unflushed = false;
     },
-    audit: () => guard(() => auditRows(read.audited(), ledger.total, ranges.areRight())),
+    audit: () =>
+      guard(() => {
+        if (open !== undefined) finish(open);
+        return auditRows(read.audited(), ledger.total, ranges.areRight());
+      }),
     close() {
       try {
         guard(() => {

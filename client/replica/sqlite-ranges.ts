@@ -1,5 +1,5 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
-import { compareIds } from "../../core/id.js";
+import { compareIds, separator } from "../../core/id.js";
 import {
   createRangeIndex,
   type IdInterval,
@@ -8,7 +8,7 @@ import {
   type RangePart,
   type Segment,
 } from "../../core/range-index.js";
-import { createRangeSum, type RangeTotal } from "../../core/range-sum.js";
+import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 import { createEntryWindows } from "./entry-windows.js";
@@ -31,10 +31,23 @@ export interface SqliteRanges {
   areRight(): boolean;
 }
 
-/** The range sums of an open replica file. */
+/** Items of a segment that is made anew. */
+const SEGMENT_ENTRIES = 96;
+const READ_AT_ONCE = 1024;
+/** So many moves in no order, onto few segments, are a first pull or push: the segments are left for later. */
+const MANY_MOVES = 256;
+const MOVES_A_SEGMENT = 16;
+
+/**
+ * The range sums of an open replica file. Ids that come in order add segments at the end. To keep the segments of ids that
+ * come in no order, most of what is written would be read again, from all over the file; so they are made when they are
+ * first asked for, which they seldom are.
+ */
 export function sqliteRanges(db: Database): SqliteRanges {
   const rows = segmentRows(db);
-  const index = createRangeIndex(rows);
+  const index = createRangeIndex({ ...rows, load });
+  /** The segments were left for later; undefined where the file has to be asked. */
+  let stale: boolean | undefined;
   const misplaced = db
     .prepare<[], number>(
       `SELECT EXISTS (SELECT 1 FROM items
@@ -43,16 +56,40 @@ export function sqliteRanges(db: Database): SqliteRanges {
     .pluck();
   let touched = false;
 
+  function isStale(): boolean {
+    stale ??= rows.isMarked();
+    return stale;
+  }
+
+  function load(): readonly Segment[] {
+    if (!isStale()) return rows.load();
+    const made = segmentsOf(rows.read);
+    // The next transaction stores them.
+    for (const segment of made) rows.save(segment);
+    stale = false;
+    return made;
+  }
+
+  function isBulk(moves: readonly RangeChange[]): boolean {
+    if (moves.length < MANY_MOVES) return false;
+    const isOrdered = moves.every(({ id }, at) => at === 0 || compareIds((moves[at - 1] as RangeChange).id, id) < 0);
+    return !isOrdered && rows.hasFewer(moves.length / MOVES_A_SEGMENT);
+  }
+
   return {
     note(moves) {
       if (moves.length === 0) return;
-      touched = true;
       rows.moved(moves);
-      index.note(moves);
+      if (isStale()) return;
+      touched = true;
+      if (!isBulk(moves)) return index.note(moves);
+      index.reset();
+      rows.mark();
+      stale = true;
     },
     store() {
-      if (!touched) return;
-      index.flush();
+      if (!touched && !rows.hasUnwritten()) return;
+      if (!isStale()) index.flush();
       rows.write();
       touched = false;
     },
@@ -61,6 +98,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
       index.reset();
       rows.clear();
       touched = false;
+      stale = undefined;
     },
     forget: rows.forget,
     total: (interval) => index.total(interval),
@@ -68,6 +106,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
     entries: rows.entries,
     areRight() {
       if (misplaced.get() === 1) return false;
+      if (rows.isMarked()) return true;
       const [first, ...others] = rows.load();
       const segments = first?.from === "" ? [first, ...others] : [];
       return segments.length === 0 ? rows.read(WHOLE, 1).length === 0 : segments.every(isRight);
@@ -83,6 +122,33 @@ export function sqliteRanges(db: Database): SqliteRanges {
   }
 }
 
+/** Cuts all bases into segments. */
+function segmentsOf(read: (interval: IdInterval, limit: number) => readonly RangeEntry[]): Segment[] {
+  const segments: Segment[] = [];
+  let sum = createRangeSum();
+  let from = "";
+  let last = "";
+  for (let more = true; more; ) {
+    // No id is between this one and itself with a control character behind it.
+    const entries = read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE);
+    for (const { id, fingerprint } of entries) {
+      if (sum.count === SEGMENT_ENTRIES) {
+        segments.push({ from, ...totalOf(sum) });
+        from = separator(last, id);
+        sum = createRangeSum();
+      }
+      sum.add(fingerprint);
+      last = id;
+    }
+    more = entries.length === READ_AT_ONCE;
+  }
+  segments.push({ from, ...totalOf(sum) });
+  return segments;
+}
+
+/** In the place of the first segment: there are none, whatever bases there are. */
+const MARK: Segment = { from: "", count: -1, sum: Buffer.alloc(FINGERPRINT_BYTES) };
+
 const WHOLE: IdInterval = { from: "", to: undefined };
 
 function segmentRows(db: Database) {
@@ -95,6 +161,12 @@ function segmentRows(db: Database) {
     (values) => `INSERT INTO segments (from_id, count, sum) VALUES ${values}
       ON CONFLICT (from_id) DO UPDATE SET count = excluded.count, sum = excluded.sum`,
   );
+  const isMarked = db
+    .prepare<[], number>(`SELECT EXISTS (SELECT 1 FROM segments WHERE from_id = '' AND count = ${MARK.count})`)
+    .pluck();
+  const countUpTo = db.prepare<[number], number>("SELECT count(*) FROM (SELECT 1 FROM segments LIMIT ?)").pluck();
+  const dropAll = db.prepare("DELETE FROM segments");
+  let dropsAll = false;
   const drop = sized(db, "?", (values) => `DELETE FROM segments WHERE from_id IN (${values})`);
   /** Written together, as a transaction may change a segment for each of its items; undefined where it is removed. */
   const changed = new Map<string, Segment | undefined>();
@@ -114,8 +186,20 @@ function segmentRows(db: Database) {
     load: (): Segment[] => load.all().map(([from, count, sum]) => ({ from, count, sum })),
     save: (segment: Segment) => void changed.set(segment.from, segment),
     remove: (from: string) => void changed.set(from, undefined),
+    /** Whether the file says that there are no segments, whatever bases there are. */
+    isMarked: (): boolean => isMarked.get() === 1,
+    /** Says so from now on. */
+    mark(): void {
+      dropsAll = true;
+      changed.clear();
+      changed.set(MARK.from, MARK);
+    },
+    hasFewer: (count: number): boolean => (countUpTo.get(Math.ceil(count)) ?? 0) < count,
+    hasUnwritten: (): boolean => changed.size > 0,
     /** Writes what was saved and removed. */
     write(): void {
+      if (dropsAll) dropAll.run();
+      dropsAll = false;
       const saved: unknown[] = [];
       const removed: string[] = [];
       for (const [from, segment] of changed) {
@@ -128,6 +212,7 @@ function segmentRows(db: Database) {
     },
     /** Forgets it. */
     clear(): void {
+      dropsAll = false;
       changed.clear();
       windows.clear();
     },

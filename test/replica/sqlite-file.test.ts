@@ -12,6 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
+import { fingerprintOf } from "../../core/fingerprint.js";
+import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { openDatabase } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 import { put } from "./drive.js";
@@ -259,6 +261,56 @@ describe("the file of a SQLite replica", () => {
     expect(again.state()).toMatchObject({ items: 4, pending: 1, revision: 3 });
     expect(again.audit()).toBeUndefined();
     again.close();
+  });
+
+  it("makes the sums of ranges when they are asked for, where ids came in no order, and keeps them from then on", () => {
+    const random = (n: number) => fingerprintOf(`${n}`, "").toString("hex");
+    const batch = (from: number) => ({
+      actions: Array.from({ length: 300 }, (_, at) => {
+        const { id, upsert } = put(random(from + at), "x");
+        return { kind: "take" as const, id, upsert, sequence: 0, onlyNew: true, revision: 1, ...AS_TOLD };
+      }),
+      nowUs: 1,
+    });
+    function segments(): unknown {
+      const db = openDatabase(path);
+      const found = db.prepare("SELECT count(*), min(count) FROM segments").raw().get();
+      db.close();
+      return found;
+    }
+    const everything = { from: "", to: undefined };
+    const parts = [...[0, 4, 8, 12].map((n) => n.toString(16)), undefined];
+    const pairs = parts.slice(1).map((to, at) => ({ from: parts[at] ?? "", to }));
+    let replica = createSqliteReplica(path, OPTIONS);
+    function check(): void {
+      const totals = replica.sumRanges(pairs);
+      for (const [at, pair] of pairs.entries()) {
+        const sum = createRangeSum();
+        for (const { fingerprint } of replica.listBases(pair, 10_000)) sum.add(fingerprint);
+        expect(totals[at]).toEqual(totalOf(sum));
+      }
+      expect(replica.sumRanges([everything])).toEqual([replica.state().total]);
+    }
+    function reopen(): void {
+      expect(replica.audit()).toBeUndefined();
+      replica.close();
+      expect(segments()).toEqual(expected);
+      replica = openSqliteReplica(path);
+    }
+    let expected: unknown = [1, -1];
+    replica.apply(batch(0));
+    replica.apply({ ...batch(300), more: true });
+    check();
+    replica.apply(batch(600));
+    reopen();
+    check();
+    expected = [10, expect.any(Number)];
+    const small = batch(900);
+    replica.apply({ ...small, actions: small.actions.slice(0, 5) });
+    check();
+    reopen();
+    check();
+    replica.close();
   });
 
   it("remembers a million sendings in one number", () => {

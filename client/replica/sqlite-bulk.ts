@@ -6,17 +6,10 @@ import { standsAlone } from "./large.js";
 import { newPending, writeChange } from "./local-rules.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
-import { type Column, keyIn, type SqliteLarge } from "./sqlite-large.js";
-import {
-  fromPendingRow,
-  PENDING_COLUMNS,
-  PENDING_WIDTH,
-  type PendingTuple,
-  type SentMark,
-  type SqliteRows,
-  toPendingRow,
-} from "./sqlite-rows.js";
-import { RUN_ROWS, type Sized, sized } from "./sqlite-sized.js";
+import { bulkFinders, type Settle } from "./sqlite-find.js";
+import type { Column, SqliteLarge } from "./sqlite-large.js";
+import { fromPendingRow, PENDING_WIDTH, type SentMark, type SqliteRows } from "./sqlite-rows.js";
+import { RUN_ROWS, sized } from "./sqlite-sized.js";
 import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
@@ -43,18 +36,6 @@ export interface BulkRows {
   findPending(ids: readonly string[]): Map<string, PendingRow>;
 }
 
-/** A pending change that still is what was sent, of which there is a verdict. */
-type SentTuple = [
-  sequence: number,
-  id: string,
-  baseRevision: number | null,
-  baseFingerprint: Buffer | null,
-  rejected: number,
-  resent: number,
-  held: number,
-  baseLarge: number | null,
-];
-type Settle = Extract<Action, { kind: "settle" }>;
 type Done = { readonly stale: string[]; readonly conflicts: number[] };
 type Small = LocalWrite & { readonly upsert: { readonly content: Content } };
 type FreshTake = Extract<Action, { kind: "take" }> & { readonly upsert: { readonly content: Content } };
@@ -67,7 +48,7 @@ export function bulkRows(
   large: SqliteLarge,
   wholeBytes: number,
 ): BulkRows {
-  const find = finders(db, mark);
+  const find = bulkFinders(db, mark);
   const putItems = sized(
     db,
     "(?, ?, ?, ?, ?, ?)",
@@ -270,81 +251,6 @@ export function bulkRows(
     findContents: find.contents,
     findPending: find.pending,
   };
-}
-
-function finders(db: Database, mark: SentMark) {
-  const itemsWhere = (pending: string) =>
-    sized(
-      db,
-      "?",
-      (ids) => `SELECT id, fingerprint, revision, modify_time_us, ${keyIn("content")}
-        FROM items WHERE ${pending} AND id IN (${ids})`,
-    );
-  const items = itemsWhere("pending IN (0, 1)");
-  const clean = itemsWhere("pending = 0");
-  const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending = 1 AND id IN (${ids})`);
-  // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
-  const sent = sized(
-    db,
-    "(?, ?)",
-    (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
-      SELECT pending.sequence, id, base_revision, base_fingerprint, rejected_reason IS NOT NULL, resent, held,
-        ${keyIn("base_content")}
-      FROM verdict CROSS JOIN pending
-      ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
-  );
-  const creations = sized(
-    db,
-    "(?, ?)",
-    (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
-      SELECT count(*) FROM verdict CROSS JOIN pending
-      ON pending.sequence = verdict.sequence AND pending.fingerprint = verdict.fingerprint
-      WHERE base_revision IS NULL AND base_content IS NULL AND rejected_reason IS NULL AND resent = 0 AND held = 0`,
-  );
-  const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
-  const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE pending = 0 AND id IN (${ids})`);
-  return {
-    items: (ids: readonly string[]) => readItems(items, ids),
-    /** Without those that have a pending change: half the look-ups. */
-    clean: (ids: readonly string[]) => readItems(clean, ids),
-    /** Those that were there before the row `first` was: new rows come behind all others. */
-    before(takes: readonly FreshTake[], first: number): Set<string> {
-      const found = new Set<string>();
-      for (const [id, row] of numbers.all(takes.map((action) => action.id))) {
-        if ((row as number) < first) found.add(id as string);
-      }
-      return found;
-    },
-    /** How many of these are pending as they were sent, and were never anything else. */
-    countCreations(actions: readonly Settle[]): number {
-      const values: unknown[] = [];
-      for (const { sequence, fingerprint } of actions) values.push(sequence, fingerprint);
-      let count = 0;
-      for (const [found] of creations.all(values, 2)) count += found as number;
-      return count;
-    },
-    sent(actions: readonly Settle[]): Map<number, SentTuple> {
-      const found = new Map<number, SentTuple>();
-      const values = actions.flatMap((action) => [action.sequence, action.fingerprint ?? null]);
-      for (const row of sent.all(values, 2)) found.set(row[0] as number, row as SentTuple);
-      return found;
-    },
-    contents: (ids: readonly string[]) => new Map(contents.all(ids) as Iterable<[string, Column]>),
-    pending(ids: readonly string[]): Map<string, PendingRow> {
-      const found = new Map<string, PendingRow>();
-      for (const tuple of pending.all(ids)) found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
-      return found;
-    },
-  };
-}
-
-function readItems(statement: Sized, ids: readonly string[]): Map<string, ItemRow> {
-  const found = new Map<string, ItemRow>();
-  for (const row of statement.all(ids)) {
-    const [id, fingerprint, revision, modifyTimeUs, key] = row as [string, Buffer, number, number, number | null];
-    found.set(id, { fingerprint, revision, modifyTimeUs, large: key ?? undefined });
-  }
-  return found;
 }
 
 /** The elements from `at` on that are of a kind, with no id twice. */

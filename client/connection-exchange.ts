@@ -74,8 +74,14 @@ export function startExchange(
     driver.stop();
     clearInterval(timer);
     run.signal?.removeEventListener("abort", abort);
-    if (error === undefined) ended.resolve();
-    else ended.reject(error);
+    if (error === undefined) return ended.resolve();
+    // What came so far is kept, so that the next exchange goes on from there. What ended it is the error to tell.
+    try {
+      replica.flush();
+    } catch {
+      local = true;
+    }
+    ended.reject(error);
   }
 
   const driver = createDriver(isLive ? { ...exchange, next } : exchange, {

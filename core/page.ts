@@ -75,21 +75,22 @@ export function fromPageChanges(page: Pick<ChangePage, "changes" | "fingerprint"
   for (const info of page.changes) {
     revision = info.revision === 0 ? revision + 1 : info.revision;
     modifyTimeUs = info.modifyTimeUs === 0 ? modifyTimeUs : info.modifyTimeUs;
+    const { id, group, size } = info;
     const content = fromContentField(info.content);
-    const change = { id: info.id, revision, modifyTimeUs, group: info.group, size: info.size, content };
     const problem = problemOf(info);
-    if (problem !== undefined) unknown.push({ id: info.id, problem });
+    if (problem !== undefined) unknown.push({ id, problem });
     else if (info.kind === ChangeKind.CHANGE_KIND_DELETED) {
-      changes.push({ ...change, fingerprint: undefined, size: 0, content: undefined });
-    } else if (content === undefined) changes.push({ ...change, fingerprint: info.fingerprint?.value });
-    else {
-      const fingerprint = fingerprintOf(info.id, content);
+      changes.push({ id, revision, modifyTimeUs, group, size: 0, content: undefined, fingerprint: undefined });
+    } else if (content === undefined) {
+      changes.push({ id, revision, modifyTimeUs, group, size, content, fingerprint: info.fingerprint?.value });
+    } else {
+      const fingerprint = fingerprintOf(id, content);
+      const change = { id, revision, modifyTimeUs, group, size, content, fingerprint };
       if (info.fingerprint === undefined) {
         sum.add(fingerprint);
-        covered.push({ ...change, fingerprint });
-      }
-      const proved = info.fingerprint === undefined || sameFingerprint(fingerprint, info.fingerprint.value);
-      (proved ? changes : doubtful).push({ ...change, fingerprint });
+        covered.push(change);
+        changes.push(change);
+      } else (sameFingerprint(fingerprint, info.fingerprint.value) ? changes : doubtful).push(change);
     }
   }
   if (sameTotal(page.fingerprint, totalOf(sum))) return { changes, doubtful, unknown };

@@ -184,6 +184,13 @@ function take(change: KnownChange, common: Common, conflict: ChangeStandard | un
   return { kind: "take", ...common, upsert, revision, modifyTimeUs, conflict };
 }
 
+/** Takes an item whose content is at hand, if nothing is known of it here: as `decide` and `toAction` would. */
+export function takeOnlyNew({ id, fingerprint, content, revision, modifyTimeUs }: Change): Action {
+  if (fingerprint === undefined) throw new Error(`"${id}" is no item to be taken`);
+  const upsert = { content, fingerprint };
+  return { kind: "take", id, sequence: 0, upsert, revision, modifyTimeUs, conflict: undefined, onlyNew: true };
+}
+
 function upsertOf(change: KnownChange, fingerprint: Uint8Array): Upsert & { readonly kept?: boolean } {
   const { content, staged, kept } = change;
   if (!isAtHand(change)) throw new Error(`no content at hand for "${change.id}"`);

@@ -194,6 +194,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     },
     nowUs: () => nowUs,
     isNew: (checkpoint) => unsaved !== undefined || !checkpoint.token.equals(token),
+    received(items) {
+      report.counts.received += items;
+    },
+    isFirstPull: () => state?.token.length === 0,
     applied(done, result) {
       if (result !== undefined) total = result.total;
       for (const carried of done) note(carried);
@@ -442,6 +446,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       checkpoint: page.checkpoint,
       proof: page.proof,
       end: page.end,
+      more: !page.end,
       fetches: changes.some((change) => change.fingerprint !== undefined && change.content === undefined),
       trip: compared ? trips.proofTrip : 1,
     };
@@ -449,7 +454,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
 
   function verdictsJob({ verdicts, checkpoint, witness }: Verdicts): Job | Fault {
     const settled = settleVerdicts(verdicts, { outflow: outflow as Outflow, report, revision });
-    return "reason" in settled ? settled : { ...NO_JOB, ...settled, checkpoint, witness };
+    if ("reason" in settled) return settled;
+    // There are verdicts to come.
+    const more = (outflow?.window.items ?? 0) > 0;
+    return { ...NO_JOB, ...settled, checkpoint, witness, more };
   }
 
   function note({ decision, action }: Carried): void {

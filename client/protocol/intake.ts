@@ -11,6 +11,7 @@ import {
   isAtHand,
   type KnownChange,
   needsContent,
+  takeOnlyNew,
   toAction,
 } from "./compare-changes.js";
 import { addBaseContents, judgeConflicts } from "./judge-conflicts.js";
@@ -42,6 +43,8 @@ export interface Job {
   readonly trip: number;
   /** Of a recovery: the last revision that both histories share. */
   readonly fork: number | undefined;
+  /** Other pages follow: it need not be stored by itself. */
+  readonly more: boolean;
   /** A recovery is complete; stored with the last of it. */
   readonly recovered: ApplyBatch["recovered"];
   /** Held items are judged anew. */
@@ -63,6 +66,7 @@ export const NO_JOB: Job = {
   fetches: false,
   trip: 1,
   fork: undefined,
+  more: false,
   recovered: undefined,
   rejudges: false,
   after: undefined,
@@ -98,6 +102,10 @@ export interface IntakeWorld {
   nowUs(): number;
   /** Whether a checkpoint says more than what the replica has. */
   isNew(checkpoint: Checkpoint): boolean;
+  /** So many items were taken of which nothing was known here. */
+  received(items: number): void;
+  /** Nothing was ever taken from the server: almost everything that it tells is new. */
+  isFirstPull(): boolean;
   /** Decisions were carried out: in a transaction, or in a dry run in thought. */
   applied(done: readonly Carried[], result: ApplyResult | undefined): void;
   /** All changes of a job were compared, and what needs no content was stored. */
@@ -134,6 +142,8 @@ export interface Intake {
 /** An intake with nothing to do. */
 export function createIntake(world: IntakeWorld): Intake {
   let job: Job | undefined;
+  /** Whether what was told first was, or the page before that was taken without being looked up. */
+  let mostlyNew: boolean | undefined;
   let comparedAll = false;
   let fetchedRevision = 0;
   let witness: Checkpoint | undefined;
@@ -149,10 +159,35 @@ export function createIntake(world: IntakeWorld): Intake {
     comparedAll = false;
     witness = next.witness;
     retried = new Set(next.doubtful.map((change) => change.id));
+    if (isPlain(next)) return takeNew(next);
     if (next.doubtful.length === 0 || world.dryRun) return compareChanges(next.changes, next.actions);
     fetchContents(next.doubtful, () => {
       const again = next.doubtful.flatMap((change) => fetched.get(change.id) ?? []);
       compareChanges([...next.changes, ...again], next.actions);
+    });
+  }
+
+  /** All of it has its content with it, and is likely to be new: then it is stored without being looked up first. */
+  function isPlain({ changes, doubtful, actions, fork, rejudges }: Job): boolean {
+    if (!(mostlyNew ?? world.isFirstPull()) || world.dryRun || fork !== undefined || rejudges) return false;
+    if (changes.length === 0 || doubtful.length + actions.length > 0) return false;
+    return changes.every(({ content }) => content !== undefined);
+  }
+
+  /** One transaction, unless some of it turns out to be known: that is compared. */
+  function takeNew({ changes }: Job): void {
+    const actions = changes.map((change) => takeOnlyNew(change));
+    world.ask({ kind: "apply", batch: { ...progress(true), actions } }, (result) => {
+      if (result.kind !== "apply") return;
+      const stale = new Set(result.result.stale);
+      mostlyNew = stale.size * 2 < changes.length;
+      world.applied([], result.result);
+      world.received(changes.length - stale.size);
+      if (stale.size === 0) return finish();
+      compareChanges(
+        changes.filter(({ id }) => stale.has(id)),
+        [],
+      );
     });
   }
 
@@ -176,11 +211,15 @@ export function createIntake(world: IntakeWorld): Intake {
     world.ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
       if (result.kind !== "lookup") return;
       if (world.stops && result.states.some(isLost)) return world.fail(lostHistory());
-      const decisions = result.states.flatMap((local, index) => {
+      const decisions: Decision[] = [];
+      const known = circumstances();
+      const unknown = result.states.filter(({ base, pending }) => base === undefined && pending === undefined);
+      mostlyNew ??= unknown.length * 2 > changes.length;
+      for (const [index, local] of result.states.entries()) {
         const proved = unmade.has(local.id) || world.isFirst(local.sequence);
-        const decision = decide(local, changes[index] as KnownChange, circumstances(), proved);
-        return decision === undefined ? [] : [decision];
-      });
+        const decision = decide(local, changes[index] as KnownChange, known, proved);
+        if (decision !== undefined) decisions.push(decision);
+      }
       if (rejudges) addBaseContents(judge, decisions, (complete) => settle(complete, actions, next));
       else settle(decisions, actions, next);
     });
@@ -287,10 +326,16 @@ export function createIntake(world: IntakeWorld): Intake {
     const moves = isLast && checkpoint !== undefined && world.isNew(checkpoint);
     if (carried.length === 0 && actions.length === 0 && !moves && !(isLast && recovered !== undefined))
       return undefined;
+    return { ...progress(isLast), actions: actions.length === 0 ? carried : [...actions, ...carried] };
+  }
+
+  /** What a transaction says beside its actions. */
+  function progress(isLast: boolean): Omit<ApplyBatch, "actions"> {
+    const { checkpoint, recovered, more } = job as Job;
     const opened = world.takeOpened();
     return {
-      actions: [...actions, ...carried],
       nowUs: world.nowUs(),
+      ...(more ? { more } : {}),
       ...(isLast && checkpoint !== undefined ? { checkpoint } : {}),
       ...(isLast && recovered !== undefined ? { recovered } : {}),
       ...(opened === undefined ? {} : { opened }),

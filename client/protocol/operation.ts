@@ -99,6 +99,7 @@ const PAGE = 512;
 export function runOperation(replica: ReplicaStore, operation: ReplicaOperation): ClientResult {
   switch (operation.kind) {
     case "begin":
+      replica.begin();
       return { kind: "begin", state: replica.state(), downloads: replica.listDownloads(undefined).length > 0 };
     case "outgoing":
       return { kind: "outgoing", batch: replica.takeOutgoing(operation.query) };

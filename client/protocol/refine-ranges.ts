@@ -29,9 +29,9 @@ export function refineRanges(replica: Ranges, parts: readonly TheirPart[] | unde
     const [total] = replica.sumRanges([EVERYTHING]);
     return finer(replica, EVERYTHING, total as RangeTotal);
   }
-  const totals = replica.sumRanges(parts.map((part) => part.interval));
-  return parts.flatMap(({ interval, count, shortSum }, index) => {
-    const total = totals[index] as RangeTotal;
+  // One by one: what the sum of a range had to read is at hand when it is cut.
+  return parts.flatMap(({ interval, count, shortSum }) => {
+    const [total] = replica.sumRanges([interval]) as [RangeTotal];
     if (sameShortTotal(total, count, shortSum)) return [];
     // Where the server has few items it soon lists them; to cut the range would only ask for the same lists in pieces.
     if (count <= LEAF_ITEMS && total.count > LEAF_ITEMS) return [{ interval, total, entries: undefined }];

@@ -163,6 +163,7 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
     },
     resolveHeld: (id, how, nowUs) => transaction((rows, books) => resolveItem(rows, books, id, how, nowUs)),
     state: () => stateOf(state.ledger),
+    begin() {},
     lookup: (ids) => ids.map((id) => localState(state.entries, id)),
     listUnsettledCreations(after, limit) {
       const rows = pendingRows(state.entries).filter((row) => row.sequence > after && unsettledCreation(row));

@@ -106,6 +106,7 @@ function isConditional(action: Action): action is Conditional {
 }
 
 function isAsJudged(rows: Rows, action: Conditional): boolean {
+  if (action.kind === "take" && action.onlyNew === true && rows.item(action.id) !== undefined) return false;
   return (rows.pending(action.id)?.sequence ?? 0) === action.sequence;
 }
 

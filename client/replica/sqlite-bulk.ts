@@ -6,17 +6,10 @@ import { standsAlone } from "./large.js";
 import { newPending, writeChange } from "./local-rules.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
-import { type Column, keyIn, type SqliteLarge } from "./sqlite-large.js";
-import {
-  fromPendingRow,
-  PENDING_COLUMNS,
-  PENDING_WIDTH,
-  type PendingTuple,
-  type SentMark,
-  type SqliteRows,
-  toPendingRow,
-} from "./sqlite-rows.js";
-import { RUN_ROWS, type Sized, sized } from "./sqlite-sized.js";
+import { bulkFinders, type Settle } from "./sqlite-find.js";
+import type { Column, SqliteLarge } from "./sqlite-large.js";
+import { fromPendingRow, PENDING_WIDTH, type SentMark, type SqliteRows } from "./sqlite-rows.js";
+import { RUN_ROWS, sized } from "./sqlite-sized.js";
 import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
@@ -37,23 +30,12 @@ export interface BulkRows {
   write(changes: readonly LocalWrite[], books: Books, nowUs: number, limits: GroupLimits | undefined): number[];
   /** What there is in `items` of these ids. */
   findItems(ids: readonly string[]): Map<string, ItemRow>;
+  /** The contents of those that have a pending change. */
   findContents(ids: readonly string[]): Map<string, Column>;
   /** The pending changes of these ids. */
   findPending(ids: readonly string[]): Map<string, PendingRow>;
 }
 
-/** A pending change that still is what was sent, of which there is a verdict. */
-type SentTuple = [
-  sequence: number,
-  id: string,
-  baseRevision: number | null,
-  baseFingerprint: Buffer | null,
-  rejected: number,
-  resent: number,
-  held: number,
-  baseLarge: number | null,
-];
-type Settle = Extract<Action, { kind: "settle" }>;
 type Done = { readonly stale: string[]; readonly conflicts: number[] };
 type Small = LocalWrite & { readonly upsert: { readonly content: Content } };
 type FreshTake = Extract<Action, { kind: "take" }> & { readonly upsert: { readonly content: Content } };
@@ -66,13 +48,19 @@ export function bulkRows(
   large: SqliteLarge,
   wholeBytes: number,
 ): BulkRows {
-  const find = finders(db, mark);
+  const find = bulkFinders(db, mark);
   const putItems = sized(
     db,
     "(?, ?, ?, ?, ?, ?)",
     (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
       ON CONFLICT (pending, id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
       modify_time_us = excluded.modify_time_us, content = excluded.content`,
+  );
+  const addItems = sized(
+    db,
+    "(?, 0, ?, ?, ?, ?)",
+    (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
+      ON CONFLICT (pending, id) DO NOTHING`,
   );
   const putPending = sized(
     db,
@@ -86,6 +74,12 @@ export function bulkRows(
       UPDATE items SET revision = settled.revision, pending = 0 FROM settled
       WHERE items.pending = 1 AND items.id = settled.id`,
   );
+  // A plain 1 would make the planner read all that is pending, in the hope that it is little.
+  const cleanBetween = db.prepare(
+    `UPDATE items SET revision = settled.sequence + ?, pending = 0 FROM pending AS settled
+      WHERE settled.sequence BETWEEN ? AND ? AND items.pending = settled.sequence * 0 + 1 AND items.id = settled.id`,
+  );
+  const dropBetween = db.prepare("DELETE FROM pending WHERE sequence BETWEEN ? AND ?");
   const dropPending = sized(db, "?", (sequences) => `DELETE FROM pending WHERE sequence IN (${sequences})`);
 
   /** Takes onto ids that were judged clean or unknown, each once. */
@@ -109,8 +103,49 @@ export function bulkRows(
     putItems.run(values, 6);
   }
 
+  /** Takes onto ids of which nothing is known, each once: without looking them up, as almost all of them are new. */
+  function takeNew(takes: readonly FreshTake[], books: Books, nowUs: number, stale: string[]): void {
+    const pending = books.pending === 0 ? undefined : find.pending(takes.map((action) => action.id));
+    const free = pending === undefined || pending.size === 0 ? takes : takes.filter(({ id }) => !pending.has(id));
+    if (free.length < takes.length) for (const { id } of takes) if (pending?.has(id) === true) stale.push(id);
+    const values: unknown[] = [];
+    for (const { id, upsert, revision, modifyTimeUs } of free) {
+      values.push(id, upsert.fingerprint, revision, modifyTimeUs, upsert.content);
+    }
+    const added = addItems.insert(values, 5);
+    const known = added.count === free.length ? undefined : find.before(free, added.first);
+    for (const { id, upsert, modifyTimeUs } of free) {
+      if (known?.has(id) === true) {
+        stale.push(id);
+        continue;
+      }
+      moveBase(books, id, undefined, upsert.fingerprint);
+      hearTime(books, modifyTimeUs, nowUs);
+    }
+    books.items += added.count;
+  }
+
+  /**
+   * Verdicts on creations that are pending just as they were sent, one behind the other in sequence and revision: what a
+   * first push gets. Answers whether they all are; else nothing has happened.
+   */
+  function settleCreations(actions: readonly Settle[], books: Books): boolean {
+    const { sequence: first, revision } = actions[0] as Settle;
+    const isRow = actions.every((action, at) => {
+      return action.fingerprint !== undefined && action.sequence === first + at && action.revision === revision + at;
+    });
+    if (!isRow || find.countCreations(actions) !== actions.length) return false;
+    const last = first + actions.length - 1;
+    cleanBetween.run(revision - first, first, last);
+    dropBetween.run(first, last);
+    for (const { id, fingerprint } of actions) moveBase(books, id, undefined, fingerprint);
+    books.pending -= actions.length;
+    return true;
+  }
+
   /** Verdicts on different ids; those on exactly what is pending, with nothing sent before it, here. */
   function settleSent(actions: readonly Settle[], books: Books, nowUs: number, done: Done): void {
+    if (settleCreations(actions, books)) return;
     const still = find.sent(actions);
     const revisions: unknown[] = [];
     const sequences: unknown[] = [];
@@ -137,7 +172,15 @@ export function bulkRows(
     return change.upsert === undefined || !standsAlone(change.upsert, wholeBytes);
   }
 
+  function isNewTake(action: Action): action is FreshTake {
+    return action.kind === "take" && action.onlyNew === true && isPlainTake(action);
+  }
+
   function isFreshTake(action: Action): action is FreshTake {
+    return action.kind === "take" && action.onlyNew !== true && isPlainTake(action);
+  }
+
+  function isPlainTake(action: Action): boolean {
     if (action.kind !== "take" || action.sequence !== 0 || action.upsert === undefined) return false;
     if (unitOf(action) !== 0 || action.conflict !== undefined || action.upsert.kept === true) return false;
     return !standsAlone(action.upsert, wholeBytes);
@@ -178,13 +221,16 @@ export function bulkRows(
       const done: Done = { stale: [], conflicts: [] };
       const ordered = orderByUnit(actions);
       for (let at = 0; at < ordered.length; ) {
-        const takes = runOf(ordered, at, isFreshTake);
-        const settles = takes.length > 0 ? [] : runOf(ordered, at, isSettle);
-        const unit = takes.length > 1 || settles.length > 1 ? [] : unitAt(ordered, at);
-        if (takes.length > 1) takeFresh(takes, books, nowUs, done.stale);
+        const news = runOf(ordered, at, isNewTake);
+        const takes = news.length > 0 ? [] : runOf(ordered, at, isFreshTake);
+        const settles = news.length + takes.length > 0 ? [] : runOf(ordered, at, isSettle);
+        const run = Math.max(news.length, takes.length, settles.length);
+        const unit = run > 1 ? [] : unitAt(ordered, at);
+        if (news.length > 1) takeNew(news, books, nowUs, done.stale);
+        else if (takes.length > 1) takeFresh(takes, books, nowUs, done.stale);
         else if (settles.length > 1) settleSent(settles, books, nowUs, done);
         else applyUnit(rows, books, unit, nowUs, done);
-        at += Math.max(takes.length, settles.length, unit.length);
+        at += Math.max(run, unit.length);
       }
       return done;
     },
@@ -205,56 +251,6 @@ export function bulkRows(
     findContents: find.contents,
     findPending: find.pending,
   };
-}
-
-function finders(db: Database, mark: SentMark) {
-  const itemsWhere = (pending: string) =>
-    sized(
-      db,
-      "?",
-      (ids) => `SELECT id, fingerprint, revision, modify_time_us, ${keyIn("content")}
-        FROM items WHERE ${pending} AND id IN (${ids})`,
-    );
-  const items = itemsWhere("pending IN (0, 1)");
-  const clean = itemsWhere("pending = 0");
-  const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending IN (0, 1) AND id IN (${ids})`);
-  // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
-  const sent = sized(
-    db,
-    "(?, ?)",
-    (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
-      SELECT pending.sequence, id, base_revision, base_fingerprint, rejected_reason IS NOT NULL, resent, held,
-        ${keyIn("base_content")}
-      FROM verdict CROSS JOIN pending
-      ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
-  );
-  const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
-  return {
-    items: (ids: readonly string[]) => readItems(items, ids),
-    /** Without those that have a pending change: half the look-ups. */
-    clean: (ids: readonly string[]) => readItems(clean, ids),
-    sent(actions: readonly Settle[]): Map<number, SentTuple> {
-      const found = new Map<number, SentTuple>();
-      const values = actions.flatMap((action) => [action.sequence, action.fingerprint ?? null]);
-      for (const row of sent.all(values, 2)) found.set(row[0] as number, row as SentTuple);
-      return found;
-    },
-    contents: (ids: readonly string[]) => new Map(contents.all(ids) as Iterable<[string, Column]>),
-    pending(ids: readonly string[]): Map<string, PendingRow> {
-      const found = new Map<string, PendingRow>();
-      for (const tuple of pending.all(ids)) found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
-      return found;
-    },
-  };
-}
-
-function readItems(statement: Sized, ids: readonly string[]): Map<string, ItemRow> {
-  const found = new Map<string, ItemRow>();
-  for (const row of statement.all(ids)) {
-    const [id, fingerprint, revision, modifyTimeUs, key] = row as [string, Buffer, number, number, number | null];
-    found.set(id, { fingerprint, revision, modifyTimeUs, large: key ?? undefined });
-  }
-  return found;
 }
 
 /** The elements from `at` on that are of a kind, with no id twice. */

@@ -5,11 +5,14 @@ import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import type { SqliteLarge } from "./sqlite-large.js";
 import {
+  CREATION_COLUMNS,
+  type CreationTuple,
   PENDING_COLUMNS,
   type PendingTuple,
   SENT,
   type SentMark,
   type SqliteRows,
+  toCreation,
   toPendingRow,
   UNSENT,
 } from "./sqlite-rows.js";
@@ -28,11 +31,12 @@ export function outgoingRows(
 ): (query: OutgoingQuery) => OutgoingBatch {
   const page = (where: string) =>
     db
-      .prepare<[number, number], PendingTuple>(
-        `SELECT ${PENDING_COLUMNS} FROM pending
+      .prepare<[number, number], CreationTuple>(
+        `SELECT ${CREATION_COLUMNS} FROM pending
         WHERE ${where} AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ${PAGE_ROWS}`,
       )
       .raw();
+  const whole = db.prepare<[number], PendingTuple>(`SELECT ${PENDING_COLUMNS} FROM pending WHERE sequence = ?`).raw();
   const inOrder = page("true");
   // What was sent is up to the mark, but for rows that say otherwise; those have an index of their own. So changes that
   // wait for their verdicts cost nothing here, however many.
@@ -56,7 +60,10 @@ export function outgoingRows(
   function* read(statement: ReturnType<typeof page>, after: number, through: number): Generator<PendingRow> {
     for (let last = after; last < through; ) {
       const tuples = statement.all(last, through);
-      for (const tuple of tuples) yield toPendingRow(tuple, mark);
+      for (const tuple of tuples) {
+        const found = tuple[6] === 1 ? undefined : whole.get(tuple[0]);
+        yield found === undefined ? toCreation(tuple, mark) : toPendingRow(found, mark);
+      }
       if (tuples.length < PAGE_ROWS) return;
       last = tuples.at(-1)?.[0] ?? through;
     }

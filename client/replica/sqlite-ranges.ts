@@ -1,4 +1,5 @@
-import { compareIds } from "../../core/id.js";
+import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
+import { compareIds, separator } from "../../core/id.js";
 import {
   createRangeIndex,
   type IdInterval,
@@ -7,16 +8,22 @@ import {
   type RangePart,
   type Segment,
 } from "../../core/range-index.js";
-import { createRangeSum, type RangeTotal } from "../../core/range-sum.js";
+import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
+import { StorageError } from "../../core/storage-error.js";
+import { createEntryWindows } from "./entry-windows.js";
 import { sized } from "./sqlite-sized.js";
 
 /** The bases of a replica file by ranges of ids. */
 export interface SqliteRanges {
-  /** Stores what moved in this transaction, once items and pending changes are written. */
-  store(moves: readonly RangeChange[]): void;
+  /** Notes what moved in this transaction, once items and pending changes are written. */
+  note(moves: readonly RangeChange[]): void;
+  /** Stores what was noted: before the transaction is committed. */
+  store(): void;
   /** The transaction was rolled back. */
   reset(): void;
+  /** Forgets what was read for a recovery. */
+  forget(): void;
   total(interval: IdInterval): RangeTotal;
   split(interval: IdInterval, parts: number): readonly RangePart[];
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
@@ -24,10 +31,23 @@ export interface SqliteRanges {
   areRight(): boolean;
 }
 
-/** The range sums of an open replica file. */
+/** Items of a segment that is made anew. */
+const SEGMENT_ENTRIES = 96;
+const READ_AT_ONCE = 1024;
+/** So many moves in no order, onto few segments, are a first pull or push: the segments are left for later. */
+const MANY_MOVES = 256;
+const MOVES_A_SEGMENT = 16;
+
+/**
+ * The range sums of an open replica file. Ids that come in order add segments at the end. To keep the segments of ids that
+ * come in no order, most of what is written would be read again, from all over the file; so they are made when they are
+ * first asked for, which they seldom are.
+ */
 export function sqliteRanges(db: Database): SqliteRanges {
   const rows = segmentRows(db);
-  const index = createRangeIndex(rows);
+  const index = createRangeIndex({ ...rows, load });
+  /** The segments were left for later; undefined where the file has to be asked. */
+  let stale: boolean | undefined;
   const misplaced = db
     .prepare<[], number>(
       `SELECT EXISTS (SELECT 1 FROM items
@@ -36,41 +56,98 @@ export function sqliteRanges(db: Database): SqliteRanges {
     .pluck();
   let touched = false;
 
+  function isStale(): boolean {
+    stale ??= rows.isMarked();
+    return stale;
+  }
+
+  function load(): readonly Segment[] {
+    if (!isStale()) return rows.load();
+    const made = segmentsOf(rows.read);
+    // The next transaction stores them.
+    for (const segment of made) rows.save(segment);
+    stale = false;
+    return made;
+  }
+
+  function isBulk(moves: readonly RangeChange[]): boolean {
+    if (moves.length < MANY_MOVES) return false;
+    const isOrdered = moves.every(({ id }, at) => at === 0 || compareIds((moves[at - 1] as RangeChange).id, id) < 0);
+    return !isOrdered && rows.hasFewer(moves.length / MOVES_A_SEGMENT);
+  }
+
   return {
-    store(moves) {
+    note(moves) {
       if (moves.length === 0) return;
+      rows.moved(moves);
+      if (isStale()) return;
       touched = true;
-      index.note(moves);
-      index.flush();
-      rows.write();
+      if (!isBulk(moves)) return index.note(moves);
+      index.reset();
+      rows.mark();
+      stale = true;
     },
-    reset() {
-      if (touched) index.reset();
-      rows.clear();
+    store() {
+      if (!touched && !rows.hasUnwritten()) return;
+      if (!isStale()) index.flush();
+      rows.write();
       touched = false;
     },
+    reset() {
+      // Also what is written already, but not committed, is gone.
+      index.reset();
+      rows.clear();
+      touched = false;
+      stale = undefined;
+    },
+    forget: rows.forget,
     total: (interval) => index.total(interval),
     split: (interval, parts) => index.split(interval, parts),
     entries: rows.entries,
     areRight() {
       if (misplaced.get() === 1) return false;
+      if (rows.isMarked()) return true;
       const [first, ...others] = rows.load();
       const segments = first?.from === "" ? [first, ...others] : [];
-      return segments.length === 0 ? rows.entries(WHOLE, 1).length === 0 : segments.every(isRight);
+      return segments.length === 0 ? rows.read(WHOLE, 1).length === 0 : segments.every(isRight);
     },
   };
 
   function isRight(segment: Segment, at: number, all: readonly Segment[]): boolean {
     const sum = createRangeSum();
-    for (const { fingerprint } of rows.entries(
-      { from: segment.from, to: all[at + 1]?.from },
-      Number.MAX_SAFE_INTEGER,
-    )) {
+    for (const { fingerprint } of rows.read({ from: segment.from, to: all[at + 1]?.from }, Number.MAX_SAFE_INTEGER)) {
       sum.add(fingerprint);
     }
     return sum.count === segment.count && sum.bytes().equals(segment.sum);
   }
 }
+
+/** Cuts all bases into segments. */
+function segmentsOf(read: (interval: IdInterval, limit: number) => readonly RangeEntry[]): Segment[] {
+  const segments: Segment[] = [];
+  let sum = createRangeSum();
+  let from = "";
+  let last = "";
+  for (let more = true; more; ) {
+    // No id is between this one and itself with a control character behind it.
+    const entries = read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE);
+    for (const { id, fingerprint } of entries) {
+      if (sum.count === SEGMENT_ENTRIES) {
+        segments.push({ from, ...totalOf(sum) });
+        from = separator(last, id);
+        sum = createRangeSum();
+      }
+      sum.add(fingerprint);
+      last = id;
+    }
+    more = entries.length === READ_AT_ONCE;
+  }
+  segments.push({ from, ...totalOf(sum) });
+  return segments;
+}
+
+/** In the place of the first segment: there are none, whatever bases there are. */
+const MARK: Segment = { from: "", count: -1, sum: Buffer.alloc(FINGERPRINT_BYTES) };
 
 const WHOLE: IdInterval = { from: "", to: undefined };
 
@@ -84,17 +161,45 @@ function segmentRows(db: Database) {
     (values) => `INSERT INTO segments (from_id, count, sum) VALUES ${values}
       ON CONFLICT (from_id) DO UPDATE SET count = excluded.count, sum = excluded.sum`,
   );
+  const isMarked = db
+    .prepare<[], number>(`SELECT EXISTS (SELECT 1 FROM segments WHERE from_id = '' AND count = ${MARK.count})`)
+    .pluck();
+  const countUpTo = db.prepare<[number], number>("SELECT count(*) FROM (SELECT 1 FROM segments LIMIT ?)").pluck();
+  const dropAll = db.prepare("DELETE FROM segments");
+  let dropsAll = false;
   const drop = sized(db, "?", (values) => `DELETE FROM segments WHERE from_id IN (${values})`);
   /** Written together, as a transaction may change a segment for each of its items; undefined where it is removed. */
   const changed = new Map<string, Segment | undefined>();
   const clean = basesFrom(db, "SELECT id, fingerprint FROM items WHERE pending = 0");
-  const pending = basesFrom(db, "SELECT id, base_fingerprint FROM pending WHERE base_fingerprint IS NOT NULL");
+  const pending = basesFrom(
+    db,
+    "SELECT id, base_fingerprint AS fingerprint FROM pending WHERE base_fingerprint IS NOT NULL",
+  );
+  const read = (interval: IdInterval, limit: number): readonly RangeEntry[] => {
+    const some = clean(interval, limit);
+    const others = pending(interval, limit);
+    if (others.length === 0) return some;
+    return [...some, ...others].sort((a, b) => compareIds(a.id, b.id)).slice(0, limit);
+  };
+  const windows = createEntryWindows(read);
   return {
     load: (): Segment[] => load.all().map(([from, count, sum]) => ({ from, count, sum })),
     save: (segment: Segment) => void changed.set(segment.from, segment),
     remove: (from: string) => void changed.set(from, undefined),
+    /** Whether the file says that there are no segments, whatever bases there are. */
+    isMarked: (): boolean => isMarked.get() === 1,
+    /** Says so from now on. */
+    mark(): void {
+      dropsAll = true;
+      changed.clear();
+      changed.set(MARK.from, MARK);
+    },
+    hasFewer: (count: number): boolean => (countUpTo.get(Math.ceil(count)) ?? 0) < count,
+    hasUnwritten: (): boolean => changed.size > 0,
     /** Writes what was saved and removed. */
     write(): void {
+      if (dropsAll) dropAll.run();
+      dropsAll = false;
       const saved: unknown[] = [];
       const removed: string[] = [];
       for (const [from, segment] of changed) {
@@ -106,25 +211,40 @@ function segmentRows(db: Database) {
       drop.run(removed, 1);
     },
     /** Forgets it. */
-    clear: () => changed.clear(),
-    entries: (interval: IdInterval, limit: number): readonly RangeEntry[] => {
-      const some = clean(interval, limit);
-      const others = pending(interval, limit);
-      if (others.length === 0) return some;
-      return [...some, ...others].sort((a, b) => compareIds(a.id, b.id)).slice(0, limit);
+    clear(): void {
+      dropsAll = false;
+      changed.clear();
+      windows.clear();
     },
+    forget: windows.clear,
+    moved: windows.changed,
+    entries: windows.entries,
+    /** The same from the file, whatever was read before. */
+    read,
   };
 }
 
-/** Reads bases of one kind in the order of their ids. (Both kinds in one statement take half as long again.) */
+/**
+ * Reads bases of one kind in the order of their ids. (Both kinds in one statement take half as long again.) All in one row:
+ * to make a buffer for each fingerprint takes longer than to find it. No id has a NUL.
+ */
 function basesFrom(db: Database, select: string): (interval: IdInterval, limit: number) => RangeEntry[] {
-  const end = "ORDER BY id LIMIT ?";
-  const toEnd = db.prepare<[string, number], [string, Buffer]>(`${select} AND id >= ? ${end}`).raw();
-  const within = db
-    .prepare<[string, string, number], [string, Buffer]>(`${select} AND id >= ? AND id < ? ${end}`)
-    .raw();
+  const joined = (where: string) =>
+    `SELECT group_concat(id, char(0)), unhex(group_concat(hex(fingerprint), ''))
+      FROM (${select} AND ${where} ORDER BY id LIMIT ?)`;
+  const toEnd = db.prepare<[string, number], JoinedTuple>(joined("id >= ?")).raw();
+  const within = db.prepare<[string, string, number], JoinedTuple>(joined("id >= ? AND id < ?")).raw();
   return ({ from, to }, limit) => {
-    const found = to === undefined ? toEnd.all(from, limit) : within.all(from, to, limit);
-    return found.map(([id, fingerprint]) => ({ id, fingerprint }));
+    const found = to === undefined ? toEnd.get(from, limit) : within.get(from, to, limit);
+    const [joinedIds, prints] = found ?? [null, null];
+    if (joinedIds === null || prints === null) return [];
+    const ids = joinedIds.split("\0");
+    if (prints.length !== ids.length * FINGERPRINT_BYTES)
+      throw new StorageError("damaged", "a fingerprint has another size");
+    return ids.map((id, at) => {
+      return { id, fingerprint: prints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES) };
+    });
   };
 }
+
+type JoinedTuple = [ids: string | null, prints: Buffer | null];

@@ -149,7 +149,9 @@ function fill(db: ReturnType<typeof openFile>, path: string, found: Found): void
   books.limits = found.limits;
   books.lineage = found.lineage;
   const { moves } = books;
-  sqliteRanges(db).store(moves);
+  const ranges = sqliteRanges(db);
+  ranges.note(moves);
+  ranges.store();
   large.settle();
   file.save(ledger, closeBooks(books), 0, 0);
 }

@@ -18,11 +18,11 @@ export interface SqliteReplicaOptions {
 const APPLICATION_ID = 0x74637270;
 const DEFAULT_CACHE_MIB = 64;
 /**
- * Pages in the write-ahead log (32 MiB) after which a commit moves them into the file. Fewer make random ids slower, as
- * each page is written more often; more make that one commit longer (about 50 ms here).
+ * Pages in the write-ahead log (80 MiB) after which a commit moves them into the file. Fewer make random ids slower, as
+ * each page is written more often; more make that one commit longer.
  */
-const CHECKPOINT_PAGES = 8_000;
-const JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024;
+const CHECKPOINT_PAGES = 20_000;
+const JOURNAL_LIMIT_BYTES = 96 * 1024 * 1024;
 
 /**
  * Schema versions: the n-th brings a file from version n to n + 1. Never change one that was released; add another.
@@ -34,7 +34,8 @@ const JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024;
  * `pending.sent`: 0, sent if `sequence` is up to `progress.sent_through`; 1, sent; 2, not sent. A push of a million
  * changes so moves one number instead of marking a million rows. Held rows are 2: they would stop the mark.
  *
- * `segments` has what bases come to, some at a time (core/range-index.ts). `items.pending` tells whether there is a pending
+ * `segments` has what bases come to, some at a time (core/range-index.ts); one row that begins at '' with a count of -1 says
+ * that they are still to be made, after many ids came in no order. `items.pending` tells whether there is a pending
  * row, and is the first column of the index, so that the bases in a range are read without reading a million creations that
  * are pending among them. (A table of the bases by id, with fingerprints, doubled the time of a first pull of random ids.)
  *

@@ -9,6 +9,8 @@ export const RUN_ROWS = 8 * SIZES[0];
 export interface Sized {
   /** Runs it over `values`, which have `width` parameters for each row. */
   run(values: readonly unknown[], width: number): void;
+  /** Runs it likewise, where it inserts: how many rows that was, and the number of the first. */
+  insert(values: readonly unknown[], width: number): { readonly count: number; readonly first: number };
   /** Reads it likewise, one parameter a row by default: the rows found, as arrays, in no order. */
   all(values: readonly unknown[], width?: number): Generator<unknown[]>;
 }
@@ -30,6 +32,16 @@ export function sized(db: Database, row: string, sql: (rows: string) => string):
       for (const [from, to] of cut(values.length / width)) {
         statement(to - from).run(values.slice(from * width, to * width));
       }
+    },
+    insert(values, width) {
+      let count = 0;
+      let next = Number.POSITIVE_INFINITY;
+      for (const [from, to] of cut(values.length / width)) {
+        const { changes, lastInsertRowid } = statement(to - from).run(values.slice(from * width, to * width));
+        count += changes;
+        if (changes > 0) next = Number(lastInsertRowid) + 1;
+      }
+      return { count, first: next - count };
     },
     *all(values, width = 1) {
       for (const [from, to] of cut(values.length / width)) {

@@ -16,8 +16,10 @@ import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
  *
  * Obligations:
  *   - A method is one transaction, durable when it returns; `apply` alone need not be on the disk before the next other
- *     method that writes, or `flush`: what it brings can be had from the server again. Transactions are never lost out of
- *     their order. A local write and its pending mark are in one.
+ *     method that writes, or `flush`: what it brings can be had from the server again. Several that say `more` may be one
+ *     transaction with what follows them. Transactions are never lost out of their order: where what was applied can't be
+ *     kept after all, `apply`, `takeOutgoing` and `flush` throw from then on, until the next exchange has begun (`begin`). A
+ *     local write and its pending mark are in one.
  *   - `total` is the count and sum over the *bases* (R6), kept with every change, never computed by a scan. A local write
  *     does not touch it.
  *   - What `takeOutgoing` returns is remembered as sent before it returns (R5): a version that was sent and then
@@ -85,6 +87,8 @@ export interface ReplicaStore {
   state(): ReplicaState;
 
   // ---- for the exchange
+  /** An exchange begins: what was applied before is kept as far as it can be, and `state` is what it goes on from. */
+  begin(): void;
   /** What is known of these ids, one for each, in order. */
   lookup(ids: readonly string[]): readonly LocalState[];
   /** What was downloaded of these items (undefined: of any) and not taken; it is kept until it is, or `unstage`. */
@@ -431,6 +435,8 @@ export type Action =
       readonly revision: number;
       readonly modifyTimeUs: number;
       readonly conflict: ChangeStandard | undefined;
+      /** Nothing was looked up: made only if there is neither an item nor a pending change. `sequence` is 0 then. */
+      readonly onlyNew?: boolean;
     }
   /**
    * Only the base moves: mine is clean and stays as it is (a new revision of the same content), or is pending and stays
@@ -540,6 +546,8 @@ export type Action =
 export interface ApplyBatch {
   readonly actions: readonly Action[];
   readonly nowUs: number;
+  /** Others follow at once: it need not be a transaction of its own, as long as the order is kept. */
+  readonly more?: boolean;
   /**
    * Stored only if every action could be made: else it comes again with what is left. `collectionUid` binds the replica,
    * and is refused (throws) where it is bound to another.

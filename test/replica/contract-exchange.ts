@@ -57,6 +57,26 @@ export function describeExchange(name: string, open: () => Harness): void {
       const { sequence } = stateOf(id);
       return { kind: "rebase", id, sequence, unit, base, content: "theirs", overrides: undefined, held: true };
     }
+    it("takes what is new in many at once, and leaves what is known", () => {
+      const ids = Array.from({ length: 700 }, (_, at) => `id ${(at * 7919) % 700}`);
+      const known = ids.filter((_, at) => at % 7 === 3);
+      const mine = ids.filter((_, at) => at % 31 === 5);
+      const gone = ids.slice(50, 51);
+      apply(...[...known, ...gone].map((id) => takeText(id, "known")));
+      replica.write([...mine.map((id) => put(id, "mine")), ...gone.map(del)], NOW);
+      const before = replica.state().items;
+      const { stale, total } = apply(...ids.map((id) => takeText(id, "theirs", { onlyNew: true })));
+      const others = new Set([...known, ...mine, ...gone]);
+      expect([...stale].sort()).toEqual([...others].sort());
+      expect(replica.state().items).toBe(before + ids.length - others.size);
+      for (const id of ids) {
+        const kept = mine.includes(id) ? "mine" : known.includes(id) ? "known" : "theirs";
+        expect(replica.get(id)?.content).toBe(gone.includes(id) ? undefined : kept);
+      }
+      expect(hex(total.sum)).toBe(hex(replica.sumRanges([{ from: "", to: undefined }])[0]?.sum));
+      expect(replica.audit()).toBeUndefined();
+    });
+
     function reopen(): void {
       harness.reopen();
       replica = harness.replica();

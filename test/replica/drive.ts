@@ -161,6 +161,7 @@ type Step =
       readonly opened: boolean;
       /** How far before the revision of the batch a recovery ends; undefined for none. */
       readonly recovered: number | undefined;
+      readonly more: boolean;
     }
   | {
       readonly do: "verdicts";
@@ -238,6 +239,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     witness: fc.option(fc.integer({ min: -3, max: 12 }), { nil: undefined }),
     opened: often.map((n) => n === 0),
     recovered: fc.option(fc.nat({ max: 6 }), { nil: undefined, freq: 2 }),
+    more: fc.boolean(),
   }),
   fc.record({
     do: fc.constant("verdicts" as const),
@@ -340,6 +342,10 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     if (seed.kind === "agree") return [{ kind: "agree", id, sequence, revision }];
     if (seed.kind === "take") {
       const conflict = seed.flag ? STANDARDS[0] : undefined;
+      if (seed.pick % 3 === 2 && upsert !== undefined) {
+        const unseen = { sequence: 0, conflict: undefined, onlyNew: true };
+        return [{ kind: "take", id, upsert, revision, modifyTimeUs: nowUs + seed.ahead, ...unseen }];
+      }
       return [{ kind: "take", id, sequence, upsert, revision, modifyTimeUs: nowUs + seed.ahead, conflict }];
     }
     const mine = model.mineOf(id);
@@ -440,6 +446,7 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     return batchCall({
       actions,
       nowUs,
+      more: step.more,
       ...(step.checkpoint && { checkpoint: { token, revision } }),
       ...(step.recovered !== undefined && {
         recovered: { token, revision: Math.max(0, revision - step.recovered), lineage },

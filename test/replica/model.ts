@@ -259,6 +259,7 @@ export function createModel() {
 
   function isStale(action: Action): boolean {
     if (action.kind === "settle" || action.kind === "reject") return false;
+    if (action.kind === "take" && action.onlyNew === true && mine.has(action.id)) return true;
     return (pending.get(action.id)?.sequence ?? 0) !== action.sequence;
   }
 

@@ -1,0 +1,38 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { createEntryWindows } from "../../client/replica/entry-windows.js";
+import { compareIds } from "../../core/id.js";
+import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+
+const idOf = (n: number) => `${n % 7 === 0 ? "\u{1f600}" : "id"} ${String(n).padStart(4, "0")}`;
+const bound = fc.nat({ max: 700 });
+
+it("answers what it would read, whatever is read and changed in whatever order", () => {
+  const look = fc.record({
+    from: bound,
+    to: fc.option(bound, { nil: undefined }),
+    limit: fc.constantFrom(1, 12, 9999),
+  });
+  const change = fc.array(bound, { minLength: 1, maxLength: 80 });
+  fc.assert(
+    fc.property(fc.array(fc.oneof({ weight: 4, arbitrary: look }, change), { maxLength: 40 }), (script) => {
+      const items = new Map(Array.from({ length: 600 }, (_, n) => [idOf(n), Buffer.alloc(32, n)]));
+      const read = ({ from, to }: IdInterval, limit: number): RangeEntry[] =>
+        [...items]
+          .filter(([id]) => compareIds(id, from) >= 0 && (to === undefined || compareIds(id, to) < 0))
+          .sort(([a], [b]) => compareIds(a, b))
+          .slice(0, limit)
+          .map(([id, fingerprint]) => ({ id, fingerprint }));
+      const windows = createEntryWindows(read);
+      for (const step of script) {
+        if (Array.isArray(step)) {
+          for (const n of step) if (!items.delete(idOf(n))) items.set(idOf(n), Buffer.alloc(32, 255));
+          windows.changed(step.map((n) => ({ id: idOf(n) })));
+          continue;
+        }
+        const interval = { from: idOf(step.from), to: step.to === undefined ? undefined : idOf(step.to) };
+        expect(windows.entries(interval, step.limit)).toEqual(read(interval, step.limit));
+      }
+    }),
+  );
+});

@@ -6,6 +6,7 @@ import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
 import { createServerExchange } from "../protocol/exchange.js";
 import type { ServerOperation, ServerResult } from "../protocol/operation.js";
 import { runOperation } from "../store/run-operation.js";
+import { encodePage } from "./encode-page.js";
 import { faultOf } from "./error-fault.js";
 import { resetStream } from "./reset-stream.js";
 import { toStatus } from "./status.js";
@@ -145,7 +146,7 @@ const encodings = new WeakMap<object, Buffer>();
 function encode(message: ExchangeResponse): Buffer {
   const { message: content } = message;
   if (content?.$case !== "page") return Method.responseSerialize(message);
-  const encoded = encodings.get(content) ?? Method.responseSerialize(message);
+  const encoded = encodings.get(content) ?? encodePage(content.value) ?? Method.responseSerialize(message);
   encodings.set(content, encoded);
   return encoded;
 }

@@ -10,7 +10,7 @@ import { encodePage } from "./encode-page.js";
 import { faultOf } from "./error-fault.js";
 import { resetStream } from "./reset-stream.js";
 import { toStatus } from "./status.js";
-import { decodeRequest } from "./strict-decode.js";
+import { decodeExchangeRequest } from "./strict-decode.js";
 import type { Ticker } from "./ticker.js";
 import type { RpcWorld } from "./world.js";
 
@@ -101,7 +101,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     record.received.messages += 1;
     record.received.bytes += bytes.length;
     try {
-      const request = decodeRequest(Method, bytes);
+      const request = decodeExchangeRequest(bytes);
       if (request.message?.$case === "open") record.open = factsOf(request.message.value);
       gathering ??= setImmediate(gathered);
       driver.receive(request, world.nowUs());

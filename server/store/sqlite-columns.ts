@@ -2,7 +2,7 @@ import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import type { Database } from "../../core/sqlite.js";
 import { type ChangeColumns, readOf } from "./change-columns.js";
 import { CHANGE_BYTES } from "./page.js";
-import { AFTER_ALL_IDS } from "./sqlite-items.js";
+import { AFTER_ALL_IDS, CHANGE_COLUMNS } from "./sqlite-items.js";
 import type { ChangesQuery, ChangesRead } from "./store.js";
 
 /** What of a read is known of the collection, whatever is read. */
@@ -17,6 +17,8 @@ const MAX_ROWS = 8_192;
 const PAGES_WITHOUT = 32;
 /** Bytes of a row, as long as none was read. */
 const FIRST_ROW_BYTES = 256;
+/** Few changes are read faster one by one. */
+const LEAST_COMMITS = 32;
 const LINE_FEED = 10;
 const COMMA = 44;
 const DIGIT_0 = 48;
@@ -48,7 +50,7 @@ export function prepareColumns(database: Database): ColumnsReader {
           max(size), min(typeof(content)) = 'text',
           ${column("id", "char(10)")}, ${column("content", "''")}, ${column("fingerprint", "''")},
           ${column("size", "','")}, ${column("revision", "','")}, ${column("modify_time_us", "','")}
-        FROM (SELECT * FROM items
+        FROM (SELECT ${CHANGE_COLUMNS}, content FROM items
           WHERE collection = ? AND (revision, id) > (?, ?) AND (+fingerprint IS NOT NULL OR revision > ?)
           ORDER BY revision, id LIMIT ?)`,
     )
@@ -57,7 +59,7 @@ export function prepareColumns(database: Database): ColumnsReader {
   let without = 0;
   return (key, query, state) => {
     const { maxBytes, maxChanges, inlineBytes, after, tombstonesAfter } = query;
-    if (inlineBytes < 0) return undefined;
+    if (inlineBytes < 0 || state.revision - after < LEAST_COMMITS) return undefined;
     if (without > 0) {
       without -= 1;
       return undefined;

@@ -43,12 +43,13 @@ test("reads pages of items that are alike as columns, wherever they end", async 
 });
 
 test("reads others one by one: tombstones, groups, large contents, text among bytes", async () => {
-  await writeOne(store, put("a", "1"));
+  const many = Array.from({ length: 40 }, (_, index) => put(`a${index}`, "1"));
+  await writeOne(store, ...many);
   expect(columns(1000)).toBeDefined();
   await writeOne(store, put("b", Buffer.from("1")));
   expect(columns(1000)).toBeUndefined();
   for (const write of [
-    remove("a"),
+    remove("a1"),
     put("g", "1", { group: 1 }),
     put("l", "x".repeat(900)),
     put("m", "x".repeat(1001)),
@@ -57,7 +58,7 @@ test("reads others one by one: tombstones, groups, large contents, text among by
     rmSync(directory, { recursive: true, force: true });
     store = openSqliteStore({ directory, epoch: EPOCH });
     await createCollection(store);
-    await writeOne(store, put("a", "1"));
+    await writeOne(store, ...many);
     await writeOne(store, write);
     expect(columns(1000)).toBeUndefined();
   }

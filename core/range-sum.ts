@@ -14,6 +14,8 @@ export interface RangeSum {
   readonly count: number;
   /** Adds an item's fingerprint. */
   add(fingerprint: Uint8Array): void;
+  /** Adds the fingerprints of several items, one behind the other. */
+  addAll(fingerprints: Uint8Array): void;
   /** Takes an item's fingerprint out again. */
   subtract(fingerprint: Uint8Array): void;
   /** Adds what other items come to. */
@@ -28,9 +30,9 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
   let items = count;
   let operations = 0;
 
-  function accumulate(bytes: Uint8Array, sign: 1 | -1): void {
-    for (let i = 0; i < LIMBS; i++) {
-      limbs[i] = (limbs[i] as number) + sign * ((bytes[2 * i] as number) | ((bytes[2 * i + 1] as number) << 8));
+  function accumulate(bytes: Uint8Array, sign: 1 | -1, from = 0): void {
+    for (let i = 0, at = from; i < LIMBS; i++, at += 2) {
+      limbs[i] = (limbs[i] as number) + sign * ((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
     }
     if (++operations === SPREAD_EVERY) spread();
   }
@@ -54,6 +56,12 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
     add(fingerprint) {
       items += 1;
       accumulate(fingerprint, 1);
+    },
+    addAll(fingerprints) {
+      for (let from = 0; from < fingerprints.length; from += FINGERPRINT_BYTES) {
+        items += 1;
+        accumulate(fingerprints, 1, from);
+      }
     },
     subtract(fingerprint) {
       items -= 1;

@@ -10,6 +10,7 @@ import { createFeeds } from "./rpc/feeds.js";
 import { createGate } from "./rpc/gate.js";
 import { routeGrpcLog } from "./rpc/grpc-log.js";
 import { type Housekeeping, startHousekeeping } from "./rpc/housekeeping.js";
+import { widenReceiveWindow } from "./rpc/receive-window.js";
 import { createRpcServer, type RpcServer } from "./rpc/server.js";
 import type { RpcWorld } from "./rpc/world.js";
 import { StartError } from "./start-error.js";
@@ -140,6 +141,7 @@ export async function startServer(
   try {
     rpc = createRpcServer(world);
     const port = await bind(rpc, host, options.port ?? DEFAULT_PORT, credentials);
+    if (!widenReceiveWindow(rpc.server)) log.warn("uploads over long links stay slow: this grpc-js has other insides");
     rpc.setServing(true);
     if (options.tls === undefined && !isLoopback(host)) {
       log.warn({ host }, "serving other machines without TLS: whoever reaches this port can read and write everything");

@@ -6,6 +6,8 @@ export interface OwnRevisions {
   /** Adds the revisions first..last, which come after all that were added before. */
   add(first: number, last: number): void;
   has(revision: number): boolean;
+  /** There are none that were not passed. */
+  readonly isEmpty: boolean;
   /** The furthest revision that a feed at `cursor` can jump to over own revisions only; forgets those up to there. */
   advance(cursor: number): number;
 }
@@ -18,6 +20,9 @@ export function createOwnRevisions(): OwnRevisions {
       const end = ranges.at(-1);
       if (end !== undefined && end.last + 1 === first) end.last = last;
       else ranges.push({ first, last });
+    },
+    get isEmpty() {
+      return ranges.length === 0;
     },
     has(revision) {
       let low = 0;

@@ -150,8 +150,9 @@ export function createContentReceiver(
 function compareFirst(
   pushes: readonly Push[],
   validated: readonly ValidatedPush[],
-): (ValidatedPush | { readonly compareFirst: true })[] {
+): readonly (ValidatedPush | { readonly compareFirst: true })[] {
   const unseen = (push: ValidatedPush): boolean => "write" in push && push.write.seen === undefined;
+  if (!validated.some(unseen)) return validated;
   const groups = new Set<number>();
   for (const [index, push] of validated.entries()) if (unseen(push)) groups.add((pushes[index] as Push).group);
   groups.delete(0);

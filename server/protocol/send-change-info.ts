@@ -4,8 +4,10 @@ import { toPageChanges } from "../../core/page.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { ExchangeResponse } from "../../gen/tercet/v1/sync.js";
+import { columnsOf } from "../store/change-columns.js";
 import type { BatchWritten, ChangesRead, StoredChange } from "../store/store.js";
 import { type Conversation, deletedFault } from "./conversation.js";
+import { toColumnsPage } from "./encode-changes.js";
 import { createOwnRevisions } from "./own-revisions.js";
 import { encodeToken, tokenAt } from "./token.js";
 
@@ -59,11 +61,14 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
 
   function sendPage(read: ChangesRead): void {
     conversation.lineage = read.lineage;
-    const foreign = read.changes.filter((change) => !own.has(change.revision));
+    // Columns stay as they are where nothing is to be left out of them.
+    const columns = own.isEmpty ? columnsOf(read) : undefined;
+    const foreign = columns === undefined ? read.changes.filter((change) => !own.has(change.revision)) : undefined;
     cursor = own.advance(read.through);
     const end = cursor >= read.revision;
-    if (foreign.length === 0 && !end) return;
-    const isShared = foreign.length === read.changes.length && cursor === read.through && pullHead <= cursor;
+    if (foreign?.length === 0 && !end) return;
+    const isWhole = foreign === undefined || foreign.length === read.changes.length;
+    const isShared = isWhole && cursor === read.through && pullHead <= cursor;
     const proof = end && proofsDue > 0 ? toRangeFingerprint(read.total) : undefined;
     if (end) {
       endSent = true;
@@ -71,10 +76,11 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       behind = advancedTo > read.revision;
       proofsDue = Math.max(proofsDue - 1, 0);
     }
-    untaken.sent(cursor, foreign);
+    untaken.sent(cursor, foreign ?? []);
     const toPage = (): PageMessage => {
-      const value = { ...toPageChanges(foreign), checkpoint: checkpointAt(cursor), end, proof };
-      return { $case: "page", value };
+      const rest = { checkpoint: checkpointAt(cursor), end, proof };
+      if (columns !== undefined) return { $case: "page", value: toColumnsPage(read, columns, rest) };
+      return { $case: "page", value: { ...toPageChanges(foreign ?? []), ...rest } };
     };
     conversation.send(isShared && proof === undefined ? sharedPage(read, toPage) : toPage());
   }

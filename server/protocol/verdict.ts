@@ -23,26 +23,29 @@ const NONE: Omit<Verdict, "ordinal" | "outcome"> = {
 /** Verdicts on pushes in a row, the first of which has this ordinal. Equal ones in a row become one. */
 export function toVerdicts(results: readonly PushResult[], firstOrdinal: number): Verdict[] {
   const verdicts: Verdict[] = [];
-  results.forEach((result, index) => {
-    const verdict = toVerdict(result, firstOrdinal + index);
-    const last = verdicts.at(-1);
-    if (last !== undefined && continues(last, verdict)) last.count += 1;
-    else verdicts.push(verdict);
-  });
+  let last: Verdict | undefined;
+  for (let index = 0; index < results.length; index++) {
+    const result = results[index] as PushResult;
+    if (last !== undefined && continues(last, result)) {
+      last.count += 1;
+      continue;
+    }
+    last = toVerdict(result, firstOrdinal + index);
+    verdicts.push(last);
+  }
   return verdicts;
 }
 
-function continues(last: Verdict, next: Verdict): boolean {
-  if (last.outcome !== next.outcome) return false;
-  switch (next.outcome) {
-    case PushOutcome.PUSH_OUTCOME_APPLIED:
-      return next.oneRevision
-        ? last.oneRevision && last.revision === next.revision
-        : !last.oneRevision && last.revision + last.count === next.revision;
-    case PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED:
-      return last.revision === next.revision;
-    case PushOutcome.PUSH_OUTCOME_COMPARE_FIRST:
-      return true;
+/** Whether a verdict speaks of the next push, too, once it counts one more. */
+function continues(last: Verdict, next: PushResult): boolean {
+  switch (next.kind) {
+    case "applied":
+      if (last.outcome !== PushOutcome.PUSH_OUTCOME_APPLIED || last.oneRevision !== (next.group !== 0)) return false;
+      return next.revision === (last.oneRevision ? last.revision : last.revision + last.count);
+    case "already":
+      return last.outcome === PushOutcome.PUSH_OUTCOME_ALREADY_APPLIED && last.revision === next.revision;
+    case "compare-first":
+      return last.outcome === PushOutcome.PUSH_OUTCOME_COMPARE_FIRST;
     default:
       return false;
   }

@@ -6,10 +6,11 @@ import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
 import { createServerExchange } from "../protocol/exchange.js";
 import type { ServerOperation, ServerResult } from "../protocol/operation.js";
 import { runOperation } from "../store/run-operation.js";
+import { encodePage } from "./encode-page.js";
 import { faultOf } from "./error-fault.js";
 import { resetStream } from "./reset-stream.js";
 import { toStatus } from "./status.js";
-import { decodeRequest } from "./strict-decode.js";
+import { decodeExchangeRequest } from "./strict-decode.js";
 import type { Ticker } from "./ticker.js";
 import type { RpcWorld } from "./world.js";
 
@@ -100,7 +101,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     record.received.messages += 1;
     record.received.bytes += bytes.length;
     try {
-      const request = decodeRequest(Method, bytes);
+      const request = decodeExchangeRequest(bytes);
       if (request.message?.$case === "open") record.open = factsOf(request.message.value);
       gathering ??= setImmediate(gathered);
       driver.receive(request, world.nowUs());
@@ -145,7 +146,7 @@ const encodings = new WeakMap<object, Buffer>();
 function encode(message: ExchangeResponse): Buffer {
   const { message: content } = message;
   if (content?.$case !== "page") return Method.responseSerialize(message);
-  const encoded = encodings.get(content) ?? Method.responseSerialize(message);
+  const encoded = encodings.get(content) ?? encodePage(content.value) ?? Method.responseSerialize(message);
   encodings.set(content, encoded);
   return encoded;
 }

@@ -1,24 +1,15 @@
-import { isUtf8 } from "node:buffer";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { MethodDefinition } from "@grpc/grpc-js";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
+import { type ExchangeRequest, PushBatch } from "../../gen/tercet/v1/sync.js";
+import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
+import { decodePush } from "./decode-push.js";
+import { decodeUtf8 } from "./decode-utf8.js";
 import { FaultError } from "./fault-error.js";
 
 /** What a method's request is decoded with: a generated method definition. */
 export type RequestDecoder<Request> = Pick<MethodDefinition<Request, unknown>, "requestDeserialize">;
-
-const REPLACEMENT = "\ufffd";
-const LONE_SURROGATE = "\ud800";
-
-/**
- * Text of bytes; of bytes that are not UTF-8, a text with a lone surrogate, which no UTF-8 gives. So whoever looks at the
- * field refuses it by `isWellFormed`, item by item, and nothing is silently replaced, while a U+FFFD that was sent stays.
- */
-export function decodeUtf8(bytes: Uint8Array): string {
-  const text = asBuffer(bytes).toString("utf8");
-  return text.includes(REPLACEMENT) && !isUtf8(bytes) ? text + LONE_SURROGATE : text;
-}
 
 /**
  * A request out of its bytes.
@@ -29,7 +20,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
  * @throws FaultError MALFORMED_MESSAGE
  */
 export function decodeRequest<Request>(method: RequestDecoder<Request>, bytes: Buffer): Request {
-  const reader = new BinaryReader(bytes, decodeUtf8);
+  const reader = new BinaryReader(bytes, (text) => decodeUtf8(asBuffer(text)));
   try {
     // What ts-proto generates hands its argument to `decode`, which takes a reader as well as bytes.
     const request = method.requestDeserialize(reader as unknown as Buffer);
@@ -38,6 +29,22 @@ export function decodeRequest<Request>(method: RequestDecoder<Request>, bytes: B
     return request;
   } catch (error) {
     throw new FaultError(malformed(error));
+  }
+}
+
+/** A message of an exchange out of its bytes. @throws FaultError MALFORMED_MESSAGE */
+export function decodeExchangeRequest(bytes: Buffer): ExchangeRequest {
+  return decodePush(bytes, decodeBatch) ?? decodeRequest(SyncServiceService.exchange, bytes);
+}
+
+/** Undefined where it is no valid batch. */
+function decodeBatch(bytes: Buffer): PushBatch | undefined {
+  try {
+    const reader = new BinaryReader(bytes);
+    const batch = PushBatch.decode(reader);
+    return reader.pos === bytes.length ? batch : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { StoredChange } from "./store.js";
 
 /** What a change counts in a page beside its id and content: revision, fingerprint, size and times. */
-const CHANGE_BYTES = 64;
+export const CHANGE_BYTES = 64;
 
 /** Bytes that a change counts in a page (`maxBytes` of a query). */
 export function changeBytes(change: StoredChange): number {

@@ -3,6 +3,9 @@ import type { Database } from "../../core/sqlite.js";
 import { prepareContents } from "./sqlite-contents.js";
 import type { StoredChange } from "./store.js";
 
+/** Sorts after every id there can be: longer, and of the last code point only. */
+export const AFTER_ALL_IDS = "\u{10ffff}".repeat(129);
+
 /** Columns of an ItemRow, but for its content, which follows. */
 export const CHANGE_COLUMNS = "id, revision, fingerprint, size, modify_time_us, group_revision, content_key";
 

@@ -9,8 +9,7 @@ import {
 import type { Database } from "../../core/sqlite.js";
 import { answerRanges } from "./answer-ranges.js";
 import type { CollectionRow, CollectionTables } from "./sqlite-collections.js";
-import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
-import { AFTER_ALL_IDS } from "./sqlite-read.js";
+import { AFTER_ALL_IDS, CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
 import type { RangesQuery, RangesRead } from "./store.js";
 

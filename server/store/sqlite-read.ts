@@ -3,8 +3,9 @@ import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Database } from "../../core/sqlite.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
+import { prepareColumns } from "./sqlite-columns.js";
 import { prepareContents } from "./sqlite-contents.js";
-import { CHANGE_COLUMNS, type ItemRow, prepareRowReader, type RowReader } from "./sqlite-items.js";
+import { AFTER_ALL_IDS, CHANGE_COLUMNS, type ItemRow, prepareRowReader, type RowReader } from "./sqlite-items.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
 import type {
   ChangesQuery,
@@ -24,9 +25,6 @@ export interface ItemReads {
   list(collection: CollectionRow, query: ListQuery): readonly StoredChange[];
   part(collection: CollectionRow, query: PartQuery): PartRead | undefined;
 }
-
-/** Sorts after every id there can be: longer, and of the last code point only. */
-export const AFTER_ALL_IDS = "\u{10ffff}".repeat(129);
 
 /** Most rows that are asked of SQLite at once; a page may take several. */
 const MAX_ROWS = 1_000;
@@ -61,11 +59,14 @@ function prepareChanges(database: Database, collections: CollectionTables, chang
         ORDER BY revision, id LIMIT ?`,
     )
     .raw();
+  const readColumns = prepareColumns(database);
   return (collection, query) => {
     const { maxBytes, maxChanges, inlineBytes, tombstonesAfter } = query;
     const { key, revision, compacted_revision: compactedRevision } = collection;
     const lineage = collections.lineage(key);
     const state = { revision, total: totalIn(collection), lineage, compactedRevision };
+    const columns = readColumns(key, query, state);
+    if (columns !== undefined) return columns;
     const page = createCommitPage(query);
     let at: readonly [revision: number, id: string] = [query.after, AFTER_ALL_IDS];
     for (;;) {

@@ -1,4 +1,5 @@
 import { asBuffer } from "../../core/content.js";
+import { compareIds } from "../../core/id.js";
 import type { RangeChange } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
@@ -87,12 +88,22 @@ function prepareLookups(database: Database): Lookups {
       `SELECT ${CHANGE_COLUMNS}, NULL FROM items WHERE collection = ? AND revision = ? AND id = ?`,
     )
     .raw();
+  const selectGreatest = database
+    .prepare<[number], string>(
+      "SELECT id FROM items INDEXED BY items_by_id WHERE collection = ? ORDER BY id DESC LIMIT 1",
+    )
+    .pluck();
+  function heldOf(key: number, id: string): HeldState | undefined {
+    const row = selectHeld.get(key, id);
+    return row === undefined ? undefined : { fingerprint: row[0] ?? undefined, revision: row[1] };
+  }
   return {
-    held: (key, writes) =>
-      writes.map((write) => {
-        const row = selectHeld.get(key, write.id);
-        return row === undefined ? undefined : { fingerprint: row[0] ?? undefined, revision: row[1] };
-      }),
+    held(key, writes) {
+      // Of ids behind all that there are, as they come in a first push, nothing is held.
+      const greatest = selectGreatest.get(key);
+      if (greatest === undefined) return writes.map(() => undefined);
+      return writes.map(({ id }) => (compareIds(id, greatest) > 0 ? undefined : heldOf(key, id)));
+    },
     change: (key, held, id) => changeOf(selectChange.get(key, held.revision, id) as ItemRow, -1),
   };
 }
@@ -138,10 +149,15 @@ function prepareInsertion(
   uploads: UploadTable,
 ): (key: number, changes: readonly PlannedChange[]) => void {
   const insertRows = (rows: number) =>
-    database.prepare<Cell[]>(
+    database.prepare<[Cell[]]>(
       `INSERT INTO items (collection, revision, id, fingerprint, size, modify_time_us, group_revision, content_key, content)
         VALUES ${Array(rows).fill("(?, ?, ?, ?, ?, ?, ?, ?, ?)").join(", ")}`,
     );
+  // Most rows are of no group and have their content with them: two cells less to bind.
+  const insertPlain = database.prepare<[Cell[]]>(
+    `INSERT INTO items (collection, revision, id, fingerprint, size, modify_time_us, content, group_revision, content_key)
+      VALUES ${Array(ROWS_AT_ONCE).fill("(?, ?, ?, ?, ?, ?, ?, 0, NULL)").join(", ")}`,
+  );
   const insertOne = insertRows(1);
   const insertMany = insertRows(ROWS_AT_ONCE);
   const insertContent = database.prepare<[string | Buffer]>("INSERT INTO contents (content) VALUES (?)");
@@ -167,14 +183,44 @@ function prepareInsertion(
     cells.push(key, revision, id, fingerprint, upsert?.size ?? 0, modifyTimeUs, group, ...place);
   }
 
+  /** The cells of rows from an index on, where all are plain. */
+  function plainCells(key: number, changes: readonly PlannedChange[], from: number): Cell[] | undefined {
+    const cells: Cell[] = new Array(ROWS_AT_ONCE * 7);
+    let at = 0;
+    for (let index = from; index < from + ROWS_AT_ONCE; index++) {
+      const { write, revision, group } = changes[index] as PlannedChange;
+      const { id, upsert, modifyTimeUs } = write;
+      if (group !== 0 || upsert?.content === undefined || upsert.size > ROW_CONTENT_BYTES) return undefined;
+      cells[at++] = key;
+      cells[at++] = revision;
+      cells[at++] = id;
+      cells[at++] = asBuffer(upsert.fingerprint);
+      cells[at++] = upsert.size;
+      cells[at++] = modifyTimeUs;
+      cells[at++] = typeof upsert.content === "string" ? upsert.content : asBuffer(upsert.content);
+    }
+    return cells;
+  }
+
+  /** Inserts so many rows at once, from an index on. */
+  function insertNext(key: number, changes: readonly PlannedChange[], from: number): void {
+    const plain = plainCells(key, changes, from);
+    if (plain !== undefined) {
+      insertPlain.run(plain);
+      return;
+    }
+    const cells: Cell[] = [];
+    for (let index = from; index < from + ROWS_AT_ONCE; index++) addCells(cells, key, changes[index] as PlannedChange);
+    insertMany.run(cells);
+  }
+
   return (key, changes) => {
-    let cells: Cell[] = [];
-    const whole = changes.length - (changes.length % ROWS_AT_ONCE);
-    for (const [index, change] of changes.entries()) {
-      addCells(cells, key, change);
-      if (index < whole && (index + 1) % ROWS_AT_ONCE !== 0) continue;
-      (index < whole ? insertMany : insertOne).run(...cells);
-      cells = [];
+    let from = 0;
+    for (; from + ROWS_AT_ONCE <= changes.length; from += ROWS_AT_ONCE) insertNext(key, changes, from);
+    for (; from < changes.length; from++) {
+      const cells: Cell[] = [];
+      addCells(cells, key, changes[from] as PlannedChange);
+      insertOne.run(cells);
     }
   };
 }

@@ -1,0 +1,112 @@
+import { type ChangeKind, ChangeStandard } from "../../gen/tercet/v1/item.js";
+import type { ExchangeRequest, Push, PushBatch } from "../../gen/tercet/v1/sync.js";
+import { decodeUtf8 } from "./decode-utf8.js";
+
+/** Tag of ExchangeRequest.push. */
+const PUSH = 18;
+/** Tags of PushBatch.pushes, of what is behind them, and of the fields of Push (sync.proto). */
+const PUSHES = 10;
+const BATCH_FINGERPRINT = 18;
+const BATCH_SEEN = 24;
+const ID = 10;
+const KIND = 16;
+const DATA = 26;
+const TEXT = 34;
+const SEEN = 56;
+const MODIFY_TIME = 72;
+
+/** Longer varints are not read here: they may not be exact in a number. */
+const MOST_VARINT_BYTES = 8;
+const MOST_KIND = 127;
+/** What pushes have that name no upload. One for all: to make one is most of what a push would cost. */
+const NO_UPLOAD = Buffer.alloc(0);
+
+/** Where a reader stands; `at` is -1 once it has met what it does not know. */
+interface Cursor {
+  readonly bytes: Buffer;
+  at: number;
+}
+
+/**
+ * Decodes the pushes of a batch, several times faster than the generated code, where they have what nearly all have: id,
+ * kind, content, the revision seen and a modify time. Answers undefined for any other message, also a broken one: it is for
+ * the generated decoder. `decodeRest` decodes what is behind the pushes.
+ */
+export function decodePush(
+  bytes: Buffer,
+  decodeRest: (bytes: Buffer) => PushBatch | undefined,
+): ExchangeRequest | undefined {
+  if (bytes[0] !== PUSH) return undefined;
+  const cursor: Cursor = { bytes, at: 1 };
+  const length = varint(cursor);
+  if (cursor.at < 0 || cursor.at + length !== bytes.length) return undefined;
+  const pushes: Push[] = [];
+  while (cursor.at < bytes.length && bytes[cursor.at] === PUSHES) {
+    cursor.at += 1;
+    const push = onePush(cursor);
+    if (push === undefined) return undefined;
+    pushes.push(push);
+  }
+  const tag = bytes[cursor.at];
+  if (cursor.at < bytes.length && tag !== BATCH_FINGERPRINT && tag !== BATCH_SEEN) return undefined;
+  const rest = decodeRest(bytes.subarray(cursor.at));
+  // More pushes behind other fields.
+  if (rest === undefined || rest.pushes.length > 0) return undefined;
+  return { message: { $case: "push", value: { ...rest, pushes } } };
+}
+
+function onePush(cursor: Cursor): Push | undefined {
+  const { bytes } = cursor;
+  const length = varint(cursor);
+  const end = cursor.at + length;
+  if (cursor.at < 0 || end > bytes.length) return undefined;
+  const push: Push = {
+    id: "",
+    kind: 0,
+    content: undefined,
+    fingerprint: undefined,
+    expected: undefined,
+    revisionSeen: undefined,
+    overrides: ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
+    modifyTimeUs: 0,
+    group: 0,
+    uploadId: NO_UPLOAD,
+    fence: false,
+  };
+  while (cursor.at < end) {
+    const tag = bytes[cursor.at++];
+    const value = varint(cursor);
+    if (cursor.at < 0) return undefined;
+    // The generated decoder takes the low 32 bits.
+    if (tag === KIND && value > MOST_KIND) return undefined;
+    if (tag === KIND) push.kind = value as ChangeKind;
+    else if (tag === SEEN) push.revisionSeen = value;
+    else if (tag === MODIFY_TIME) push.modifyTimeUs = value;
+    else {
+      const from = cursor.at;
+      cursor.at = from + value;
+      if (cursor.at > end) return undefined;
+      if (tag === ID) push.id = decodeUtf8(bytes, from, cursor.at);
+      else if (tag === TEXT) push.content = { $case: "text", value: decodeUtf8(bytes, from, cursor.at) };
+      else if (tag === DATA) push.content = { $case: "data", value: Buffer.from(bytes.subarray(from, cursor.at)) };
+      else return undefined;
+    }
+  }
+  return cursor.at === end ? push : undefined;
+}
+
+function varint(cursor: Cursor): number {
+  const { bytes } = cursor;
+  let value = 0;
+  let scale = 1;
+  for (let read = 0; read < MOST_VARINT_BYTES; read++) {
+    const byte = bytes[cursor.at++];
+    if (byte === undefined) break;
+    value += (byte & 127) * scale;
+    if (byte < 128 && value <= Number.MAX_SAFE_INTEGER) return value;
+    if (byte < 128) break;
+    scale *= 128;
+  }
+  cursor.at = -1;
+  return 0;
+}

@@ -155,6 +155,9 @@ function knowingly(happening: Happening, before: Committed, history: History): b
   const unchanged = base !== undefined && base.content === before.content;
   const sameUpTo = Math.max(...chain.map((each) => each.sameUpTo));
   if (unchanged && (!history.has(base.serial) || before.serial <= sameUpTo)) return true;
+  // So is what it was put on top of once more in another history, as a recovery there found it.
+  const known = history.commits.findLast(({ id, serial }) => id === before.id && serial <= overcome);
+  if (known?.content === before.content && before.serial <= sameUpTo) return true;
   // R5: of two sendings of its own change, the later one may be made after it has built on the first.
   if (unchanged && before.happenings.some(({ by }) => by === happening.by)) return true;
   // R5: what this side once sent and somebody else put again can't be told from its own arrival.

@@ -11,8 +11,10 @@ export interface DriverWorld<Out, Operation, Result> {
   close(fault: Fault | undefined): void;
   /** What to tell of an error that storage threw. */
   toFault(error: unknown): Fault;
-  /** After so many outputs in a row, lets others run: calls back in a later turn. */
+  /** After so many outputs in a row, or so long, lets others run: calls back in a later turn. */
   yieldThen(resume: () => void): void;
+  /** Milliseconds from any time on, where a turn is to be bounded by time, too. */
+  clock?(): number;
 }
 
 /** Runs a machine on a transport and a storage. */
@@ -32,6 +34,8 @@ export interface Driver<In> {
 }
 
 const OUTPUTS_PER_TURN = 32;
+/** Milliseconds after which a turn ends with the output that it is at. */
+const TURN_MS = 4;
 
 /**
  * The pump: pulls a machine's outputs while there is room. It has no I/O of its own. A synchronous storage costs no
@@ -73,9 +77,10 @@ export function createDriver<In, Out, Operation, Result>(
   function pump(): void {
     if (pumping || yielded || stopped) return;
     pumping = true;
+    const began = world.clock?.() ?? 0;
     try {
       for (let outputs = 0; room && !stopped; outputs++) {
-        if (outputs === OUTPUTS_PER_TURN) {
+        if (outputs === OUTPUTS_PER_TURN || (world.clock?.() ?? 0) - began > TURN_MS) {
           yielded = true;
           world.yieldThen(() => {
             yielded = false;

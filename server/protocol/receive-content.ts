@@ -17,8 +17,11 @@ export interface ContentReceiver {
   refuse(queued: QueuedBatch): void;
 }
 
-/** Batches that lie unread are committed together up to this many bytes: one fsync for all. */
-export const COMMIT_BYTES = 1024 * 1024;
+/**
+ * Batches that lie unread are committed together up to this many bytes: one fsync for all. More would be a little faster,
+ * and everybody else would wait for longer (about 10 ms here).
+ */
+export const COMMIT_BYTES = 256 * 1024;
 
 /** A batch that was received, and what it counts in the window. */
 export interface QueuedBatch {

@@ -88,6 +88,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
       close,
       toFault: (error) => faultOf(error, world.log),
       yieldThen: (resume) => void setImmediate(resume),
+      clock: () => performance.now(),
     },
   );
 

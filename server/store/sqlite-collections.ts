@@ -29,7 +29,10 @@ export interface CollectionAdvance {
   readonly lastConflict: number;
 }
 
-/** The collections, their epochs, and the uids of those that were deleted. Every method runs in its caller's transaction. */
+/**
+ * The collections, their epochs, and the uids of those that were deleted. Every method runs in its caller's transaction. Rows
+ * that are often asked for are remembered, as nobody else writes to the file.
+ */
 export interface CollectionTables {
   byName(name: string): CollectionState | undefined;
   list(after: string, limit: number): readonly CollectionState[];
@@ -40,9 +43,14 @@ export interface CollectionTables {
   byUid(uid: Uint8Array): CollectionRow | undefined;
   /** All epochs of a collection, oldest first. */
   lineage(key: number): readonly EpochState[];
+  /** What is remembered of rows is not true any more: rows were changed by others, or a transaction was undone. */
+  forget(): void;
   /** Stores a commit's counters, and the epoch that the file is open in where this is its first commit. */
   advance(row: CollectionRow, to: CollectionAdvance): void;
 }
+
+/** Collections that are remembered. */
+const MAX_REMEMBERED = 4096;
 
 /** Count and sum in a row. */
 export function totalIn(row: CollectionRow): RangeTotal {
@@ -77,6 +85,31 @@ export function prepareCollections(database: Database, epoch: Uint8Array): Colle
     "INSERT INTO epochs (collection, ordinal, id, first_revision) VALUES (?, ?, ?, ?)",
   );
 
+  const rows = new Map<string, CollectionRow>();
+  const lineages = new Map<number, readonly EpochState[]>();
+  const uids = new Map<string, string>();
+
+  function keep(row: CollectionRow | undefined): CollectionRow | undefined {
+    if (row === undefined) return undefined;
+    if (rows.size >= MAX_REMEMBERED) forget();
+    const uid = row.uid.toString("latin1");
+    rows.set(uid, row);
+    uids.set(row.name, uid);
+    return row;
+  }
+
+  function forget(): void {
+    rows.clear();
+    lineages.clear();
+    uids.clear();
+  }
+
+  function lineageOf(key: number): readonly EpochState[] {
+    const lineage = lineages.get(key) ?? selectEpochs.all(key);
+    lineages.set(key, lineage);
+    return lineage;
+  }
+
   const stateOf = (row: CollectionRow): CollectionState => ({
     name: row.name,
     uid: row.uid,
@@ -86,10 +119,10 @@ export function prepareCollections(database: Database, epoch: Uint8Array): Colle
     createTimeUs: row.create_time_us,
     compactedRevision: row.compacted_revision,
     conflicts: row.conflicts,
-    lineage: selectEpochs.all(row.key),
+    lineage: lineageOf(row.key),
   });
   const byName = (name: string): CollectionState | undefined => {
-    const row = selectByName.get(name);
+    const row = rows.get(uids.get(name) ?? "") ?? keep(selectByName.get(name));
     return row === undefined ? undefined : stateOf(row);
   };
   return {
@@ -99,6 +132,7 @@ export function prepareCollections(database: Database, epoch: Uint8Array): Colle
       const existing = byName(creation.name);
       if (existing !== undefined) return { created: false, state: existing };
       const { name, uid, standard, nowUs } = creation;
+      forget();
       const { lastInsertRowid } = insert.run(name, asBuffer(uid), standard, nowUs, createRangeSum().bytes());
       insertEpoch.run(Number(lastInsertRowid), 0, epochId, 1);
       return { created: true, state: byName(name) as CollectionState };
@@ -106,19 +140,25 @@ export function prepareCollections(database: Database, epoch: Uint8Array): Colle
     delete(uid) {
       const row = selectByUid.get(asBuffer(uid));
       if (row === undefined) return false;
+      forget();
       insertDeleted.run(row.uid, row.key);
       removeEpochs.run(row.key);
       remove.run(row.key);
       return true;
     },
     wasDeleted: (uid) => selectDeleted.get(asBuffer(uid)) !== undefined,
-    byUid: (uid) => selectByUid.get(asBuffer(uid)),
-    lineage: (key) => selectEpochs.all(key),
+    byUid: (uid) => rows.get(asBuffer(uid).toString("latin1")) ?? keep(selectByUid.get(asBuffer(uid))),
+    lineage: lineageOf,
+    forget,
     advance(row, to) {
-      const last = selectLastEpoch.get(row.key);
-      if (last === undefined || !last.id.equals(epochId)) {
+      const current = lineageOf(row.key).at(-1);
+      if (current === undefined || !asBuffer(current.id).equals(epochId)) {
+        const last = selectLastEpoch.get(row.key);
         insertEpoch.run(row.key, (last?.ordinal ?? -1) + 1, epochId, row.revision + 1);
+        lineages.delete(row.key);
       }
+      const { revision, conflicts, lastConflict: last_conflict } = to;
+      keep({ ...row, revision, count: to.total.count, sum: asBuffer(to.total.sum), conflicts, last_conflict });
       update.run(to.revision, to.total.count, asBuffer(to.total.sum), to.conflicts, to.lastConflict, row.key);
     },
   };

@@ -65,6 +65,8 @@ function prepareChanges(database: Database, collections: CollectionTables, chang
     const { key, revision, compacted_revision: compactedRevision } = collection;
     const lineage = collections.lineage(key);
     const state = { revision, total: totalIn(collection), lineage, compactedRevision };
+    // At the head, as live readers and whoever has just pushed mostly are, there is nothing to look for.
+    if (query.after >= revision) return { changes: [], through: revision, end: true, ...state };
     const columns = readColumns(key, query, state);
     if (columns !== undefined) return columns;
     const page = createCommitPage(query);

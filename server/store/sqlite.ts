@@ -55,7 +55,10 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
   const uploads = prepareUploads(database);
   const writeBatch = prepareWrite(database, collections, indexes, compaction, uploads);
   const purge = scheduleSlices(database.transaction(preparePurge(database)).immediate);
-  const removal = scheduleSlices(database.transaction(compaction.slice).immediate);
+  const removal = scheduleSlices(() => {
+    collections.forget();
+    return database.transaction(compaction.slice).immediate();
+  });
 
   const writeAll = database.transaction((batches: readonly WriteBatch[]) =>
     batches.map((batch) => {
@@ -70,10 +73,15 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     if (collections.delete(uid) && key !== undefined) indexes.drop(key);
     return key !== undefined;
   });
-  const compact = database.transaction((query: CompactQuery) =>
-    ifThere(collections.byUid(query.uid), (row) => compaction.compact(row, query)),
-  );
-  const pruneConflicts = database.transaction(conflicts.prune);
+  const compact = database.transaction((query: CompactQuery) => {
+    const horizon = ifThere(collections.byUid(query.uid), (row) => compaction.compact(row, query));
+    collections.forget();
+    return horizon;
+  });
+  const pruneConflicts = database.transaction((beforeUs: number, limit: number) => {
+    collections.forget();
+    return conflicts.prune(beforeUs, limit);
+  });
   const pruneUploads = database.transaction(uploads.prune);
   const upload = database.transaction((piece: UploadPiece) =>
     ifThere(collections.byUid(piece.uid), (row) => uploads.upload(row.key, piece)),
@@ -88,6 +96,8 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     try {
       return method();
     } catch (error) {
+      // What was remembered may have been undone.
+      collections.forget();
       throw toDataFileError(error, path);
     }
   }

@@ -10,11 +10,13 @@ import { startLiveChild } from "./live-child.js";
 const CROWD = 1000;
 const IN_FLIGHT = 64;
 /** Rounds of W7 before those that count: a server that has run a while has compiled its code. */
-const WARM_UP_ROUNDS = 3;
+const WARM_UP_ROUNDS = 8;
 const LEAST_ROUNDS = 3;
-/** Timed changes of W9, and the time between them. */
+/** Timed changes of W9, and the time between them; and before them, until the code of all sides is compiled. */
 const CHANGES = 500;
 const EVERY_MS = 10;
+const WARM_UP_CHANGES = 2000;
+const WARM_UP_EVERY_MS = 2;
 /** Changes a second that somebody else makes, for W9 under load. */
 const LOAD_PER_SECOND = 500;
 /** Open exchanges of W10, on this many connections. */
@@ -86,12 +88,12 @@ async function measureLatency(place: string, load: number): Promise<LiveFigure[]
   }
   const [writer, reader, loader] = children.map(({ child }) => child);
   await loader?.ask({ kind: "load", perSecond: load });
-  const time = async (count: number): Promise<readonly number[]> => {
-    await writer?.ask({ kind: "put", times: count, everyMs: EVERY_MS });
+  const time = async (count: number, everyMs: number): Promise<readonly number[]> => {
+    await writer?.ask({ kind: "put", times: count, everyMs });
     return (await reader?.ask({ kind: "latencies", count })) as readonly number[];
   };
-  await time(CHANGES / 5);
-  const sorted = [...(await time(CHANGES))].sort((a, b) => a - b);
+  await time(WARM_UP_CHANGES, WARM_UP_EVERY_MS);
+  const sorted = [...(await time(CHANGES, EVERY_MS))].sort((a, b) => a - b);
   await loader?.ask({ kind: "rest" });
   for (const { child } of children) await child.end();
   await server.stop();

@@ -90,7 +90,7 @@ test(
       await Promise.all(running);
       for (let round = 0; round < 2; round++) {
         for (const { replica } of writers) {
-          const report = await replica.sync({ server: address });
+          const report = await replica.sync({ server: address, create: true });
           expect(report).toMatchObject({ verified: true, conflictCount: 0, rejectedCount: 0, recovery: undefined });
         }
       }

@@ -107,8 +107,10 @@ export function startExchange(
   });
   function next(): ReturnType<ClientExchange["next"]> {
     const output = exchange.next();
-    if (output === undefined && !settled) guarded(() => run.onIdle?.());
-    return output;
+    if (output !== undefined || settled) return output;
+    guarded(() => run.onIdle?.());
+    // Whoever was told may have asked for something.
+    return settled ? undefined : exchange.next();
   }
   function guarded(work: () => void): void {
     try {
@@ -133,7 +135,9 @@ export function startExchange(
       fail(error);
     }
   }
-  const nowUs = (): number => Date.now() * 1000;
+  // A clock that is set meanwhile moves no time of this exchange, which may be open for months.
+  const began = Date.now() - performance.now();
+  const nowUs = (): number => Math.round((began + performance.now()) * 1000);
   const tick = (): void => {
     driver.tick(nowUs());
     if (isLive && !settled) guarded(() => replica.flush());

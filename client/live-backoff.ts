@@ -43,7 +43,10 @@ const PERMANENT: ReadonlySet<CanonicalCode> = new Set<CanonicalCode>([
   "OUT_OF_RANGE",
 ]);
 
+/** Permanent by their codes, and yet the next exchange recovers. */
+const RECOVERS: ReadonlySet<string> = new Set(["TOKEN_COMPACTED"]);
+
 /** Whether an exchange that ended with this may do better later. */
 export function isTransient(error: unknown): error is TercetError {
-  return error instanceof TercetError && !PERMANENT.has(error.code);
+  return error instanceof TercetError && (!PERMANENT.has(error.code) || RECOVERS.has(error.reason));
 }

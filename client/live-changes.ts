@@ -19,7 +19,7 @@ export interface AppliedChange {
   readonly fingerprint: string | undefined;
 }
 
-/** Is told of changes that an exchange made. */
+/** Is told of changes that an exchange made; after a failure (a crash, a full disk) of some of them once more. */
 export type ChangeListener = (change: AppliedChange) => void;
 
 /** How to read the changes that exchanges make. */

@@ -119,6 +119,8 @@ export function createLive(
   let retryAtMs: number | undefined;
   let wake: (() => void) | undefined;
   let patience: (() => void) | undefined;
+  /** Ending in peace has taken too long. */
+  let cutOff = false;
 
   function enter(next: LiveState, error?: Error): void {
     state = next;
@@ -143,7 +145,7 @@ export function createLive(
     tally.begun();
     try {
       attempt = await world.begin(hooks);
-      if (world.closing.aborted) attempt.cancel();
+      if (world.closing.aborted || cutOff) attempt.cancel();
       else if (stopping) attempt.leave();
       await attempt.ended;
       return goingAway(attempt.goingAway()?.retryAfterMs);
@@ -189,7 +191,7 @@ export function createLive(
     if (error !== undefined) tally.failed(error);
     patience?.();
     world.closing.removeEventListener("abort", close);
-    options.signal?.removeEventListener("abort", stop);
+    options.signal?.removeEventListener("abort", stopBySignal);
     world.release();
     enter("stopped", error);
     const why = error ?? new TercetError("the live sync was stopped before it had caught up", { code: "CANCELLED" });
@@ -198,8 +200,14 @@ export function createLive(
     else ended.reject(error);
   }
 
-  /** Never more than once to any effect. */
-  function stop(): void {
+  /** Ends it in peace, or after so many milliseconds without. Told once more, only the time counts. */
+  function stop(timeoutMs: number): void {
+    if (state === "stopped") return;
+    patience?.();
+    patience = world.after(timeoutMs, () => {
+      cutOff = true;
+      attempt?.cancel();
+    });
     if (stopping) return;
     stopping = true;
     wake?.();
@@ -214,9 +222,13 @@ export function createLive(
     attempt?.cancel();
   }
 
+  function stopBySignal(): void {
+    stop(STOP_MS);
+  }
+
   world.closing.addEventListener("abort", close);
-  options.signal?.addEventListener("abort", stop);
-  if (options.signal?.aborted === true) stop();
+  options.signal?.addEventListener("abort", stopBySignal);
+  if (options.signal?.aborted === true) stopBySignal();
   run().then(
     () => end(),
     (error: unknown) => end({ error }),
@@ -232,11 +244,7 @@ export function createLive(
       ended: ended.promise,
       async stop({ timeoutMs = STOP_MS } = {}) {
         checkPositive("timeoutMs", timeoutMs);
-        stop();
-        if (state !== "stopped") {
-          patience?.();
-          patience = world.after(timeoutMs, () => attempt?.cancel());
-        }
+        stop(timeoutMs);
         return await ended.promise.catch(() => tally.report());
       },
       status() {

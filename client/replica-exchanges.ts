@@ -82,6 +82,8 @@ export function replicaExchanges(
   function sync(options: SyncOptions): Promise<SyncReport>;
   function sync(options: LiveOptions): LiveSync;
   function sync(options: SyncOptions | LiveOptions): Promise<SyncReport> | LiveSync {
+    const live: unknown = options.live;
+    if (live !== undefined && typeof live !== "boolean") throw invalidField("live", "must be true or false");
     if (options.live === true) return beginLive(options);
     return exchange(({ syncReplica }) => syncReplica(store, options, world));
   }

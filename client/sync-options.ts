@@ -99,7 +99,11 @@ export function checkStandard(name: StandardName | undefined): ChangeStandard {
 
 /** @throws TercetError INVALID_FIELD. */
 export function checkOptions(options: SyncOptions | LiveOptions): void {
-  const { stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
+  const { server, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
+  // What types say, programs in JavaScript may not know.
+  if (typeof server !== "string" && typeof (server as Partial<Connection> | undefined)?.exchange !== "function") {
+    throw invalidField("server", "must be host:port or a connection");
+  }
   if (options.live !== true) checkPositive("timeoutMs", options.timeoutMs);
   checkPositive("stepTimeoutMs", stepTimeoutMs);
   checkPositive("conflictRetentionMs", conflictRetentionMs);

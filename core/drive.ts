@@ -114,6 +114,8 @@ export function createDriver<In, Out, Operation, Result>(
     },
     ended() {
       if (stopped) return;
+      // There may never be room again, and the machine may have to close.
+      room = true;
       exchange.ended();
       pump();
     },

@@ -21,6 +21,10 @@ const options = await yargs(hideBin(process.argv))
     describe: "Of the random edits and cuts; their times are the machine's",
   })
   .option("json", { type: "string", describe: "Write the outcome, with all samples, to this file" })
+  .check((values) => {
+    const wrong = ["minutes", "replicas", "processes", "edits", "ids"].find((name) => !(Number(values[name]) > 0));
+    return wrong === undefined || `--${wrong} must be a number above 0`;
+  })
   .version(false)
   .strict()
   .parse();

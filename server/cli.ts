@@ -97,6 +97,7 @@ function options(yargs: Argv): Argv<ServeArguments> {
     )
     .option("message-limit", bytes("message-limit", "messageBytes", "Messages are cut at about this many bytes"))
     .option("item-limit", bytes("item-limit", "itemBytes", "Largest content of an item in bytes"))
+    .requiresArg([...Object.keys(BOUNDS), "port"])
     .option("tls-cert", { type: "string", describe: "Certificate in PEM; turns TLS on; needs --tls-key" })
     .option("tls-key", { type: "string", describe: "Its private key in PEM" })
     .option("tls-ca", { type: "string", describe: "Accept clients with a certificate of these authorities only (PEM)" })

@@ -129,8 +129,8 @@ function rejectionLines(report: SyncReport, mark: (text: string) => string): str
 }
 
 /** A rejected change is sent again each time; one of before counts where this exchange did not come to it. */
-function remainingLines(
-  { rejectedCount }: SyncReport,
+export function remainingLines(
+  { rejectedCount }: Pick<SyncReport, "rejectedCount">,
   { conflicts, rejected, held }: Remaining,
   mark: (text: string) => string,
 ): string[] {

@@ -42,9 +42,11 @@ export function stateTeller(
   };
 }
 
-function stateView(state: LiveState, error: Error | undefined, { revision, count, retryAt }: LiveStatus): object {
+function stateView(state: LiveState, error: Error | undefined, status: LiveStatus): object {
+  const { revision, count, retryAt, sent, sentDeletions, received, deleted, conflicts, rejected } = status;
   return {
     state,
+    ...(state === "stopped" ? { sent, sentDeletions, received, deleted, conflicts, rejected } : {}),
     ...(state === "live" || state === "stopped" ? { revision, count } : {}),
     ...(retryAt === undefined ? {} : { retryAt: retryAt.toISOString() }),
     ...(error === undefined || state !== "waiting" ? {} : { error: toFailure(error).error }),
@@ -66,7 +68,8 @@ function stateWords(
       return `caught up: ${plural(count, "item")} at revision ${revision}`;
     case "waiting": {
       const seconds = Math.max((retryAt?.getTime() ?? 0) - Date.now(), 0) / 1000;
-      return `not connected: ${oneLine(error?.message ?? "")}; trying again in ${seconds.toFixed(1)} s`;
+      const when = seconds < 0.05 ? "at once" : `in ${seconds.toFixed(1)} s`;
+      return `not connected: ${oneLine(error?.message ?? "")}; trying again ${when}`;
     }
     case "stopped":
       // An error is told by itself.

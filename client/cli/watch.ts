@@ -1,14 +1,16 @@
 import type { AppliedChange } from "../live-changes.js";
-import type { Replica } from "../replica-handle.js";
+import type { Replica, ReplicaStatus } from "../replica-handle.js";
 import type { LiveOptions } from "../sync-options.js";
 import { defineCommand } from "./command.js";
 import { EXCHANGE, exchangeOptions } from "./exchange-options.js";
+import { REMAINS } from "./failure.js";
 import { watchInterruption } from "./interruption.js";
 import { MAKING, REPLICA, SERVER_NEEDED } from "./options.js";
-import { printLine } from "./output.js";
+import { colorsFor, printLine, remark } from "./output.js";
 import { withReplica } from "./replica.js";
 import { checkAddress, connectOptions } from "./server.js";
 import { explainRefusal } from "./sync-failure.js";
+import { remainingLines } from "./sync-report.js";
 import { changeLine, changeView, stateTeller } from "./watch-view.js";
 
 /** It has no end, so no deadline. */
@@ -43,7 +45,10 @@ export const watchCommand = defineCommand({
           "then; a content is left out where it has changed again since, which has a line of its own. A reader that is " +
           "slow holds the exchange up, and nothing is lost. Standard error tells when it is connected, has caught up, " +
           "or lost the connection and when it tries again, which it does for as long as it takes. Ctrl-C or SIGTERM " +
-          "ends it in peace, with exit status 0; what trying again would not help ends it as it ends `tercet sync`. " +
+          "ends it in peace, with exit status 0, or 3 where held items, conflict records or rejected changes remain; what " +
+          "trying again would not help ends it as it ends `tercet sync`; a host that has no name is tried again, too. " +
+          "With --json standard output has id, kind, revision, modifyTime, size and fingerprint of each change, standard " +
+          "error objects with `state` (and `error` and `retryAt` while it waits), and in the end `remaining`. " +
           "The replica is held meanwhile: a `tercet put` to the same file is refused (REPLICA_IN_USE).",
       ),
   async run(argv) {
@@ -99,6 +104,18 @@ async function watch(replica: Replica, options: WatchOptions, view: Printing): P
     ending.abort();
     await printing;
   }
+  tellRemaining(replica.status(), view.json);
+}
+
+/** What is left to do in the end, as `tercet sync` says it. */
+function tellRemaining({ conflicts, rejected, held }: ReplicaStatus, json: boolean): void {
+  const remaining = { conflicts, rejected, held };
+  if (conflicts + rejected + held === 0) return;
+  process.exitCode = REMAINS;
+  if (json) remark(JSON.stringify({ remaining }));
+  else
+    for (const line of remainingLines({ rejectedCount: 0 }, remaining, colorsFor(process.stderr).yellow))
+      remark(line.trim());
 }
 
 async function printChanges(

@@ -82,6 +82,8 @@ const MAX_PASSES = 8;
 const PROOF_INTERVAL_US = 60_000_000;
 /** A server that is silent for so many of its heartbeats is not there any more. */
 const MISSED_HEARTBEATS = 3;
+/** Clocks are looked at once a second, on both sides. */
+const LEAST_PATIENCE_US = 5_000_000;
 
 /**
  * The client's side of one exchange: receives change info, compares, judges the standard, sends content and fingerprint,
@@ -538,8 +540,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   /** Live: takes note of what the application has changed. */
   function lookForChanges(): void {
     notified = false;
-    ask({ kind: "begin" }, (result) => {
-      if (result.kind === "begin") outflow?.extend(result.state.lastSequence);
+    ask({ kind: "state" }, (result) => {
+      if (result.kind === "state") outflow?.extend(result.state.lastSequence);
     });
   }
 
@@ -600,6 +602,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       if (!compared || intake.busy || trips.proofsDue > 0 || outflow.window.items > 0) return false;
       doneDue = trips.next();
     }
+    // What is being fetched is not half taken.
+    if (passes === MAX_PASSES && config.live && intake.busy) return false;
     if (passes === MAX_PASSES) {
       doneDue = undefined;
       if (config.live) stay();
@@ -653,7 +657,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     if (!live || waits || recovering) return config.stepTimeoutUs;
     const heartbeatUs = opened?.heartbeatUs ?? 0;
     if (heartbeatUs === 0) return Number.POSITIVE_INFINITY;
-    return Math.max(config.stepTimeoutUs, MISSED_HEARTBEATS * heartbeatUs);
+    return Math.max(MISSED_HEARTBEATS * heartbeatUs, LEAST_PATIENCE_US);
   }
 
   function next(): Output<ExchangeRequest, ClientOperation> | undefined {

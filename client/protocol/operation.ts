@@ -22,6 +22,8 @@ import { type AskedRange, refineRanges, type TheirPart } from "./refine-ranges.j
 /** What the client's side of an exchange asks of its replica. One operation is one transaction. */
 export type ClientOperation =
   | { readonly kind: "begin" }
+  /** How the replica stands by now. */
+  | { readonly kind: "state" }
   | { readonly kind: "outgoing"; readonly query: OutgoingQuery }
   | { readonly kind: "lookup"; readonly ids: readonly string[] }
   | { readonly kind: "apply"; readonly batch: ApplyBatch }
@@ -52,6 +54,7 @@ export type ClientOperation =
 export type ClientResult =
   /** `downloads`: a fetch was cut before, and goes on. */
   | { readonly kind: "begin"; readonly state: ReplicaState; readonly downloads: boolean }
+  | { readonly kind: "state"; readonly state: ReplicaState }
   | { readonly kind: "outgoing"; readonly batch: OutgoingBatch }
   | { readonly kind: "lookup"; readonly states: readonly LocalState[] }
   | { readonly kind: "apply"; readonly result: ApplyResult }
@@ -101,6 +104,8 @@ export function runOperation(replica: ReplicaStore, operation: ReplicaOperation)
     case "begin":
       replica.begin();
       return { kind: "begin", state: replica.state(), downloads: replica.listDownloads(undefined).length > 0 };
+    case "state":
+      return { kind: "state", state: replica.state() };
     case "outgoing":
       return { kind: "outgoing", batch: replica.takeOutgoing(operation.query) };
     case "lookup":

@@ -126,7 +126,11 @@ export function createOutflow(
       const trip = "ids" in query.select ? takenAgain(query.select.ids, batch) : query.eager ? 1 : firstTrip;
       const most = largest();
       const taken = atomsOf(batch.changes).filter((atom) =>
-        atom.every(({ id, sequence }) => !except(id) && (again || query.eager || !eagerSent.has(sequence))),
+        atom.every(({ id, sequence }) => {
+          if (except(id)) return false;
+          // Sent because of an answer, or at the beginning: its turn has been already.
+          return again || query.eager || !(eagerSent.has(sequence) || window.has(sequence));
+        }),
       );
       const fits = (atom: readonly OutgoingChange[]): boolean =>
         atom.every(({ upsert }) => (upsert?.size ?? 0) <= (atom.length > 1 ? Math.min(most, WHOLE_BYTES) : most));

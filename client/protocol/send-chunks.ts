@@ -57,6 +57,8 @@ interface Progress {
 
 /** A server that loses what it was sent time and again is not to be fed for ever. */
 const MAX_SET_BACKS = 8;
+/** Uploads that are remembered. */
+const MAX_UPLOADS = 1000;
 
 /**
  * Sends contents one after the other, each piece read from the replica when the transport has room for it: what is held here
@@ -95,6 +97,11 @@ export function createChunkSender(world: ChunkSenderWorld): ChunkSender {
     extraTrips = 0;
     const { size, upload } = sending.change.upsert;
     const progress = { size, sent: 0, held: 0, asking: upload.begun, setBacks: 0 };
+    // A live exchange may send any number of them; one that is forgotten is asked about once more.
+    for (const oldest of uploads.keys()) {
+      if (uploads.size < MAX_UPLOADS || queue.some((each) => idOf(each) === oldest)) break;
+      uploads.delete(oldest);
+    }
     uploads.set(key, progress);
     if (upload.begun) world.send(chunkOf(sending, 0, Buffer.alloc(0)), sending.trip);
     return progress;

@@ -88,6 +88,8 @@ export interface SendingWindow {
   take(ordinal: number, count: number): readonly Sending[] | undefined;
   /** A comparison has settled this pending change; if its push is on its way, the verdict on it has nothing to add. */
   agree(sequence: number): void;
+  /** A push of this pending change is on its way. */
+  has(sequence: number): boolean;
   /** On its way, for the first time ever: what is told of its item now was there before it. */
   isFirst(sequence: number): boolean;
   /**
@@ -153,6 +155,7 @@ export function createSendingWindow(): SendingWindow {
       for (const sending of sendings.slice(head)) if (sending.id === id) displaced.add(sending);
     },
     displaced: (sending) => displaced.delete(sending),
+    has: (sequence) => onTheirWay.has(sequence),
     isFirst: (sequence) => onTheirWay.get(sequence) === true,
     agreed: (sequence) => agreed.delete(sequence),
   };

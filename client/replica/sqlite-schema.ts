@@ -215,7 +215,7 @@ function creationError(thrown: unknown, path: string): unknown {
  */
 export function openFile(path: string, options: SqliteReplicaOptions): Database {
   // Never by opening the file itself: closing it again would give up the locks that this process has on it (POSIX).
-  if (!existsSync(path)) throw new StorageError("failed", `there is no replica at ${path}`);
+  if (!existsSync(path)) throw new StorageError("failed", `there is no replica at ${path}; createReplica makes one`);
   const db = openDatabase(path, { timeout: 0, fileMustExist: true });
   try {
     db.pragma("locking_mode = EXCLUSIVE");

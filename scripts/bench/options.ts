@@ -30,11 +30,15 @@ W3   1,000 items changed on each side
 W4   nothing changed, 20 times on one connection
 W5   recovery of a replica without its checkpoint, 1,000 items differ
 W6   W1 and W2 with random ids (UUIDs); with --large also 5,000,000 items
+W7   1,000 replicas push one change each, 64 at a time; Tercet alone, whatever -n
 W8   one large item of 64 MiB, pulled and pushed
+W9   live: from a put at one replica to the event at another, idle and under load; Tercet alone
+W10  1,000 and 10,000 live exchanges: memory of each, one change fanned out to all; Tercet alone, about a minute
 W11  W1 to W4 over a link of 20 ms round trip
 
 Every run has a server and a client process of its own, on files that were just copied; contenders take turns, run by run.
-The time begins with the connection made. With all contenders it takes about half an hour; try --contender tercet,bare.`;
+The time begins with the connection made. Targets are meant for 100,000 items and more; a miss does not change the exit
+status. With all contenders it takes about half an hour; try --contender tercet,bare.`;
 
 /** Reads the command line; ends the process where it makes no sense. */
 export function readOptions(argv: readonly string[]): BenchOptions {

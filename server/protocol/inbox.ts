@@ -31,6 +31,8 @@ const MAX_QUEUED = 4096;
 const WINDOW_GRACE_BYTES = 4 * 1024 * 1024;
 const WINDOW_GRACE_ITEMS = 65_536;
 
+/** Chunks are stored together up to this many bytes: they are long, and written fast. */
+const CHUNKS_BYTES = 1024 * 1024;
 /** Batches that are committed together at most, however small. */
 const COMMIT_BATCHES = 256;
 
@@ -74,7 +76,7 @@ export function createInbox(conversation: Pick<Conversation, "limits" | "unanswe
       const chunks = [first];
       let last = first;
       let total = first.bytes;
-      for (let next = queue[0]; next?.message.$case === "chunk" && total < COMMIT_BYTES; next = queue[0]) {
+      for (let next = queue[0]; next?.message.$case === "chunk" && total < CHUNKS_BYTES; next = queue[0]) {
         const chunk = { chunk: next.message.value, bytes: next.bytes };
         if (!goesOn(last, chunk)) break;
         chunks.push(chunk);

@@ -14,6 +14,9 @@ import { decodeExchangeRequest } from "./strict-decode.js";
 import type { Ticker } from "./ticker.js";
 import type { RpcWorld } from "./world.js";
 
+/** Characters of a name that go into the log. */
+const MAX_LOGGED = 128;
+
 /** What became of an exchange, for the log. */
 export interface ExchangeSummary {
   readonly collection: string;
@@ -95,6 +98,8 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
   /** From now on the exchange hears of what others write. */
   function follow(uid: Uint8Array): void {
     deafToFeed ??= world.feeds.listen(uid, (revision) => driver.notify(revision));
+    const { collection, client } = record.open ?? {};
+    world.log.info({ collection, client: client?.slice(0, MAX_LOGGED) }, "live exchange begun");
   }
 
   function receive(bytes: Buffer): void {
@@ -170,8 +175,8 @@ function createRecord(beginUs: number): ExchangeRecord {
 
 function summaryOf(record: ExchangeRecord, nowUs: number): ExchangeSummary {
   return {
-    collection: record.open?.collection.slice(0, 128) ?? "",
-    client: record.open?.client.slice(0, 128) ?? "",
+    collection: record.open?.collection.slice(0, MAX_LOGGED) ?? "",
+    client: record.open?.client.slice(0, MAX_LOGGED) ?? "",
     received: record.received,
     sent: record.sent,
     durationMs: Math.round((nowUs - record.beginUs) / 1000),

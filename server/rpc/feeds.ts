@@ -34,7 +34,7 @@ export function createFeeds(schedule: (next: () => void) => void = (next) => voi
       for (; at < end; at++) {
         const listener = listeners[at] as (revision: number) => void;
         // Who has left meanwhile is not to be called any more.
-        if (topic.listeners.has(listener)) listener(topic.revision);
+        if (topic.listeners.has(listener)) call(listener, topic.revision);
       }
       if (at < listeners.length) return schedule(slice);
       topic.telling = false;
@@ -67,6 +67,17 @@ export function createFeeds(schedule: (next: () => void) => void = (next) => voi
       begin(topic);
     },
   };
+}
+
+/** What one listener throws is no reason not to tell the others. */
+function call(listener: (revision: number) => void, revision: number): void {
+  try {
+    listener(revision);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 }
 
 function keyOf(uid: Uint8Array): string {

@@ -106,6 +106,7 @@ export function prepareCollections(database: Database, epoch: Uint8Array): Colle
 
   function lineageOf(key: number): readonly EpochState[] {
     const lineage = lineages.get(key) ?? selectEpochs.all(key);
+    if (lineages.size >= MAX_REMEMBERED) lineages.clear();
     lineages.set(key, lineage);
     return lineage;
   }

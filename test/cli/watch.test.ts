@@ -115,6 +115,19 @@ describe.concurrent("watch", () => {
     });
   });
 
+  test("says in the end what remains to be decided", async () => {
+    const { here, replica, sync, b } = await aReplica("remaining");
+    await here.run(["sync", ...b]);
+    replica.put("zrh", "Zurich");
+    await sync();
+    await here.run(["put", "zrh", "Züri", ...b]);
+    const watching = watch(here, [...b, "--standard", "MANUAL"]);
+    await watching.until(/^caught up/);
+    const { status, err } = await watching.end();
+    expect(status).toBe(3);
+    expect(err.at(-1)).toMatch(/^1 item is held in conflict: tercet conflicts list/);
+  });
+
   test("keeps quiet of what had changed before, where it is to", async () => {
     const { here, replica, sync, b } = await aReplica("quiet");
     const watching = watch(here, [...b, "--quiet-catch-up", "--content"]);

@@ -173,6 +173,8 @@ describe("the backoff", () => {
       "OUT_OF_RANGE",
     ] as const;
     for (const code of permanent) expect(isTransient(new TercetError("", { code }))).toBe(false);
+    // Tombstones went before a slow reader had read them: the next exchange recovers.
+    expect(isTransient(new TercetError("", { code: "FAILED_PRECONDITION", reason: "TOKEN_COMPACTED" }))).toBe(true);
     expect(isTransient(new StorageError("full", ""))).toBe(false);
     expect(isTransient(undefined)).toBe(false);
   });

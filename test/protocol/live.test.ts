@@ -116,6 +116,28 @@ describe("changes as they happen", () => {
     expect(one.client.report().conflictCount).toBe(0);
   });
 
+  test("a change that comes back from a lost race is sent once, also where the application has just changed it", () => {
+    const net = createLiveNet(newStore());
+    const [a, b] = [newReplica(1), newReplica(2)];
+    change(a, { x: "old" });
+    const one = net.join(a);
+    const two = net.join(b, { standard: ChangeStandard.CHANGE_STANDARD_CLIENT });
+    net.settle();
+    two.block(true);
+    edit(one, a, { y: "1" });
+    net.settle();
+    edit(one, a, { x: null });
+    net.settle();
+    edit(two, b, { x: "first" });
+    net.settle();
+    edit(two, b, { x: "second" });
+    const before = serverState(net.store).revision;
+    two.block(false);
+    net.settle();
+    expect(serverState(net.store).revision).toBe(before + 1);
+    whole(net, a, b);
+  });
+
   test("contents that are not inline are fetched, and the feed waits for a reader that has to", () => {
     const { net, a, b, one, two } = pair();
     const large = "l".repeat(100_000);

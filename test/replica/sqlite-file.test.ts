@@ -89,7 +89,7 @@ describe("the file of a SQLite replica", () => {
   it("must be there to be opened", () => {
     expect(failure(() => openSqliteReplica(path))).toEqual({
       kind: "failed",
-      message: `there is no replica at ${path}`,
+      message: `there is no replica at ${path}; createReplica makes one`,
     });
     expect(existsSync(path)).toBe(false);
     mkdirSync(path);

@@ -47,6 +47,24 @@ test("many listeners are told over several turns, and what comes meanwhile with 
   expect(heard.slice(-1000)).toEqual(new Array(1000).fill(2));
 });
 
+test("a listener that throws is heard of, and keeps nobody from hearing", async () => {
+  const { feeds, turn } = byHand();
+  const heard: number[] = [];
+  feeds.listen(A, () => {
+    throw new Error("of its own");
+  });
+  feeds.listen(A, (revision) => void heard.push(revision));
+  const thrown = new Promise((resolve) => process.once("uncaughtException", resolve));
+  const others = process.listeners("uncaughtException").slice(0, -1);
+  for (const other of others) process.off("uncaughtException", other);
+  feeds.advanced(A, 1);
+  while (turn());
+  expect(await thrown).toMatchObject({ message: "of its own" });
+  for (const other of others) process.on("uncaughtException", other);
+  feeds.advanced(A, 2);
+  expect(heard).toEqual([1]);
+});
+
 test("who has left hears nothing, even of a round that is under way", () => {
   const { feeds, turn } = byHand();
   const leave: (() => void)[] = [];

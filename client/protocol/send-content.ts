@@ -142,7 +142,8 @@ export function createSendingWindow(): SendingWindow {
         if (sending.upload !== undefined) setChunks(sending.upload, 0);
         onTheirWay.delete(sending.sequence);
       }
-      if (head > 4096 && head * 2 > sendings.length) {
+      // Live, mostly nothing is on its way, and nothing is to be kept of what was.
+      if (head === sendings.length || (head > 4096 && head * 2 > sendings.length)) {
         sendings = sendings.slice(head);
         head = 0;
       }

@@ -51,19 +51,21 @@ export function killChildren(): void {
   for (const kill of running.values()) kill();
 }
 
-interface Child<O> {
+/** A process that answers orders one after the other (answer-orders.ts). */
+export interface Child<O> {
   /** How it is to be ended at once; before it is said, it is asked to end. */
   endBy(kill: () => void): void;
   ask(order: O): Promise<unknown>;
   end(): Promise<void>;
 }
 
-function start<O extends { readonly kind: string }>(file: string, profile: Profile | undefined): Child<O> {
+/** Starts one; `killChildren` ends it at once, too. */
+export function startChild<O extends { readonly kind: string }>(file: URL, profile?: Profile): Child<O> {
   const profiling =
     profile === undefined
       ? []
       : ["--cpu-prof", `--cpu-prof-dir=${profile.directory}`, `--cpu-prof-name=${profile.name}.cpuprofile`];
-  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [], {
+  const child = fork(fileURLToPath(file), [], {
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "ipc"],
     execArgv: profiling,
@@ -94,7 +96,7 @@ function start<O extends { readonly kind: string }>(file: string, profile: Profi
 
 /** Starts a contender's server. */
 export async function startServerChild(setting: Setting, profile?: Profile): Promise<ServerChild> {
-  const child = start<ServerOrder>("./server-process.js", profile);
+  const child = startChild<ServerOrder>(new URL("./server-process.js", import.meta.url), profile);
   const { address, pid } = (await child.ask({ kind: "start", ...setting })) as Started;
   child.endBy(() => void (pid !== undefined && killProgram(pid)));
   return {
@@ -123,7 +125,7 @@ export async function startClientChild(
   address: string | undefined,
   profile?: Profile,
 ): Promise<ClientChild> {
-  const child = start<ClientOrder>("./client-process.js", profile);
+  const child = startChild<ClientOrder>(new URL("./client-process.js", import.meta.url), profile);
   child.endBy(() => undefined);
   await child.ask({ kind: "open", address, ...setting });
   return {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
-import { peakMemory } from "../demo/peak-memory.js";
+import { memoryOf, peakMemory } from "../demo/peak-memory.js";
 import type { ProcessFigures } from "./orders.js";
 
 /** Clock ticks a second in /proc: 100 on every Linux that Node runs on. */
@@ -47,7 +47,7 @@ export function meterProcess(pid: number): ProcessMeter {
     },
     end: () => ({
       cpuMs: cpuMsOf(pid) - before,
-      memoryPeak: peakMemoryOf(pid),
+      memoryPeak: memoryOf(pid, "VmHWM") ?? 0,
       loopP99Ms: undefined,
       loopMaxMs: undefined,
     }),
@@ -59,10 +59,6 @@ function cpuMsOf(pid: number): number {
   // The name, in brackets, may hold spaces: fields are counted from behind it. User and system time are 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return ((Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 1000) / TICKS_PER_SECOND;
-}
-
-function peakMemoryOf(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
 }
 
 function read(path: string): string {

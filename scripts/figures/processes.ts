@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { memoryOf } from "../demo/peak-memory.js";
 import { startDemoServer } from "../demo/processes.js";
 import type { Job, JobAnswer, JobResult } from "./jobs.js";
 
@@ -48,19 +48,9 @@ export async function withServer<T>(
   if (pid !== undefined) running.add(pid);
   try {
     const result = await use(server.address);
-    return { result, memoryPeak: pid === undefined ? undefined : peakMemoryOf(pid) };
+    return { result, memoryPeak: pid === undefined ? undefined : memoryOf(pid, "VmHWM") };
   } finally {
     await server.drain();
     if (pid !== undefined) running.delete(pid);
-  }
-}
-
-/** The kernel's high-water mark of a process's resident memory, in bytes; undefined where the system does not tell (no Linux). */
-function peakMemoryOf(pid: number): number | undefined {
-  try {
-    const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    return undefined;
   }
 }

@@ -35,6 +35,7 @@ function createSoakClient(start: Start) {
   let changes = 0;
   let reconnects = 0;
   let reopened = 0;
+  let cuts = 0;
   let gaveWay = 0;
   let timer: NodeJS.Timeout | undefined;
 
@@ -105,14 +106,16 @@ function createSoakClient(start: Start) {
       const seat = random.pick(seats);
       if (!busy.has(seat) && random.chance(Math.min(1, due))) edit(seat);
     }
-    if (random.chance((seats.length * seconds) / CUT_S)) proxy?.cutOne(random);
+    if (random.chance((seats.length * seconds) / CUT_S) && proxy?.cutOne((sockets) => random.pick(sockets)) === true) {
+      cuts += 1;
+    }
     const seat = random.pick(seats);
     if (random.chance((seats.length * seconds) / REOPEN_S) && !busy.has(seat)) void reopen(seat);
   }
 
   return {
     async begin(): Promise<void> {
-      proxy = await startCuttingProxy(start.server);
+      proxy = await startCuttingProxy(Number(start.server.slice(start.server.lastIndexOf(":") + 1)));
       for (let number = start.from; number < start.to; number++) {
         const file = `${start.directory}/replica-${number}`;
         const replica = createReplica(file, { collection: COLLECTION, cacheMiB: 1 });
@@ -148,7 +151,7 @@ function createSoakClient(start: Start) {
         changes,
         reconnects,
         reopened,
-        cuts: proxy?.cuts ?? 0,
+        cuts,
         gaveWay,
         records: statuses.reduce((sum, { conflicts }) => sum + conflicts, 0),
         fingerprints: statuses.map(({ agreed }) => `${agreed.count} ${agreed.fingerprint}`),

@@ -1,50 +1,50 @@
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import type { Random } from "../simulate/random.js";
 
-/** A way to a server whose connections can be cut. */
+/** A way to a server of this machine whose connections can be cut, or frozen. */
 export interface CuttingProxy {
   readonly address: string;
-  /** How many have been cut. */
-  readonly cuts: number;
-  /** Cuts any connection, if there is one. */
-  cutOne(random: Random): void;
+  /** Cuts all connections. */
+  cut(): void;
+  /** Cuts one of them, chosen by `pick`; false: there is none. */
+  cutOne(pick: (sockets: readonly Socket[]) => Socket): boolean;
+  /** They stay open, and nothing goes through them any more. */
+  freeze(): void;
+  /** Takes no more connections, and cuts those that there are. */
   close(): void;
 }
 
-/** Starts a proxy to a server's `host:port`. */
-export async function startCuttingProxy(target: string): Promise<CuttingProxy> {
-  const colon = target.lastIndexOf(":");
-  const host = target.slice(0, colon);
-  const port = Number(target.slice(colon + 1));
-  const open = new Set<Socket>();
-  let cuts = 0;
+/** Starts a proxy to a port. */
+export async function startCuttingProxy(port: number): Promise<CuttingProxy> {
+  const clients = new Map<Socket, Socket>();
   const server = createServer({ noDelay: true }, (client) => {
-    const upstream = connect({ host, port, noDelay: true });
+    const upstream = connect({ host: "127.0.0.1", port, noDelay: true });
     const end = (): void => {
-      open.delete(client);
+      clients.delete(client);
       client.destroy();
       upstream.destroy();
     };
-    open.add(client);
-    client.on("error", end).on("close", end);
-    upstream.on("error", end).on("close", end);
-    client.pipe(upstream);
-    upstream.pipe(client);
+    clients.set(client, upstream);
+    for (const socket of [client, upstream]) socket.on("error", () => undefined).on("close", end);
+    client.pipe(upstream).pipe(client);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = (): void => {
+    for (const client of clients.keys()) client.destroy();
+  };
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    get cuts() {
-      return cuts;
+    cut,
+    cutOne(pick) {
+      if (clients.size === 0) return false;
+      pick([...clients.keys()]).destroy();
+      return true;
     },
-    cutOne(random) {
-      if (open.size === 0) return;
-      cuts += 1;
-      random.pick([...open]).destroy();
+    freeze() {
+      for (const socket of [...clients].flat()) socket.unpipe().pause();
     },
     close() {
       server.close();
-      for (const socket of open) socket.destroy();
+      cut();
     },
   };
 }

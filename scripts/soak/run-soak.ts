@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createReplica } from "../../client/index.js";
+import { memoryOf } from "../demo/peak-memory.js";
 import { startDemoServer } from "../demo/processes.js";
 import { createRandom } from "../simulate/random.js";
 import { judgeSoak, type SoakJudgement } from "./judge-soak.js";
@@ -57,8 +58,8 @@ export async function runSoak(directory: string, plan: SoakPlan, tell: (sample: 
       server = await startDemoServer(data, port);
       settledAt = elapsed() / 60_000;
     }
-    const memory = clients.map(({ child }) => memoryOf(child.pid)).reduce((a, b) => a + b, 0);
-    const sample = { minutes: elapsed() / 60_000, server: memoryOf(server.pid), clients: memory };
+    const memory = clients.map(({ child }) => residentOf(child.pid)).reduce((a, b) => a + b, 0);
+    const sample = { minutes: elapsed() / 60_000, server: residentOf(server.pid), clients: memory };
     samples.push(sample);
     tell(sample);
   }
@@ -142,14 +143,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Resident memory of a process now, in bytes; 0 where the system does not tell. */
-function memoryOf(pid: number | undefined): number {
-  try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return Number(kilobytes ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
+function residentOf(pid: number | undefined): number {
+  return (pid === undefined ? undefined : memoryOf(pid, "VmRSS")) ?? 0;
 }
 
 function later(ms: number): Promise<void> {

@@ -1,8 +1,8 @@
 import type { ChildProcess } from "node:child_process";
-import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createReplica } from "../../client/index.js";
+import { startCuttingProxy } from "../../scripts/soak/cutting-proxy.js";
 import { atEnd, type Desk, desk, type Json, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
 
 let server: Served;
@@ -140,25 +140,10 @@ describe.concurrent("watch", () => {
 
   test("says that it lost the connection, and goes on where it is back", async () => {
     const { here, replica, sync, b } = await aReplica("cut");
-    const sockets = new Set<Socket>();
-    const proxy = createServer((socket) => {
-      const upstream = connectTcp(server.port, "127.0.0.1");
-      for (const end of [socket, upstream]) {
-        sockets.add(end);
-        end
-          .on("error", () => undefined)
-          .on("close", () => {
-            socket.destroy();
-            upstream.destroy();
-          });
-      }
-      socket.pipe(upstream).pipe(socket);
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-    const { port } = proxy.address() as { port: number };
-    const watching = watch(here, [...b, "--quiet-catch-up"], `127.0.0.1:${port}`);
+    const proxy = await startCuttingProxy(server.port);
+    const watching = watch(here, [...b, "--quiet-catch-up"], proxy.address);
     await watching.until(/^caught up/);
-    for (const socket of sockets) socket.destroy();
+    proxy.cut();
     expect(await watching.until(/^not connected/)).toMatch(/; trying again (in \d+\.\d s|at once)$/);
     replica.put("gva", "1");
     await sync();
@@ -197,7 +182,9 @@ describe.concurrent("watch", () => {
     const gone = await serve(here.directory);
     await gone.stop();
     const watching = watch(here, ["--replica", "x.replica", "--collection", "later"], gone.address);
-    expect(await watching.remark()).toMatch(/^not connected: can't reach .*: nothing listens there; trying again (in |at once)/);
+    expect(await watching.remark()).toMatch(
+      /^not connected: can't reach .*: nothing listens there; trying again (in |at once)/,
+    );
     expect((await watching.end()).status).toBe(0);
   });
 });

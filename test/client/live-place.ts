@@ -1,5 +1,4 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -102,40 +101,4 @@ export function changeOf(replica: Replica, is: (change: AppliedChange) => boolea
 /** What a replica has. */
 export function contentsOf(replica: Replica): Map<string, string> {
   return new Map([...replica.list()].map(({ id, content }) => [id, String(content)]));
-}
-
-/** A proxy whose connections can be cut, or frozen: they stay open, and nothing goes through them any more. */
-export async function startCuttingProxy(
-  port: number,
-): Promise<{ readonly address: string; cut(): void; freeze(): void; close(): void }> {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    const upstream = connectTcp(port, "127.0.0.1");
-    for (const end of [socket, upstream]) {
-      sockets.add(end);
-      end
-        .on("error", () => undefined)
-        .on("close", () => {
-          sockets.delete(end);
-          socket.destroy();
-          upstream.destroy();
-        });
-    }
-    socket.pipe(upstream).pipe(socket);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cut,
-    freeze() {
-      for (const socket of sockets) socket.unpipe().pause();
-    },
-    close() {
-      server.close();
-      cut();
-    },
-  };
 }

@@ -1,8 +1,9 @@
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connect, type Replica, TercetError } from "../../client/index.js";
+import { startCuttingProxy } from "../../scripts/soak/cutting-proxy.js";
 import { refusal } from "./harness.js";
-import { changeOf, contentsOf, type LivePlace, startCuttingProxy, startLivePlace } from "./live-place.js";
+import { changeOf, contentsOf, type LivePlace, startLivePlace } from "./live-place.js";
 
 let place: LivePlace;
 let a: Replica;

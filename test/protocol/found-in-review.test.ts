@@ -12,9 +12,18 @@ import { Open, Push, PushBatch } from "../../gen/tercet/v1/sync.js";
 import { createServerExchange } from "../../server/protocol/exchange.js";
 import { readQuery } from "../../server/protocol/reconcile.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
-import { after, runOperation } from "../../server/store/run-operation.js";
 import { exchange } from "./pair.js";
-import { change, contents, newReplica, newStore, now, nowUs, serverContents, serverState } from "./world.js";
+import {
+  change,
+  contents,
+  newReplica,
+  newStore,
+  now,
+  nowUs,
+  operationsOn,
+  serverContents,
+  serverState,
+} from "./world.js";
 
 const { CHANGE_STANDARD_SERVER: SERVER, CHANGE_STANDARD_CLIENT: CLIENT } = ChangeStandard;
 const L = "L".repeat(20_000);
@@ -178,16 +187,7 @@ test("thousands of small batches are answered", () => {
   const tasks: (() => void)[] = [];
   const driver = createDriver(server, {
     send: () => true,
-    store: (op) =>
-      runOperation(
-        {
-          store,
-          write: (batch) => after(store.write([batch]), (written) => written[0]),
-          newUid: () => Buffer.alloc(16, 7),
-          nowUs: () => NOW,
-        },
-        op,
-      ),
+    store: operationsOn(store, () => NOW),
     close(fault) {
       closed = fault;
     },

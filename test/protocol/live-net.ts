@@ -12,8 +12,8 @@ import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { ExchangeRequest, ExchangeResponse, type Limits } from "../../gen/tercet/v1/sync.js";
 import { createServerExchange } from "../../server/protocol/exchange.js";
 import { createLiveStore } from "../../server/store/live-store.js";
-import { after, runOperation as runServerOperation } from "../../server/store/run-operation.js";
 import type { Store } from "../../server/store/store.js";
+import { operationsOn } from "./world.js";
 
 /** A live exchange on the net. */
 export interface LiveStream {
@@ -134,16 +134,7 @@ export function createLiveNet(held: Store, serverLimits: Partial<Limits> = {}): 
         down.push(ExchangeResponse.encode(message).finish());
         return down.length < ROOM;
       },
-      store: (operation) =>
-        runServerOperation(
-          {
-            store,
-            write: (batch) => after(store.write([batch]), (written) => written[0]),
-            newUid: () => Buffer.alloc(16, 7),
-            nowUs: () => nowUs,
-          },
-          operation,
-        ),
+      store: operationsOn(store, () => nowUs),
       close(fault) {
         serverFault = fault;
         down.push("end");

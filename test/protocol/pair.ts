@@ -12,8 +12,8 @@ import { DEFAULT_LIMITS } from "../../core/limits.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { ExchangeRequest, ExchangeResponse, type Limits } from "../../gen/tercet/v1/sync.js";
 import { createServerExchange } from "../../server/protocol/exchange.js";
-import { after, runOperation as runServerOperation } from "../../server/store/run-operation.js";
 import type { Store } from "../../server/store/store.js";
+import { operationsOn } from "./world.js";
 
 /** How two exchanges are driven against each other. */
 export interface PairOptions {
@@ -135,16 +135,7 @@ export function exchange(options: PairOptions): PairOutcome {
       toClient.push(bytes);
       return toClient.length < room;
     },
-    store: (operation) =>
-      runServerOperation(
-        {
-          store,
-          write: (batch) => after(store.write([batch]), (written) => written[0]),
-          newUid: () => Buffer.alloc(16, 7),
-          nowUs: () => nowUs,
-        },
-        operation,
-      ),
+    store: operationsOn(store, () => nowUs),
     close(fault) {
       serverFault = fault;
       toClient.push("end");

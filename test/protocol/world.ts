@@ -3,8 +3,10 @@ import type { ReplicaStore } from "../../client/replica/store.js";
 import type { Content } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import type { ServerOperation, ServerResult } from "../../server/protocol/operation.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
-import type { Awaitable, CollectionState, Store } from "../../server/store/store.js";
+import { after, runOperation } from "../../server/store/run-operation.js";
+import type { Awaitable, CollectionState, Store, WriteBatch } from "../../server/store/store.js";
 
 export const COLLECTION = "things";
 
@@ -13,6 +15,20 @@ let clock = 1_760_000_000_000_000;
 export function nowUs(): number {
   clock += 1000;
   return clock;
+}
+
+/** What runs a server's operations on a store, with a clock. */
+export function operationsOn(
+  store: Store,
+  clockUs: () => number,
+): (operation: ServerOperation) => Awaitable<ServerResult> {
+  const world = {
+    store,
+    write: (batch: WriteBatch) => after(store.write([batch]), (written) => written[0]),
+    newUid: () => Buffer.alloc(16, 7),
+    nowUs: clockUs,
+  };
+  return (operation) => runOperation(world, operation);
 }
 
 /** What a synchronous store answers. */

@@ -1,7 +1,4 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import type { Answer } from "../orders.js";
+import { startChild } from "../children.js";
 import type { LiveOrder } from "./orders.js";
 
 /** A client process of the live workloads. */
@@ -10,28 +7,15 @@ export interface LiveChild {
   end(): Promise<void>;
 }
 
-/** Starts one. It ends with this process. */
+/** Starts one. */
 export function startLiveChild(): LiveChild {
-  const child = fork(fileURLToPath(new URL("./live-process.js", import.meta.url)), [], {
-    serialization: "advanced",
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
-  const exited = once(child, "exit");
-  async function ask(order: LiveOrder): Promise<unknown> {
-    const answered = once(child, "message");
-    child.send(order);
-    const [answer] = await Promise.race([answered, exited.then(() => [undefined])]);
-    if (answer === undefined) throw new Error(`the process ended before it answered to "${order.kind}"`);
-    const told = answer as Answer;
-    if ("failed" in told) throw new Error(`${order.kind}: ${told.failed}`);
-    return told.value;
-  }
+  const child = startChild<LiveOrder>(new URL("./live-process.js", import.meta.url));
+  child.endBy(() => undefined);
   return {
-    ask,
+    ask: child.ask,
     async end() {
-      await ask({ kind: "close" });
-      child.disconnect();
-      await exited;
+      await child.ask({ kind: "close" });
+      await child.end();
     },
   };
 }

@@ -1,7 +1,14 @@
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { fingerprintOf, toFingerprint } from "../../../core/fingerprint.js";
 import { ChangeKind } from "../../../gen/tercet/v1/item.js";
-import { Capability, ExchangeRequest, ExchangeResponse, Open, type PushBatch } from "../../../gen/tercet/v1/sync.js";
+import {
+  Capability,
+  ExchangeRequest,
+  ExchangeResponse,
+  Open,
+  Push,
+  type PushBatch,
+} from "../../../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../../../gen/tercet/v1/sync_service.js";
 
 /** A message of the server. */
@@ -67,18 +74,8 @@ export function openMessage(open: Partial<Open>): { readonly $case: "open"; read
 
 /** A new item, as a client pushes it that has seen everything up to its token. */
 export function creationOf(id: string, text: string): { readonly $case: "push"; readonly value: PushBatch } {
-  const push = {
-    id,
-    kind: ChangeKind.CHANGE_KIND_UPSERTED,
-    content: { $case: "text", value: text } as const,
-    fingerprint: toFingerprint(fingerprintOf(id, text)),
-    expected: undefined,
-    revisionSeen: undefined,
-    overrides: 0,
-    modifyTimeUs: 0,
-    group: 0,
-    uploadId: Buffer.alloc(0),
-    fence: false,
-  } as const;
+  const kind = ChangeKind.CHANGE_KIND_UPSERTED;
+  const content = { $case: "text", value: text } as const;
+  const push = Push.create({ id, kind, content, fingerprint: toFingerprint(fingerprintOf(id, text)) });
   return { $case: "push", value: { pushes: [push], fingerprint: undefined, revisionSeen: undefined } };
 }

@@ -59,7 +59,7 @@ if (process.argv.includes("--release")) {
   }
   if (!buf(["breaking", "--against", join(folder, name)])) {
     process.stderr.write(
-      `proto/ breaks the contract of ${name.replace(".binpb", "")}, see above and docs/compatibility.md\n`,
+      `proto/ breaks the contract of ${name.replace(".binpb", "")}, see above and docs/compatibility.md; while that version is not released yet, renew it: npm run breaking -- --release\n`,
     );
     process.exit(1);
   }

@@ -10,6 +10,9 @@ import { INSTALL_MS, isLeftOut, root } from "./toolchain.js";
 const leftOut = isLeftOut("go");
 const page = readFileSync(join(root, "proto", "README.md"), "utf8");
 
+/** Many processes, one after the other, on a machine that may have others to run. */
+const MANY_MS = 180_000;
+
 describe(`grpcurl${leftOut ? ": left out, as it is built by Go, which is not installed" : ""}`, () => {
   let tools: string;
   let test: TestServer;
@@ -22,9 +25,13 @@ describe(`grpcurl${leftOut ? ": left out, as it is built by Go, which is not ins
   const grpcurl = (...args: string[]) => run(join(tools, "grpcurl"), args);
   const walk = (text: string) => walkPage(text, { address: test.server.address, tools, directory: root });
 
-  it.skipIf(leftOut)("prints what proto/README.md shows (npm run cookbook)", async () => {
-    expect(await walk(page)).toBe(page);
-  });
+  it.skipIf(leftOut)(
+    "prints what proto/README.md shows (npm run cookbook)",
+    async () => {
+      expect(await walk(page)).toBe(page);
+    },
+    MANY_MS,
+  );
 
   it.skipIf(leftOut)("is not let off where it prints something else, or fails", async () => {
     const shows = (command: string, output: string) => ["```sh", command, "```", "```text", output, "```"].join("\n");
@@ -33,16 +40,20 @@ describe(`grpcurl${leftOut ? ": left out, as it is built by Go, which is not ins
     await expect(walk("```sh\necho 1\n```\n")).rejects.toThrow("the page does not show what this prints");
   });
 
-  it.skipIf(leftOut)("describes every service and message by reflection, as by the descriptor set", async () => {
-    const descriptor = join(root, "gen", "descriptor.binpb");
-    const services = (await grpcurl("-protoset", descriptor, "list")).trim().split("\n");
-    expect(services).toContain("tercet.v1.SyncService");
-    const { address } = test.server;
-    for (const symbol of [...services, ...symbolsIn("sync"), ...symbolsIn("item"), ...symbolsIn("collection")]) {
-      const reflected = await grpcurl("-plaintext", address, "describe", symbol);
-      expect(reflected).toBe(await grpcurl("-protoset", descriptor, "describe", symbol));
-    }
-  });
+  it.skipIf(leftOut)(
+    "describes every service and message by reflection, as by the descriptor set",
+    async () => {
+      const descriptor = join(root, "gen", "descriptor.binpb");
+      const services = (await grpcurl("-protoset", descriptor, "list")).trim().split("\n");
+      expect(services).toContain("tercet.v1.SyncService");
+      const { address } = test.server;
+      for (const symbol of [...services, ...symbolsIn("sync"), ...symbolsIn("item"), ...symbolsIn("collection")]) {
+        const reflected = await grpcurl("-plaintext", address, "describe", symbol);
+        expect(reflected).toBe(await grpcurl("-protoset", descriptor, "describe", symbol));
+      }
+    },
+    MANY_MS,
+  );
 
   it.skipIf(leftOut)("has its descriptor set from the built package", async () => {
     const { exports, files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));

@@ -100,7 +100,8 @@ async function pass(
       if (broken) break;
       if (message !== undefined && plan.lockstep === true) lockstep.up(message);
       if (typeof fate === "object" && "instead" in fate) {
-        for (const each of fate.instead) call.write(each instanceof Uint8Array ? Buffer.from(each) : encodeUp(each));
+        for (const each of fate.instead)
+          call.write(each instanceof Uint8Array ? Buffer.from(each) : encodeRequest(each));
       } else if (settle(fate)) {
         log.push(`> ${message?.$case ?? "unknown"}`);
         call.write(bytes);
@@ -152,6 +153,7 @@ async function pass(
   else end.fail({ code, details, metadata });
 }
 
-function encodeUp(message: ClientMessage): Buffer {
+/** A message of a client as it goes over the wire. */
+export function encodeRequest(message: ClientMessage): Buffer {
   return Buffer.from(ExchangeRequest.encode({ message }).finish());
 }

@@ -8,7 +8,7 @@ import { protoFromJson, protoToJson } from "../../scripts/vectors/proto-json.js"
 import type { ReplicaJson } from "../../scripts/vectors/replica-state.js";
 import type { Side } from "../../scripts/vectors/sides.js";
 import { toStatus } from "../../server/rpc/status.js";
-import { compareIds, plus, sumBytes } from "./typescript/fingerprint.js";
+import { compareIds, plus, sumBytes, sumOf } from "./typescript/fingerprint.js";
 import { createReplica, type Entry, listPending, type Replica, type Version, versionOf } from "./typescript/replica.js";
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -71,7 +71,7 @@ export function replicaFrom(json: ReplicaJson): Replica {
   for (const item of json.items) {
     const entry = entryFrom(item);
     replica.entries.set(item.id, entry);
-    replica.total = plus(replica.total, entry.base?.fingerprint);
+    replica.total = plus(replica.total, sumOf(entry.base?.fingerprint));
     replica.lastSequence = Math.max(replica.lastSequence, item.pending?.order ?? 0);
   }
   return replica;

@@ -1,4 +1,3 @@
-import { ErrorReason } from "../../../gen/tercet/v1/error.js";
 import {
   type ChangeInfo,
   ChangeKind,
@@ -6,57 +5,48 @@ import {
   FingerprintAlgorithm,
   type RangeFingerprint,
 } from "../../../gen/tercet/v1/item.js";
-import { NOTHING, plus, type RangeSum, same, sumBytes } from "./fingerprint.js";
-import { ClientError, type State, type Version, versionOf } from "./replica.js";
+import { NOTHING, plus, type RangeSum, same, sumBytes, sumOf } from "./fingerprint.js";
+import { ClientError, type State, UNPROVED, type Version, versionOf } from "./replica.js";
 
 /*
  * Step 1: reads the server's change info. `vectors/pages.json` has examples.
  */
 
-/** What a reader makes of changes. */
-export interface ChangesRead {
-  /** Those that agree with what proves them. */
-  readonly good: readonly State[];
-  /** Those whose contents don't: they are fetched once more before anything is stored. */
-  readonly doubtful: readonly State[];
-}
+const { FINGERPRINT_ALGORITHM_SHA256: SHA256 } = FingerprintAlgorithm;
 
 /**
  * Fills in what changes leave out, and proves every inline content: by its own fingerprint, or all that came without one by
- * the fingerprint of the page.
+ * the fingerprint of the page. What is not proved comes without its content, and has the fingerprint UNPROVED.
  */
-export function readChanges(changes: readonly ChangeInfo[], proof: RangeFingerprint | undefined): ChangesRead {
-  const good: State[] = [];
-  const covered: State[] = [];
-  const doubtful: State[] = [];
+export function readChanges(changes: readonly ChangeInfo[], proof?: RangeFingerprint): State[] {
   let sum = NOTHING;
-  let revision = 0;
-  let timeUs = 0;
-  for (const info of changes) {
+  let [revision, timeUs] = [0, 0];
+  const read = changes.map((info) => {
+    const { id, size } = info;
     revision = info.revision === 0 ? revision + 1 : info.revision;
     timeUs = info.modifyTimeUs === 0 ? timeUs : info.modifyTimeUs;
     checkKnown(info);
-    const version = toVersion(info.id, info.content);
-    const fingerprint = info.fingerprint?.value ?? version?.fingerprint;
-    const state = { id: info.id, fingerprint, revision, timeUs, size: version?.bytes.length ?? info.size, version };
-    if (version === undefined) good.push(state);
-    else if (info.fingerprint === undefined) {
-      covered.push(state);
-      sum = plus(sum, fingerprint);
-    } else (same(version.fingerprint, info.fingerprint.value) ? good : doubtful).push(state);
-  }
-  return isSum(sum, proof) ? { good: [...good, ...covered], doubtful } : { good, doubtful: [...doubtful, ...covered] };
+    const version = toVersion(id, info.content);
+    const isCovered = version !== undefined && info.fingerprint === undefined;
+    if (isCovered) sum = plus(sum, sumOf(version.fingerprint));
+    const fingerprint = isCovered ? version.fingerprint : info.fingerprint?.value;
+    const isProved = version === undefined || same(version.fingerprint, fingerprint);
+    const state = { id, fingerprint, revision, timeUs, size: version?.bytes.length ?? size, version };
+    return { state, isCovered, isProved };
+  });
+  const isPage = isSum(sum, proof);
+  return read.map(({ state, isCovered, isProved }) => {
+    return isProved && (isPage || !isCovered) ? state : { ...state, fingerprint: UNPROVED, version: undefined };
+  });
 }
 
 /** A change that this client does not understand can't be taken, and so no checkpoint that covers it. */
 function checkKnown({ id, kind, fingerprint, content }: ChangeInfo): void {
   if (kind === ChangeKind.CHANGE_KIND_DELETED) return;
-  const told = content !== undefined || fingerprint !== undefined;
-  const known =
-    fingerprint === undefined || fingerprint.algorithm === FingerprintAlgorithm.FINGERPRINT_ALGORITHM_SHA256;
-  if (kind === ChangeKind.CHANGE_KIND_UPSERTED && told && known) return;
-  const message = `the server told of ${JSON.stringify(id)} what this client does not know`;
-  throw new ClientError(ErrorReason.ERROR_REASON_UNSUPPORTED, message);
+  const isTold = content !== undefined || fingerprint !== undefined;
+  const isKnown = fingerprint === undefined || fingerprint.algorithm === SHA256;
+  if (kind === ChangeKind.CHANGE_KIND_UPSERTED && isTold && isKnown) return;
+  throw new ClientError("UNSUPPORTED", `the server told of ${JSON.stringify(id)} what this client does not know`);
 }
 
 /** The content of a message; undefined where it has none. */
@@ -71,14 +61,13 @@ export function fromVersion({ bytes, text }: Version): NonNullable<ChangeInfo["c
   return { $case: "data", value: Buffer.from(bytes) };
 }
 
-/** The message for a fingerprint. */
-export function toFingerprint(value: Uint8Array): Fingerprint {
-  return { algorithm: FingerprintAlgorithm.FINGERPRINT_ALGORITHM_SHA256, value: Buffer.from(value) };
+/** The message for a fingerprint; unset for no item. */
+export function toFingerprint(value: Uint8Array | undefined): Fingerprint | undefined {
+  return value && { algorithm: SHA256, value: Buffer.from(value) };
 }
 
 /** Whether a message says the same as a sum. One that is not set says: no items. */
 export function isSum(own: RangeSum, told: RangeFingerprint | undefined): boolean {
   if (told === undefined || told.count === 0) return own.count === 0;
-  const known = told.algorithm === FingerprintAlgorithm.FINGERPRINT_ALGORITHM_SHA256;
-  return known && told.count === own.count && same(told.sum, sumBytes(own));
+  return told.algorithm === SHA256 && told.count === own.count && same(told.sum, sumBytes(own));
 }

@@ -18,7 +18,9 @@ export interface Told {
 /** Reads an error: the status of a call with its details, or what this side refused. Others are bugs. */
 export function readError(error: unknown): Told {
   const told = { code: "INTERNAL", reason: "", message: String(error), fields: [], retryAfterMs: undefined };
-  if (error instanceof ClientError) return { ...told, ...codeAndReason(error.reason), message: error.message };
+  if (error instanceof ClientError) {
+    return { ...told, code: codeOf(error.reason), reason: error.reason, message: error.message };
+  }
   const { code, details, metadata } = error as Partial<ServiceError>;
   if (code === undefined || metadata === undefined) return told;
   const [bytes] = metadata.get("grpc-status-details-bin");
@@ -41,17 +43,9 @@ export function nameOf(reason: ErrorReason): string {
 }
 
 /** The code of what this side finds by itself: error.proto names it with each reason. */
-function codeAndReason(reason: ErrorReason): { readonly code: string; readonly reason: string } {
-  switch (reason) {
-    case ErrorReason.ERROR_REASON_UNVERIFIED:
-      return { code: "DATA_LOSS", reason: nameOf(reason) };
-    case ErrorReason.ERROR_REASON_UNSUPPORTED:
-      return { code: "UNIMPLEMENTED", reason: nameOf(reason) };
-    case ErrorReason.ERROR_REASON_ITEM_HELD:
-    case ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY:
-    case ErrorReason.ERROR_REASON_TOKEN_COMPACTED:
-      return { code: "FAILED_PRECONDITION", reason: nameOf(reason) };
-    default:
-      return { code: "INVALID_ARGUMENT", reason: nameOf(reason) };
-  }
+function codeOf(reason: string): string {
+  if (reason === "UNVERIFIED") return "DATA_LOSS";
+  if (reason === "UNSUPPORTED") return "UNIMPLEMENTED";
+  if (["ITEM_HELD", "TOKEN_OTHER_HISTORY", "TOKEN_COMPACTED"].includes(reason)) return "FAILED_PRECONDITION";
+  return "INVALID_ARGUMENT";
 }

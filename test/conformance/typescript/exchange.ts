@@ -1,32 +1,20 @@
 import { ErrorReason } from "../../../gen/tercet/v1/error.js";
-import { ChangeStandard, type Epoch, type RangeFingerprint } from "../../../gen/tercet/v1/item.js";
-import { Capability, type Limits, Open, type Opened } from "../../../gen/tercet/v1/sync.js";
+import { ChangeStandard, type RangeFingerprint } from "../../../gen/tercet/v1/item.js";
+import { Capability, Open, type Opened } from "../../../gen/tercet/v1/sync.js";
 import { isSum } from "./change-info.js";
 import { isStandard } from "./compare.js";
 import { same } from "./fingerprint.js";
 import { takeMessage } from "./messages.js";
 import { unverified } from "./receive-content.js";
 import { recover } from "./recover.js";
-import { absent, ClientError, NO_CHECKPOINT, type Replica } from "./replica.js";
-import { hasDue, sendEagerly, sendPending } from "./send-content.js";
-import type { RecoveryReason, Report, Session, SyncOptions } from "./session.js";
+import { absent, ClientError, type Replica } from "./replica.js";
+import { dueUnits, sendEagerly, sendPending } from "./send-content.js";
+import { newSession, type RecoveryReason, type Report, type Session, type SyncOptions } from "./session.js";
 import { takeChanges } from "./settle.js";
-import { openStream, outOfOrder, type Stream } from "./stream.js";
+import { openStream, outOfOrder } from "./stream.js";
 
 /** Proofs that are asked for before the exchange gives up on one: others change the collection faster than it is read. */
 const MOST_PASSES = 8;
-
-/** What a server gives that has not said anything else. */
-const DEFAULT_LIMITS: Limits = {
-  inlineBytes: 16 * 1024,
-  eagerBytes: 512 * 1024,
-  messageBytes: 128 * 1024,
-  itemBytes: 64 * 1024 * 1024,
-  windowBytes: 4 * 1024 * 1024,
-  windowItems: 16_384,
-  groupItems: 1000,
-  groupBytes: 1024 * 1024,
-};
 
 /**
  * One exchange, from Open to the end of the stream. An exchange that fails has lost nothing: the replica keeps what it has taken,
@@ -34,14 +22,12 @@ const DEFAULT_LIMITS: Limits = {
  *
  * @throws ClientError for what this side found, a gRPC ServiceError for what the server said
  */
-export async function sync(replica: Replica, options: SyncOptions): Promise<Report & Pick<Session, "standard">> {
-  const begun: Epoch[] = [];
+export async function sync(replica: Replica, options: SyncOptions): Promise<Report> {
   const stream = openStream(options.server, options.timeoutMs, (epoch) => {
-    begun.push(epoch);
-    // During a recovery the lineage is that of what the replica stands in still.
+    session.begun.push(epoch);
     if (!session.recovering) replica.lineage = [...replica.lineage, epoch];
   });
-  const session = newSession(replica, stream, options, begun);
+  const session = newSession(replica, stream, options);
   try {
     await exchange(session);
     await stream.finish();
@@ -51,7 +37,7 @@ export async function sync(replica: Replica, options: SyncOptions): Promise<Repo
   }
   // A conflict whose change lost its races has not ended.
   for (const id of session.report.contended) session.report.conflicts.delete(id);
-  return { ...session.report, standard: session.standard };
+  return session.report;
 }
 
 async function exchange(session: Session): Promise<void> {
@@ -66,19 +52,21 @@ async function exchange(session: Session): Promise<void> {
   if (why !== undefined) await recover(session, why);
   await judgeHeld(session);
   let isAsked = why === undefined;
-  for (let pass = 1; pass <= MOST_PASSES; pass++) {
+  for (let passes = 0; passes < MOST_PASSES; ) {
+    if (isAsked || (await sendPending(session))) passes += 1;
     if (!isAsked) {
-      await sendPending(session);
       stream.send({ $case: "done", value: {} });
       report.roundTrips += 1;
     }
     isAsked = false;
     const proof = await takeToProof(session);
-    if (hasDue(session) || session.fetchedRevision > replica.checkpoint.revision) continue;
+    // A content that was fetched may be later than the proof: then it takes another one.
+    if (dueUnits(session).length > 0 || session.fetchedRevision > replica.checkpoint.revision) continue;
     report.verified = isSum(replica.total, proof);
     if (report.verified) return;
-    const canRecover = session.capabilities.includes(Capability.CAPABILITY_RECONCILE) && !session.recovered;
-    if (!canRecover) throw unverified("after the exchange the replica does not hold what the server holds");
+    const canRecover = session.opened.capabilities.includes(Capability.CAPABILITY_RECONCILE);
+    if (report.recovery !== undefined || !canRecover)
+      throw unverified("the replica does not hold what the server holds");
     await recover(session, "unverified");
   }
 }
@@ -87,49 +75,10 @@ async function exchange(session: Session): Promise<void> {
 async function takeToProof(session: Session): Promise<RangeFingerprint | undefined> {
   for (;;) {
     const page = await takeMessage(session, await session.stream.receive());
-    if (page === undefined) continue;
+    if (page?.proof === undefined) continue;
     if (session.onTheWay.length > 0) throw outOfOrder("a proof came before the verdicts on what was sent before it");
     return page.proof;
   }
-}
-
-function newSession(replica: Replica, stream: Stream, options: SyncOptions, begun: Epoch[]): Session {
-  const report: Report = {
-    received: 0,
-    deleted: 0,
-    sent: 0,
-    sentDeletions: 0,
-    settled: 0,
-    conflicts: new Map(),
-    rejected: new Map(),
-    contended: new Set(),
-    recovery: undefined,
-    verified: false,
-    roundTrips: 1,
-  };
-  return {
-    replica,
-    stream,
-    options,
-    report,
-    limits: replica.limits ?? DEFAULT_LIMITS,
-    standard: options.standard,
-    capabilities: [],
-    ceilingAheadUs: 0,
-    onTheWay: [],
-    firstOrdinal: 0,
-    tried: new Set(),
-    sent: new Set(),
-    races: new Map(),
-    settled: new Set(),
-    begun,
-    recovering: false,
-    recovered: false,
-    rebinds: false,
-    uid: replica.uid,
-    heard: NO_CHECKPOINT,
-    fetchedRevision: 0,
-  };
 }
 
 function toOpen({ replica, options }: Session, recovers: boolean): Open {
@@ -154,20 +103,21 @@ async function takeOpened(session: Session, isLost: boolean): Promise<RecoveryRe
   const message = await session.stream.receive();
   if (message.$case !== "opened") throw outOfOrder(`the first message was "${message.$case}", not "opened"`);
   const opened = message.value;
-  const { replica, options } = session;
+  const { replica, options, report } = session;
   const why = whyRecover(session, opened, isLost);
   if (!isStandard(opened.standard)) {
-    const problem = `the change standard in force is ${opened.standard}, which this client can't judge by`;
-    throw new ClientError(ErrorReason.ERROR_REASON_UNSUPPORTED, problem);
+    throw new ClientError(
+      "UNSUPPORTED",
+      `the standard in force is ${opened.standard}, which this client does not know`,
+    );
   }
-  session.uid = opened.collectionUid;
-  session.standard = opened.standard;
-  session.limits = opened.limits ?? DEFAULT_LIMITS;
-  session.capabilities = opened.capabilities;
+  session.opened = opened;
+  session.limits = opened.limits ?? session.limits;
   session.ceilingAheadUs = opened.serverTimeUs - options.nowUs() + opened.skewUs;
   session.recovering = why !== undefined;
+  report.standard = opened.standard;
   replica.limits = session.limits;
-  // What is kept of a history that the replica does not stand in yet, the recovery says.
+  // In a recovery the lineage stays that of what the replica stands in, until it stands in the server's.
   if (why !== undefined) return why;
   replica.uid = opened.collectionUid;
   // The epochs that are told begin with the token's.
@@ -184,7 +134,8 @@ function whyRecover(session: Session, opened: Opened, isLost: boolean): Recovery
   const isOther = refused === ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY;
   const canRecover = opened.capabilities.includes(Capability.CAPABILITY_RECONCILE);
   if ((isRefused && !canRecover) || (isOther && options.onHistoryChange === "stop")) {
-    throw new ClientError(refused, "the server can't serve the replica's token; nothing was changed");
+    const reason = isOther ? "TOKEN_OTHER_HISTORY" : "TOKEN_COMPACTED";
+    throw new ClientError(reason, "the server can't serve the replica's token; nothing was changed");
   }
   if (uid.length !== 16) throw outOfOrder("the server did not say which collection this is");
   session.rebinds = replica.uid.length > 0 && !same(uid, replica.uid);
@@ -197,7 +148,8 @@ function whyRecover(session: Session, opened: Opened, isLost: boolean): Recovery
 
 /** Held items are judged anew where a standard was named for that: not where SERVER is in force for want of any. */
 async function judgeHeld(session: Session): Promise<void> {
-  const { standard, options, replica } = session;
+  const { options, replica } = session;
+  const { standard } = session.opened;
   const isUnnamed = options.standard === ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;
   const isDefault = isUnnamed && standard === ChangeStandard.CHANGE_STANDARD_SERVER;
   if (standard === ChangeStandard.CHANGE_STANDARD_MANUAL || isDefault) return;

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { IdBounds } from "../../../gen/tercet/v1/sync.js";
 
 /*
  * What both sides must compute alike: fingerprints of items, sums of fingerprints, the order of ids, and bounds between
@@ -25,21 +26,17 @@ export interface RangeSum {
 export const NOTHING: RangeSum = { count: 0, sum: 0n };
 const MODULUS = 1n << 256n;
 
-/** A sum with one more item; undefined adds nothing. */
-export function plus({ count, sum }: RangeSum, fingerprint: Uint8Array | undefined): RangeSum {
-  if (fingerprint === undefined) return { count, sum };
-  return { count: count + 1, sum: (sum + littleEndian(fingerprint)) % MODULUS };
+/** The sum that one item comes to; no item comes to nothing. */
+export function sumOf(fingerprint: Uint8Array | undefined): RangeSum {
+  return fingerprint === undefined ? NOTHING : { count: 1, sum: littleEndian(fingerprint) };
 }
 
-/** A sum without one of its items. */
-export function minus({ count, sum }: RangeSum, fingerprint: Uint8Array | undefined): RangeSum {
-  if (fingerprint === undefined) return { count, sum };
-  return { count: count - 1, sum: (sum - littleEndian(fingerprint) + MODULUS) % MODULUS };
+export function plus(a: RangeSum, b: RangeSum): RangeSum {
+  return { count: a.count + b.count, sum: (a.sum + b.sum) % MODULUS };
 }
 
-/** What the second of two sums that begin at the same place has beyond the first. */
-export function between(first: RangeSum, second: RangeSum): RangeSum {
-  return { count: second.count - first.count, sum: (second.sum - first.sum + MODULUS) % MODULUS };
+export function minus(a: RangeSum, b: RangeSum): RangeSum {
+  return { count: a.count - b.count, sum: (a.sum - b.sum + MODULUS) % MODULUS };
 }
 
 /** The 32 bytes of a sum. */
@@ -63,15 +60,9 @@ export function isId(id: string): boolean {
   return bytes >= 1 && bytes <= 512 && id.isWellFormed() && !/[\u0000-\u001f\u007f-\u009f]/.test(id);
 }
 
-/** Bounds in ascending order, as the message IdBounds carries them. */
-export interface CodedBounds {
-  readonly shared: number[];
-  readonly rest: string[];
-}
-
-/** Codes each bound as the bytes that it shares with the one before it, in whole characters, and the rest. */
-export function encodeBounds(bounds: readonly string[]): CodedBounds {
-  const coded: CodedBounds = { shared: [], rest: [] };
+/** Codes ascending bounds: each as the bytes that it shares with the one before it, in whole characters, and the rest. */
+export function encodeBounds(bounds: readonly string[]): IdBounds {
+  const coded: IdBounds = { shared: [], rest: [] };
   let before = "";
   for (const bound of bounds) {
     let prefix = "";
@@ -87,7 +78,7 @@ export function encodeBounds(bounds: readonly string[]): CodedBounds {
 }
 
 /** The bounds again; undefined where they are too long, cut in mid-character, or do not ascend. */
-export function decodeBounds({ shared, rest }: CodedBounds): string[] | undefined {
+export function decodeBounds({ shared, rest }: IdBounds): string[] | undefined {
   if (shared.length !== rest.length) return undefined;
   const bounds: string[] = [];
   let before = Buffer.alloc(0);

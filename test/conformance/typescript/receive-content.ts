@@ -1,8 +1,7 @@
-import { ErrorReason } from "../../../gen/tercet/v1/error.js";
-import type { ContentChunk, Contents, ContentWanted } from "../../../gen/tercet/v1/sync.js";
+import type { ContentChunk, Contents } from "../../../gen/tercet/v1/sync.js";
 import { toVersion } from "./change-info.js";
 import { same } from "./fingerprint.js";
-import { absent, ClientError, type Download, later, type Replica, type State, versionOf } from "./replica.js";
+import { absent, ClientError, later, type Replica, type State, UNPROVED, versionOf } from "./replica.js";
 import type { Session } from "./session.js";
 import { outOfOrder } from "./stream.js";
 
@@ -12,41 +11,37 @@ import { outOfOrder } from "./stream.js";
 
 const IDS_AT_ONCE = 1000;
 
-/** What has come: states that were proved, and ids of contents that are not what their fingerprint says. */
-interface Received {
-  readonly states: readonly State[];
-  readonly wrong: readonly string[];
-}
-
 /**
  * Fetches the contents of these items, within the window. What comes may be of a later revision than was told, or a deletion.
- * A wrong one is fetched once more (`doubtful`: it was wrong once already), then the exchange fails.
+ * A content that is not what its fingerprint says is fetched once more, then the exchange fails.
  */
-export async function fetchContents(session: Session, wanted: readonly State[], doubtful = false): Promise<State[]> {
+export async function fetchContents(session: Session, wanted: readonly State[]): Promise<State[]> {
   const { stream, replica } = session;
   const states: State[] = [];
   for (const slice of slicesOf(wanted, session.limits.windowBytes)) {
-    const waiting = new Set(slice);
-    const retried = new Set(doubtful ? slice : []);
-    let current = "";
-    stream.send({ $case: "fetch", value: { items: slice.map((id) => toWanted(replica, id)) } });
-    while (waiting.size > 0) {
+    const waiting = new Set(slice.map(({ id }) => id));
+    const wrongOnce = new Set(slice.flatMap(({ id, fingerprint }) => (fingerprint === UNPROVED ? [id] : [])));
+    // What was cut in mid-content goes on from there.
+    const items = [...waiting].map((id) => ({ id, offset: 0, revision: 0, ...resumeAt(replica, id) }));
+    stream.send({ $case: "fetch", value: { items } });
+    for (let current = ""; waiting.size > 0; ) {
       const message = await stream.receiveOnly("contents", "chunk");
       if (message.$case === "chunk") current = message.value.id || current;
-      const received =
-        message.$case === "chunk"
-          ? readChunk(replica, current, message.value)
-          : readContents(message.value as Contents);
-      if (message.$case === "contents") session.heard = later(session.heard, message.value.witness);
-      for (const state of received.states) {
-        if (!waiting.delete(state.id)) throw outOfOrder(`the content of "${state.id}" was not asked for`);
-        states.push(state);
-        session.fetchedRevision = Math.max(session.fetchedRevision, state.revision);
-      }
-      for (const id of received.wrong) {
+      const isChunk = message.$case === "chunk";
+      const read = isChunk
+        ? readChunk(replica, current, message.value)
+        : readContents(session, message.value as Contents);
+      for (const state of read) {
+        const { id, revision } = state;
         if (!waiting.has(id)) throw outOfOrder(`the content of "${id}" was not asked for`);
-        if (retried.has(id)) throw unverified(`the content of "${id}" does not agree with its fingerprint, twice`);
-        retried.add(id);
+        if (state.fingerprint !== UNPROVED) {
+          waiting.delete(id);
+          states.push(state);
+          session.fetchedRevision = Math.max(session.fetchedRevision, revision);
+          continue;
+        }
+        if (wrongOnce.has(id)) throw unverified(`the content of "${id}" does not agree with its fingerprint, twice`);
+        wrongOnce.add(id);
         stream.send({ $case: "fetch", value: { items: [{ id, offset: 0, revision: 0 }] } });
       }
     }
@@ -55,67 +50,65 @@ export async function fetchContents(session: Session, wanted: readonly State[], 
 }
 
 export function unverified(message: string): ClientError {
-  return new ClientError(ErrorReason.ERROR_REASON_UNVERIFIED, message);
+  return new ClientError("UNVERIFIED", message);
 }
 
-/** Ids cut where the contents would go beyond the window; a larger one by itself. */
-function slicesOf(wanted: readonly State[], windowBytes: number): string[][] {
-  const slices: string[][] = [];
+/** Items cut where the contents would go beyond the window; a larger one by itself. */
+function slicesOf(wanted: readonly State[], windowBytes: number): State[][] {
+  const slices: State[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
-  for (const { id, size } of wanted) {
-    if (bytes + size > windowBytes || (slices.at(-1)?.length ?? 0) === IDS_AT_ONCE) {
+  for (const state of wanted) {
+    bytes += state.size + 64;
+    if (bytes > windowBytes || slices.at(-1)?.length === IDS_AT_ONCE) {
       slices.push([]);
-      bytes = 0;
+      bytes = state.size + 64;
     }
-    slices.at(-1)?.push(id);
-    bytes += size + 64;
+    slices.at(-1)?.push(state);
   }
   return slices;
 }
 
-/** What was cut in mid-content goes on. */
-function toWanted({ downloads }: Replica, id: string): ContentWanted {
-  const { length, revision } = downloads.get(id) ?? { length: 0, revision: 0 };
-  return { id, offset: length, revision };
+function resumeAt(
+  { downloads }: Replica,
+  id: string,
+): { readonly offset: number; readonly revision: number } | undefined {
+  const begun = downloads.get(id);
+  return begun && { offset: begun.length, revision: begun.revision };
 }
 
-function readContents({ items, deleted, refused }: Contents): Received {
-  for (const { id, reason, message } of refused) {
-    throw new ClientError(reason, `the server can't send the content of "${id}": ${message}`);
-  }
-  const states: State[] = deleted.map(({ id, revision, modifyTimeUs }) => ({
-    ...absent(id, revision),
-    timeUs: modifyTimeUs,
-  }));
-  const wrong: string[] = [];
-  for (const { id, fingerprint, revision, modifyTimeUs: timeUs, content } of items) {
-    const version = toVersion(id, content);
-    if (version === undefined || !same(version.fingerprint, fingerprint?.value)) wrong.push(id);
-    else states.push({ id, fingerprint: version.fingerprint, revision, timeUs, size: version.bytes.length, version });
-  }
-  return { states, wrong };
+function readContents(session: Session, { items, deleted, refused, witness }: Contents): State[] {
+  session.heard = later(session.heard, witness);
+  const [first] = refused;
+  if (first !== undefined)
+    throw new ClientError("ITEM_TOO_LARGE", `the server can't send "${first.id}": ${first.message}`);
+  const gone = deleted.map(({ id, revision, modifyTimeUs: timeUs }) => ({ ...absent(id, revision), timeUs }));
+  const states = items.map(({ id, fingerprint, revision, modifyTimeUs: timeUs, content }) => {
+    return proved({ ...absent(id, revision), timeUs, version: toVersion(id, content) }, fingerprint?.value);
+  });
+  return [...gone, ...states];
+}
+
+/** A state with the fingerprint of its content, if that is what it should be. */
+function proved(state: State, told: Uint8Array | undefined): State {
+  const { version } = state;
+  const isRight = version !== undefined && same(version.fingerprint, told);
+  return { ...state, size: version?.bytes.length ?? 0, fingerprint: isRight ? version.fingerprint : UNPROVED };
 }
 
 /** A piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole. */
-function readChunk({ downloads }: Replica, id: string, chunk: ContentChunk): Received {
+function readChunk({ downloads }: Replica, id: string, chunk: ContentChunk): State[] {
   const { revision, offset, data, size, text } = chunk;
-  const begun = downloads.get(id);
-  const isNext = begun?.length === offset && begun.revision === revision && begun.size === size;
-  if (offset !== 0 && !isNext) throw outOfOrder(`a piece of "${id}" does not go on from the one before it`);
-  const before: Download =
-    offset !== 0 && begun !== undefined
-      ? begun
-      : { revision, size, timeUs: chunk.modifyTimeUs, text, pieces: [], length: 0 };
-  const length = before.length + data.length;
-  if (length > size || (data.length === 0 && length < size)) throw outOfOrder(`a piece of "${id}" does not fit`);
+  const first = { revision, size, timeUs: chunk.modifyTimeUs, text, pieces: [], length: 0 };
+  const before = offset === 0 ? first : downloads.get(id);
+  const goesOn = before?.length === offset && before.revision === revision && before.size === size;
+  const length = offset + data.length;
+  if (!goesOn || length > size || (data.length === 0 && length < size)) {
+    throw outOfOrder(`a piece of "${id}" does not go on from the one before it`);
+  }
   const pieces = [...before.pieces, data];
   downloads.set(id, { ...before, pieces, length });
-  if (length < size) return { states: [], wrong: [] };
+  if (length < size) return [];
   downloads.delete(id);
   const version = versionOf(id, Buffer.concat(pieces), text);
-  if (!same(version.fingerprint, chunk.fingerprint?.value)) return { states: [], wrong: [id] };
-  return {
-    states: [{ id, fingerprint: version.fingerprint, revision, timeUs: before.timeUs, size, version }],
-    wrong: [],
-  };
+  return [proved({ ...absent(id, revision), timeUs: before.timeUs, version }, chunk.fingerprint?.value)];
 }

@@ -7,18 +7,18 @@ import {
 } from "../../../gen/tercet/v1/sync.js";
 import { readChanges } from "./change-info.js";
 import {
-  between,
   compareIds,
   decodeBounds,
   encodeBounds,
+  minus,
   NOTHING,
   plus,
   type RangeSum,
   same,
   sumBytes,
+  sumOf,
 } from "./fingerprint.js";
 import { takeMessage } from "./messages.js";
-import { fetchContents } from "./receive-content.js";
 import { absent, later, NO_CHECKPOINT, type Replica, type State } from "./replica.js";
 import type { RecoveryReason, Session } from "./session.js";
 import { takeChanges } from "./settle.js";
@@ -46,12 +46,6 @@ interface Bases {
   readonly sums: readonly RangeSum[];
 }
 
-/** What was found to differ: states of the server; and those whose contents do not agree with what proves them. */
-interface Found {
-  readonly states: Map<string, State>;
-  readonly doubtful: Map<string, State>;
-}
-
 /** A range with so few bases is compared item by item. */
 const LEAF_ITEMS = 12;
 /** With the ranges between them that are not asked about, a query may have 4,096. */
@@ -61,13 +55,12 @@ const RANGES_AT_ONCE = 2000;
 export async function recover(session: Session, why: RecoveryReason): Promise<void> {
   const { replica, report, stream } = session;
   session.recovering = true;
-  session.recovered = true;
   session.heard = NO_CHECKPOINT;
   report.recovery = { why, offered: [] };
   const lineage = session.rebinds ? [] : [...replica.lineage];
   stream.send({ $case: "recover", value: { lineage } });
   const bases = sortedBases(replica);
-  const found: Found = { states: new Map(), doubtful: new Map() };
+  const found = new Map<string, State>();
   let preamble: RangeAnswers | undefined;
   const ranges = cut(bases, { from: "", to: undefined, first: 0, last: bases.ids.length });
   while (ranges.length > 0) {
@@ -96,13 +89,13 @@ export async function recover(session: Session, why: RecoveryReason): Promise<vo
 async function complete(
   session: Session,
   { head = NO_CHECKPOINT, forkRevision: fork, lineage }: RangeAnswers,
-  { states, doubtful }: Found,
+  found: ReadonlyMap<string, State>,
 ): Promise<void> {
   const { replica } = session;
-  const again = await fetchContents(session, [...doubtful.values()], true);
-  const told = new Map([...states.values(), ...again].map((state) => [state.id, state]));
-  const creations = session.rebinds ? [] : unsettledCreations(replica, head.revision).filter(({ id }) => !told.has(id));
-  await takeChanges(session, [...told.values(), ...creations], {
+  const creations = session.rebinds
+    ? []
+    : unsettledCreations(replica, head.revision).filter(({ id }) => !found.has(id));
+  await takeChanges(session, [...found.values(), ...creations], {
     fork,
     checkpoint: head,
     store() {
@@ -114,7 +107,7 @@ async function complete(
       }
       const known = lineage.at(-1)?.firstRevision ?? 0;
       replica.lineage = [...lineage, ...session.begun.filter(({ firstRevision }) => firstRevision > known)];
-      replica.uid = session.uid;
+      replica.uid = session.opened.collectionUid;
       // They speak of the history that was left.
       replica.checkpoint = NO_CHECKPOINT;
       replica.witness = NO_CHECKPOINT;
@@ -139,7 +132,7 @@ function sortedBases({ entries }: Replica): Bases {
     if (base?.fingerprint === undefined) continue;
     ids.push(id);
     fingerprints.push(base.fingerprint);
-    sums.push(plus(sums.at(-1) ?? NOTHING, base.fingerprint));
+    sums.push(plus(sums.at(-1) ?? NOTHING, sumOf(base.fingerprint)));
   }
   return { ids, fingerprints, sums };
 }
@@ -148,8 +141,8 @@ function isLeaf({ first, last }: Range): boolean {
   return last - first <= LEAF_ITEMS;
 }
 
-function sumOf({ sums }: Bases, { first, last }: Range): RangeSum {
-  return between(sums[first] as RangeSum, sums[last] as RangeSum);
+function totalOf({ sums }: Bases, { first, last }: Range): RangeSum {
+  return minus(sums[last] as RangeSum, sums[first] as RangeSum);
 }
 
 /** Cuts a range into parts of about the same size. Few parts cost fewer bytes, many parts fewer round trips. */
@@ -182,7 +175,7 @@ function toQuery(bases: Bases, ranges: readonly Range[]): RangeQuery {
     kinds.push(isLeaf(range) ? RangeKind.RANGE_KIND_ITEMS : RangeKind.RANGE_KIND_SUM);
     if (isLeaf(range)) {
       items.push(...bases.fingerprints.slice(range.first, range.last).map((each) => each.subarray(0, 8)));
-    } else sums.push(sumBytes(sumOf(bases, range)).subarray(0, 8));
+    } else sums.push(sumBytes(totalOf(bases, range)).subarray(0, 8));
   }
   if (at !== undefined) kinds.push(RangeKind.RANGE_KIND_UNSPECIFIED);
   const counts = ranges.map(({ first, last }) => last - first);
@@ -195,7 +188,7 @@ function readAnswers(
   asked: Range[],
   answers: RangeAnswers,
   preamble: RangeAnswers,
-  found: Found,
+  found: Map<string, State>,
 ): Range[] {
   const { outcomes, parts, counts, sums, lists } = answers;
   const ends = decodeBounds(answers.ends ?? { shared: [], rest: [] });
@@ -211,7 +204,7 @@ function readAnswers(
     at.end += Math.max(0, size - 1);
     for (let part = 0; part < size; part++, at.part++) {
       const theirs = narrow(bases, range, inner[part - 1] ?? range.from, inner[part] ?? range.to);
-      const own = sumOf(bases, theirs);
+      const own = totalOf(bases, theirs);
       const short = sums.subarray(at.part * 8, at.part * 8 + 8);
       const isEqual = own.count === counts[at.part] && same(sumBytes(own).subarray(0, 8), short);
       if (!isEqual) finer.push(...cut(bases, theirs));
@@ -244,15 +237,17 @@ function narrow({ ids }: Bases, range: Range, from: string, to: string | undefin
 }
 
 /** What the server has in a range that differs; and what it does not have, and nothing is known of its deletion. */
-function takeList({ ids }: Bases, range: Range, list: RangeList, preamble: RangeAnswers, found: Found): void {
-  const { good, doubtful } = readChanges([...list.items, ...list.deleted], undefined);
-  for (const state of good) found.states.set(state.id, state);
-  for (const state of doubtful) found.doubtful.set(state.id, state);
+function takeList(
+  { ids }: Bases,
+  range: Range,
+  list: RangeList,
+  { compactedRevision, forkRevision }: RangeAnswers,
+  found: Map<string, State>,
+): void {
+  for (const state of readChanges([...list.items, ...list.deleted])) found.set(state.id, state);
   const own = ids.slice(range.first, range.last);
   const differing = isLeaf(range) ? list.differing.flatMap((index) => own[index] ?? []) : own;
   // Deletions beyond the fork would be told, but for those up to the horizon.
-  const revision = preamble.compactedRevision > preamble.forkRevision ? preamble.compactedRevision : 0;
-  for (const id of differing) {
-    if (!found.states.has(id) && !found.doubtful.has(id)) found.states.set(id, absent(id, revision));
-  }
+  const revision = compactedRevision > forkRevision ? compactedRevision : 0;
+  for (const id of differing) if (!found.has(id)) found.set(id, absent(id, revision));
 }

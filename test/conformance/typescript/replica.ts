@@ -1,7 +1,7 @@
 import { ErrorReason } from "../../../gen/tercet/v1/error.js";
 import { ChangeStandard, type Checkpoint, type Epoch } from "../../../gen/tercet/v1/item.js";
 import type { Limits } from "../../../gen/tercet/v1/sync.js";
-import { fingerprintOf, isId, minus, NOTHING, plus, type RangeSum, same } from "./fingerprint.js";
+import { fingerprintOf, isId, minus, NOTHING, plus, type RangeSum, same, sumOf } from "./fingerprint.js";
 
 /*
  * A replica in memory. In a database each exported function is one transaction: so is what it writes together.
@@ -101,26 +101,38 @@ export interface Replica {
   lastTimeUs: number;
 }
 
-/** What this side refuses by itself, with a reason of error.proto. */
+/** What this side refuses by itself, with a reason of error.proto (without its prefix). */
 export class ClientError extends Error {
-  readonly reason: ErrorReason;
+  readonly reason: string;
 
-  constructor(reason: ErrorReason, message: string) {
+  constructor(reason: string, message: string) {
     super(message);
     this.reason = reason;
   }
 }
 
 export const NO_CHECKPOINT: Checkpoint = { token: Buffer.alloc(0), revision: 0 };
+/** Fingerprint of a state whose content did not agree with what it was told with: it has to be fetched. */
+export const UNPROVED = new Uint8Array(0);
 const NO_STANDARD = ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;
+const NO_REASON = ErrorReason.ERROR_REASON_UNSPECIFIED;
+const NOT_PENDING: Pending = {
+  sequence: 0,
+  sendings: [],
+  overrides: NO_STANDARD,
+  held: false,
+  group: 0,
+  rejected: NO_REASON,
+  upload: undefined,
+};
 const MEBIBYTE = 1024 * 1024;
 const MOST_AHEAD_US = 60_000_000;
 
 /** A new, empty replica of a collection. */
 export function createReplica(collection: string): Replica {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(collection)) {
-    throw new ClientError(ErrorReason.ERROR_REASON_INVALID_COLLECTION_NAME, "no name of a collection");
-  }
+  const isName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(collection);
+  if (!isName)
+    throw new ClientError("INVALID_COLLECTION_NAME", `${JSON.stringify(collection)} is no name of a collection`);
   return {
     collection,
     uid: Buffer.alloc(0),
@@ -153,43 +165,32 @@ export interface Write {
 /** Makes changes, all or none; with `atomic` they are a group, with all that is pending in a group with one of them. */
 export function write(replica: Replica, writes: readonly Write[], nowUs: number, atomic = false): void {
   for (const { id, version } of writes) check(replica, id, version);
-  const changes = writes.filter(({ id, version }) => {
-    return !same(replica.entries.get(id)?.mine?.fingerprint, version?.fingerprint);
-  });
-  const groups = new Set(changes.map(({ id }) => replica.entries.get(id)?.pending?.group ?? 0));
-  const others = (atomic ? listPending(replica) : []).filter(({ id, pending }) => {
-    const group = pending?.group ?? 0;
-    return group !== 0 && groups.has(group) && !changes.some((change) => change.id === id);
-  });
-  const isGroup = atomic && changes.length + others.length > 1;
-  if (isGroup) checkGroup(replica, [...changes, ...others.map(({ id, mine }) => ({ id, version: mine }))]);
+  const entries = new Map(writes.map(({ id }) => [id, entryOf(replica, id)]));
+  if (atomic && entries.size < writes.length)
+    throw new ClientError("DUPLICATE_ID", "an id stands twice in one transaction");
+  const changes = writes.filter(({ id, version }) => !same(entries.get(id)?.mine?.fingerprint, version?.fingerprint));
+  const changed = changes.flatMap(({ id }) => entries.get(id) ?? []);
+  const others = changed.flatMap((entry) => groupOf(replica, entry)).filter(({ id }) => !entries.has(id));
+  const group = atomic ? [...new Set([...changed, ...others])] : [];
+  const versions = new Map(changes.map(({ id, version }) => [id, version]));
+  const bytes = group.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
+  const most = replica.limits ?? { groupItems: 1000, groupBytes: MEBIBYTE };
+  const isTooLarge = group.length > 1 && (group.length > most.groupItems || bytes > most.groupBytes);
+  if (isTooLarge) throw new ClientError("GROUP_INVALID", "the atomic group is too large");
   const timeUs = Math.max(nowUs, replica.lastTimeUs + 1);
-  for (const { id, version } of changes) writeOne(replica, entryOf(replica, id), version, timeUs);
-  const group = replica.lastSequence;
-  for (const { id } of isGroup ? [...changes, ...others] : []) {
-    const pending = replica.entries.get(id)?.pending;
-    if (pending !== undefined) pending.group = group;
-  }
+  for (const entry of changed) writeOne(replica, entry, versions.get(entry.id), timeUs);
+  if (group.length < 2) return;
+  for (const { pending } of group) if (pending !== undefined) pending.group = replica.lastSequence;
 }
 
-function check(replica: Replica, id: string, version: Version | undefined): void {
-  if (!isId(id)) throw new ClientError(ErrorReason.ERROR_REASON_INVALID_ID, `${JSON.stringify(id)} is no id`);
-  const most = replica.limits?.itemBytes ?? 64 * MEBIBYTE;
-  if ((version?.bytes.length ?? 0) <= most) return;
-  throw new ClientError(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, `a content may have ${most} bytes`);
-}
-
-function checkGroup({ limits }: Replica, members: readonly Write[]): void {
-  const bytes = members.reduce((sum, { id, version }) => sum + sizeInWindow(id, version), 0);
-  if (new Set(members.map(({ id }) => id)).size < members.length) {
-    throw new ClientError(ErrorReason.ERROR_REASON_DUPLICATE_ID, "an id stands twice in one transaction");
-  }
-  if (members.length <= (limits?.groupItems ?? 1000) && bytes <= (limits?.groupBytes ?? MEBIBYTE)) return;
-  throw new ClientError(ErrorReason.ERROR_REASON_GROUP_INVALID, "too many changes for one atomic group");
+function check({ limits }: Replica, id: string, version: Version | undefined): void {
+  if (!isId(id)) throw new ClientError("INVALID_ID", `${JSON.stringify(id)} is no id`);
+  const most = limits?.itemBytes ?? 64 * MEBIBYTE;
+  if ((version?.bytes.length ?? 0) > most) throw new ClientError("ITEM_TOO_LARGE", `a content may have ${most} bytes`);
 }
 
 /** What a change counts in the window, and in an atomic group. */
-export function sizeInWindow(id: string, version: Version | undefined): number {
+export function sizeOf(id: string, version: Version | undefined): number {
   return Buffer.byteLength(id) + (version?.bytes.length ?? 0) + 64;
 }
 
@@ -197,47 +198,39 @@ function writeOne(replica: Replica, entry: Entry, mine: Version | undefined, tim
   const { pending, base } = entry;
   replica.lastTimeUs = timeUs;
   entry.mine = mine;
+  entry.timeUs = timeUs;
   // Back to what the server has: nothing is left to send. But what was sent, or overrides another change, goes on.
   const isBack = pending !== undefined && same(base?.fingerprint, mine?.fingerprint);
   if (isBack && pending.sendings.length === 0 && pending.overrides === NO_STANDARD) {
     entry.pending = undefined;
     entry.timeUs = base?.timeUs ?? timeUs;
-  } else {
-    entry.pending = newPending(replica, pending);
-    entry.timeUs = timeUs;
-  }
+  } else entry.pending = newPending(replica, pending ?? NOT_PENDING);
   keep(replica, entry);
 }
 
 /** A pending change with a number of its own; it goes on from the one before it. */
-function newPending(replica: Replica, before: Pending | undefined): Pending {
+function newPending(replica: Replica, before: Pending): Pending {
   replica.lastSequence += 1;
-  const none: Pick<Pending, "sendings" | "overrides" | "held" | "group"> = {
-    sendings: [],
-    overrides: NO_STANDARD,
-    held: false,
-    group: 0,
-  };
-  const rejected = ErrorReason.ERROR_REASON_UNSPECIFIED;
-  return { ...none, ...before, sequence: replica.lastSequence, rejected, upload: undefined };
+  return { ...before, sequence: replica.lastSequence, rejected: NO_REASON, upload: undefined };
 }
 
 /** Ends a conflict that is held, with all of its group: mine prevails, or theirs does, or both give way to a version. */
 export function resolve(replica: Replica, id: string, how: "mine" | "theirs" | Write, nowUs: number): void {
-  const held = replica.entries.get(id);
-  if (held?.pending?.held !== true) throw new ClientError(ErrorReason.ERROR_REASON_ITEM_HELD, "the item is not held");
+  const held = entryOf(replica, id);
+  if (!held.pending?.held) throw new ClientError("ITEM_HELD", "the item is not held");
+  if (typeof how === "object") check(replica, id, how.version);
   const manual = ChangeStandard.CHANGE_STANDARD_MANUAL;
   for (const entry of groupOf(replica, held)) {
     if (how === "theirs") takeTheirs(replica, entry, entry.base ?? absent(entry.id, 0), manual, nowUs);
-    else entry.pending = { ...newPending(replica, entry.pending), held: false, overrides: manual };
+    else if (entry.pending) entry.pending = { ...newPending(replica, entry.pending), held: false, overrides: manual };
   }
-  if (how === "mine" || how === "theirs" || same(how.version?.fingerprint, held.mine?.fingerprint)) return;
-  check(replica, id, how.version);
-  if (same(how.version?.fingerprint, held.base?.fingerprint)) {
-    return takeTheirs(replica, held, { ...(held.base ?? absent(id, 0)), version: how.version }, manual, nowUs);
+  if (typeof how === "string" || same(how.version?.fingerprint, held.mine?.fingerprint)) return;
+  if (held.base !== undefined && same(how.version?.fingerprint, held.base.fingerprint)) {
+    takeTheirs(replica, held, { ...held.base, version: how.version }, manual, nowUs);
+  } else {
+    keepRecord(replica, held, how.version?.fingerprint, manual);
+    writeOne(replica, held, how.version, Math.max(nowUs, replica.lastTimeUs + 1));
   }
-  keepRecord(replica, held, how.version?.fingerprint, manual);
-  writeOne(replica, held, how.version, Math.max(nowUs, replica.lastTimeUs + 1));
 }
 
 /** Pending changes in the order in which they were made. */
@@ -310,14 +303,14 @@ export function agree(replica: Replica, entry: Entry, revision: number): void {
 /** A clean item is pending again: the server, which was restored to an earlier time, lost it. */
 export function offer(replica: Replica, entry: Entry, theirs: State, overrides: ChangeStandard, held: boolean): void {
   if (entry.mine === undefined) return;
-  entry.pending = { ...newPending(replica, undefined), overrides, held };
+  entry.pending = { ...newPending(replica, NOT_PENDING), overrides, held };
   // Where nothing is known of it at the server, not even of a deletion, it is a creation.
   moveBase(replica, entry, theirs.revision === 0 ? undefined : theirs);
 }
 
 /** The only place where a base changes: the sum over all bases changes with it. */
 export function moveBase(replica: Replica, entry: Entry, base: State | undefined): void {
-  replica.total = plus(minus(replica.total, entry.base?.fingerprint), base?.fingerprint);
+  replica.total = plus(minus(replica.total, sumOf(entry.base?.fingerprint)), sumOf(base?.fingerprint));
   entry.base = base;
   keep(replica, entry);
 }

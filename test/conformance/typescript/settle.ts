@@ -1,4 +1,3 @@
-import { ErrorReason } from "../../../gen/tercet/v1/error.js";
 import { ChangeStandard, type Checkpoint } from "../../../gen/tercet/v1/item.js";
 import { type Comparison, compare, compareRecovered, judge, type Outcome } from "./compare.js";
 import { same } from "./fingerprint.js";
@@ -17,6 +16,7 @@ import {
   stand,
   standOn,
   takeTheirs,
+  UNPROVED,
 } from "./replica.js";
 import type { Session } from "./session.js";
 
@@ -87,8 +87,7 @@ function decideOne(session: Session, theirs: State, { fork, rejudges }: Taking, 
   const entry = entryOf(session.replica, theirs.id);
   const { base, pending } = entry;
   if (onHistoryChange === "stop" && fork !== undefined && base !== undefined && base.revision > fork) {
-    const message = "the server has lost what was agreed on with it; nothing was changed";
-    throw new ClientError(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, message);
+    throw new ClientError("TOKEN_OTHER_HISTORY", "the server has lost what was agreed on; nothing was changed");
   }
   const own = {
     base,
@@ -113,7 +112,11 @@ function withContent({ mine, base }: Entry, state: State): State {
 
 function judgeOne(session: Session, { mine }: Entry, timeUs: number, theirs: State): Outcome {
   const ceilingUs = session.options.nowUs() + session.ceilingAheadUs;
-  return judge(session.standard, { fingerprint: mine?.fingerprint, timeUs: Math.min(timeUs, ceilingUs) }, theirs);
+  return judge(
+    session.opened.standard,
+    { fingerprint: mine?.fingerprint, timeUs: Math.min(timeUs, ceilingUs) },
+    theirs,
+  );
 }
 
 /** An atomic group that is in conflict has one fate. */
@@ -154,12 +157,14 @@ function isConflict({ comparison }: Decision): boolean {
 
 /** The server's content is to be kept here, and is not at hand. */
 function needsContent({ theirs, comparison, outcome }: Decision): boolean {
+  if (theirs.fingerprint === UNPROVED) return true;
   if (theirs.fingerprint === undefined || theirs.version !== undefined) return false;
   return comparison === "theirs" || outcome === "theirs" || outcome === "held";
 }
 
 function carryOut(session: Session, decision: Decision): void {
-  const { replica, report, standard } = session;
+  const { replica, report } = session;
+  const { standard } = session.opened;
   const { entry, theirs, comparison, outcome, companion } = decision;
   const { pending } = entry;
   const none = ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;

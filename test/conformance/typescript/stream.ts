@@ -1,5 +1,4 @@
 import { type ClientDuplexStream, credentials } from "@grpc/grpc-js";
-import { ErrorReason } from "../../../gen/tercet/v1/error.js";
 import type { Epoch } from "../../../gen/tercet/v1/item.js";
 import type { ExchangeRequest, ExchangeResponse } from "../../../gen/tercet/v1/sync.js";
 import { SyncServiceClient } from "../../../gen/tercet/v1/sync_service.js";
@@ -76,5 +75,5 @@ export function openStream(address: string, timeoutMs: number | undefined, begun
 
 /** The server said what has no meaning at this point. */
 export function outOfOrder(message: string): ClientError {
-  return new ClientError(ErrorReason.ERROR_REASON_OUT_OF_ORDER, message);
+  return new ClientError("OUT_OF_ORDER", message);
 }

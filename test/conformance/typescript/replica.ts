@@ -239,15 +239,6 @@ export function listPending(replica: Replica): Entry[] {
   return entries.sort((a, b) => (a.pending?.sequence ?? 0) - (b.pending?.sequence ?? 0));
 }
 
-/** A second replica in the same state. */
-export function copyReplica(replica: Replica): Replica {
-  const entries = new Map<string, Entry>();
-  for (const [id, entry] of replica.entries) {
-    entries.set(id, { ...entry, pending: entry.pending === undefined ? undefined : { ...entry.pending } });
-  }
-  return { ...replica, entries, downloads: new Map(replica.downloads) };
-}
-
 // ---- for the exchange
 
 /** The entry of an item; one that nothing is known of has an empty one. */

@@ -68,8 +68,17 @@ export async function takeChanges(session: Session, told: readonly State[], taki
       if (taking.checkpoint !== undefined) stand(session.replica, taking.checkpoint);
       return;
     }
-    for (const state of await fetchContents(session, missing)) fetched.set(state.id, state);
+    for (const state of await fetchContents(session, missing)) {
+      fetched.set(state.id, state);
+      knowBase(entryOf(session.replica, state.id), state);
+    }
   }
+}
+
+/** Where what was fetched is the base itself, its content is at hand from now on: a member of a group may give way to it. */
+function knowBase(entry: Entry, { fingerprint, version }: State): void {
+  const { base } = entry;
+  if (base !== undefined && same(base.fingerprint, fingerprint)) entry.base = { ...base, version };
 }
 
 function decide(session: Session, told: readonly State[], taking: Taking): Decision[] {

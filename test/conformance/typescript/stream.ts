@@ -39,12 +39,17 @@ export function openStream(address: string, timeoutMs: number | undefined, begun
   const messages = call[Symbol.asyncIterator]();
   const putOff: Response[] = [];
 
+  async function next(): Promise<ExchangeResponse | undefined> {
+    const timer = setTimeout(() => call.cancel(), STEP_TIMEOUT_MS);
+    const { value, done } = await messages.next().finally(() => clearTimeout(timer));
+    return done ? undefined : (value as ExchangeResponse);
+  }
+
   async function read(): Promise<Response> {
     for (;;) {
-      const timer = setTimeout(() => call.cancel(), STEP_TIMEOUT_MS);
-      const { value, done } = await messages.next().finally(() => clearTimeout(timer));
-      if (done) throw outOfOrder("the server ended the exchange before it was through");
-      const message = (value as ExchangeResponse).message;
+      const response = await next();
+      if (response === undefined) throw outOfOrder("the server ended the exchange before it was through");
+      const { message } = response;
       if (message?.$case === "epochBegun" && message.value.epoch !== undefined) begun(message.value.epoch);
       // A message that this client does not know is none to it.
       else if (message !== undefined) return message;
@@ -63,7 +68,7 @@ export function openStream(address: string, timeoutMs: number | undefined, begun
     },
     async finish() {
       call.end();
-      while (!(await messages.next()).done);
+      while ((await next()) !== undefined);
       client.close();
     },
     abandon() {

@@ -4,7 +4,6 @@ import { nameOf, readError } from "./errors.js";
 import { sync } from "./exchange.js";
 import { compareIds, same, sumBytes } from "./fingerprint.js";
 import {
-  copyReplica,
   createReplica,
   type Entry,
   listPending,
@@ -55,6 +54,15 @@ function replicaOf({ replica: name = "" }: RequestJson): Replica {
   const replica = replicas.get(name);
   if (replica === undefined) throw new Error(`no replica "${name}" is open`);
   return replica;
+}
+
+/** A second replica in the same state. */
+function copyReplica(replica: Replica): Replica {
+  const entries = new Map<string, Entry>();
+  for (const [id, entry] of replica.entries) {
+    entries.set(id, { ...entry, pending: entry.pending === undefined ? undefined : { ...entry.pending } });
+  }
+  return { ...replica, entries, downloads: new Map(replica.downloads) };
 }
 
 function writeOf(id: string, { text, data, deleted }: ContentJson): Write {

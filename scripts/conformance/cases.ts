@@ -1,6 +1,11 @@
 import type { Case } from "./case.js";
+import { contentCases } from "./cases/contents.js";
 import { cutCases } from "./cases/cuts.js";
+import { groupCases } from "./cases/groups.js";
+import { heldCases } from "./cases/held.js";
 import { historyCases } from "./cases/histories.js";
+import { idCases } from "./cases/ids.js";
+import { raceCases } from "./cases/races.js";
 import { recoveryCases } from "./cases/recovery.js";
 import { replayCases } from "./cases/replays.js";
 import { tableCases } from "./cases/table.js";
@@ -14,4 +19,9 @@ export const clientCases: readonly Case[] = [
   ...replayCases,
   ...recoveryCases,
   ...historyCases,
+  ...idCases,
+  ...contentCases,
+  ...groupCases,
+  ...heldCases,
+  ...raceCases,
 ];

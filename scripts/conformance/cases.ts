@@ -5,6 +5,7 @@ import { errorCases } from "./cases/errors.js";
 import { groupCases } from "./cases/groups.js";
 import { heldCases } from "./cases/held.js";
 import { historyCases } from "./cases/histories.js";
+import { hostileCases } from "./cases/hostile.js";
 import { idCases } from "./cases/ids.js";
 import { largeCases } from "./cases/large.js";
 import { localCases } from "./cases/locals.js";
@@ -32,4 +33,5 @@ export const clientCases: readonly Case[] = [
   ...localCases,
   ...largeCases,
   ...errorCases,
+  ...hostileCases,
 ];

@@ -44,7 +44,7 @@ export function readChanges(changes: readonly ChangeInfo[], proof?: RangeFingerp
 function checkKnown({ id, kind, fingerprint, content }: ChangeInfo): void {
   if (kind === ChangeKind.CHANGE_KIND_DELETED) return;
   const isTold = content !== undefined || fingerprint !== undefined;
-  const isKnown = fingerprint === undefined || fingerprint.algorithm === SHA256;
+  const isKnown = fingerprint === undefined || (fingerprint.algorithm === SHA256 && fingerprint.value.length === 32);
   if (kind === ChangeKind.CHANGE_KIND_UPSERTED && isTold && isKnown) return;
   throw new ClientError("UNSUPPORTED", `the server told of ${JSON.stringify(id)} what this client does not know`);
 }

@@ -24,14 +24,24 @@ export function readError(error: unknown): Told {
   const { code, details, metadata } = error as Partial<ServiceError>;
   if (code === undefined || metadata === undefined) return told;
   const [bytes] = metadata.get("grpc-status-details-bin");
-  const any = Buffer.isBuffer(bytes) ? Status.decode(bytes).details : [];
-  const detail = (name: string): Buffer => any.find(({ typeUrl }) => typeUrl.endsWith(name))?.value ?? Buffer.alloc(0);
-  const { retryDelay } = RetryInfo.decode(detail("/google.rpc.RetryInfo"));
+  const said = { ...told, code: status[code], message: details ?? "" };
+  try {
+    return { ...said, ...readDetails(Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0)) };
+  } catch {
+    // Details that can't be read say nothing.
+    return said;
+  }
+}
+
+function readDetails(bytes: Uint8Array): Pick<Told, "reason" | "fields" | "retryAfterMs"> {
+  const { details } = Status.decode(bytes);
+  const detail = (name: string): Buffer => {
+    return details.find(({ typeUrl }) => typeUrl.endsWith(`/google.rpc.${name}`))?.value ?? Buffer.alloc(0);
+  };
+  const { retryDelay } = RetryInfo.decode(detail("RetryInfo"));
   return {
-    code: status[code],
-    reason: ErrorInfo.decode(detail("/google.rpc.ErrorInfo")).reason,
-    message: details ?? "",
-    fields: BadRequest.decode(detail("/google.rpc.BadRequest")).fieldViolations.map(({ field }) => field),
+    reason: ErrorInfo.decode(detail("ErrorInfo")).reason,
+    fields: BadRequest.decode(detail("BadRequest")).fieldViolations.map(({ field }) => field),
     retryAfterMs: retryDelay && retryDelay.seconds * 1000 + retryDelay.nanos / 1e6,
   };
 }

@@ -4,6 +4,7 @@ import { nameOf, readError } from "./errors.js";
 import { sync } from "./exchange.js";
 import { compareIds, same, sumBytes } from "./fingerprint.js";
 import {
+  ClientError,
   createReplica,
   type Entry,
   listPending,
@@ -220,7 +221,7 @@ async function answer(line: string): Promise<void> {
   let said: object;
   try {
     const work = REQUESTS[request.do];
-    if (work === undefined) throw new Error(`unknown request "${request.do}"`);
+    if (work === undefined) throw new ClientError("UNSUPPORTED", `unknown request "${request.do}"`);
     said = { n, ok: await work(request) };
   } catch (error) {
     const { retryAfterMs, fields, ...told } = readError(error);

@@ -1,5 +1,5 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -69,7 +69,7 @@ function contents({ entries }: Replica): Record<string, string> {
 const numbered = (count: number, text: string): Record<string, string> =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`item-${at}`, `${text} ${at}`]));
 
-/** A proxy that ends each connection after so many bytes of the server. */
+/** A proxy that ends each connection after so many bytes, of one side or both. */
 async function cutting(bytes: () => number) {
   const proxy = createServer((client) => {
     const upstream = connect(Number(server.address.split(":")[1]), "127.0.0.1");
@@ -78,15 +78,15 @@ async function cutting(bytes: () => number) {
       client.destroy();
       upstream.destroy();
     };
-    client
-      .on("data", (data) => upstream.write(data))
-      .on("error", end)
-      .on("close", end);
-    upstream.on("error", end).on("close", end);
-    upstream.on("data", (data) => {
-      left -= data.length;
-      client.write(data.subarray(0, Math.max(0, left + data.length)), () => left <= 0 && end());
-    });
+    const pass = (from: Socket, to: Socket): void => {
+      from.on("error", end).on("close", end);
+      from.on("data", (data) => {
+        left -= data.length;
+        to.write(data.subarray(0, Math.max(0, left + data.length)), () => left <= 0 && end());
+      });
+    };
+    pass(client, upstream);
+    pass(upstream, client);
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   return { address: `127.0.0.1:${(proxy.address() as AddressInfo).port}`, close: () => proxy.close() };
@@ -159,18 +159,20 @@ test("a large content that is cut time and again, both ways, arrives", async () 
   write(one, [{ id: "large", version }], Date.now() * 1000);
   put(one, { small: "beside it" });
   const proxy = await cutting(() => 2_000_000);
-  await syncWith(one);
-  let cuts = 0;
-  for (let verified = false; !verified && cuts < 20; ) {
-    verified = await syncWith(two, { server: proxy.address }).then(
-      (report) => report.verified,
-      () => false,
-    );
-    if (!verified) cuts += 1;
+  for (const replica of [one, two]) {
+    let cuts = 0;
+    for (let verified = false; !verified && cuts < 20; ) {
+      verified = await syncWith(replica, { server: proxy.address }).then(
+        (report) => report.verified,
+        () => false,
+      );
+      if (!verified) cuts += 1;
+    }
+    // What had come before a cut did not come again.
+    expect(cuts).toBeGreaterThan(2);
+    expect(cuts).toBeLessThan(10);
   }
   proxy.close();
-  expect(cuts).toBeGreaterThan(2);
-  expect(cuts).toBeLessThan(8);
   expect(contents(two)).toEqual(contents(one));
   expect(two.downloads.size).toBe(0);
 });
@@ -207,10 +209,11 @@ describe("at random", () => {
     };
   }
 
-  test.each([1, 2, 3, 4, 5, 6, 7, 8])("three replicas end equal, seed %i", async (seed) => {
+  test.each([1, 2, 3, 4])("three replicas end equal, seed %i", async (seed) => {
     const below = numbers(seed);
+    let cuts = 0;
     const replicas = ["a", "b", "c"].map(() => createReplica("c"));
-    const proxy = await cutting(() => 150 + below(6000));
+    const proxy = await cutting(() => 500 + below(9000));
     const ids = Array.from({ length: 12 }, (_, at) => `id-${at}`);
     const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
     for (let step = 0; step < 250; step++) {
@@ -225,11 +228,13 @@ describe("at random", () => {
         const options = { server: address, standard: pick([0, 1, 2, 3, 4]) as ChangeStandard };
         await syncWith(replica, options).catch((error: { code?: number; reason?: string }) => {
           // A cut connection; nothing else may go wrong.
+          cuts += 1;
           expect({ ...error, reason: error.reason ?? "" }).toMatchObject({ code: expect.any(Number), reason: "" });
         });
       }
     }
     proxy.close();
+    expect(cuts).toBeGreaterThan(5);
     for (let round = 0; round < 3; round++) {
       for (const replica of replicas) {
         const report = await syncWith(replica, { standard: CLIENT });

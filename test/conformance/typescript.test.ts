@@ -213,7 +213,7 @@ describe("at random", () => {
     const below = numbers(seed);
     let cuts = 0;
     const replicas = ["a", "b", "c"].map(() => createReplica("c"));
-    const proxy = await cutting(() => 500 + below(9000));
+    const proxy = await cutting(() => 200 + below(2500));
     const ids = Array.from({ length: 12 }, (_, at) => `id-${at}`);
     const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
     for (let step = 0; step < 250; step++) {

@@ -15,7 +15,7 @@ import { createUploadChecker } from "./check-uploads.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { createInbox, type Queued } from "./inbox.js";
 import { createKnownUploads, type KnownUploads } from "./known-uploads.js";
-import { capabilitiesInForce, checkOpen, toOpened } from "./opening.js";
+import { capabilitiesInForce, checkOpen, toOpened, withUidOfToken } from "./opening.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
 import { createChunkReceiver, type QueuedChunk } from "./receive-chunks.js";
 import { type ContentReceiver, createContentReceiver, type QueuedBatch } from "./receive-content.js";
@@ -90,6 +90,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     live: false,
     lineage: [],
     limits: config.limits,
+    token: Buffer.alloc(0),
     capabilities: [],
     nowUs: 0,
     unanswered: { bytes: 0, items: 0 },
@@ -138,9 +139,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     epochsTold = lineage.length;
   }
 
-  function open(message: Open): void {
-    const fault = checkOpen(message);
+  function open(received: Open): void {
+    const fault = checkOpen(received);
     if (fault !== undefined) return close(fault);
+    const message = withUidOfToken(received);
     phase = "opening";
     conversation.name = message.collection;
     conversation.ask({ kind: "open", open: message }, (result) => {
@@ -166,7 +168,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       // Without a token there is nothing to hold a push against that does not say what it has seen.
       if (message.token.length > 0) seenAtOpen = Math.max(check.revision, check.pullHead);
     }
-    conversation.send({ $case: "opened", value: toOpened(conversation, message, state, check, config.heartbeatUs) });
+    const answer = toOpened(conversation, message, state, check, config.heartbeatUs);
+    if (answer.unchanged) conversation.token = message.token;
+    conversation.send({ $case: "opened", value: answer });
+    if (message.done) done();
   }
 
   /** Live, and neither side has anything to say: the client may be silent for as long as it likes. */
@@ -193,10 +198,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "fetch":
         return sendContents(conversation, message.value.items, feed);
       case "done":
-        // A client that did not know yet that its token is refused gets no proof for it.
-        if (phase === "waiting") return undefined;
-        phase = "open";
-        return feed.proofDue();
+        return done();
       case "recover":
         return recover(message.value);
       case "ranges":
@@ -206,6 +208,13 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "taken":
         return feed.taken(message.value.revision);
     }
+  }
+
+  function done(): void {
+    // A client that did not know yet that its token is refused gets no proof for it.
+    if (phase === "waiting") return;
+    phase = "open";
+    feed.proofDue();
   }
 
   function recover(message: Recover): void {

@@ -39,6 +39,8 @@ export interface ServerExchangeConfig {
 
 /** The server's side of one exchange. */
 export interface ServerExchange extends Exchange<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult> {
+  /** Uid of the collection; empty before Opened. */
+  uid(): Uint8Array;
   /** The server is going to stop: a live client is asked to end the exchange, and to come back after so many milliseconds. */
   goAway(retryAfterMs: number): void;
 }
@@ -308,6 +310,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     notify(revision) {
       if (conversation.live) feed.advanced(revision);
     },
+    uid: () => conversation.uid,
     goAway(retryAfterMs) {
       goingAwayMs = retryAfterMs;
     },

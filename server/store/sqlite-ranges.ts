@@ -117,8 +117,11 @@ export function prepareRanges(
       split,
       entries,
       change: (id, inlineBytes) => changeOf(selectChange.get(key, id) as ItemRow, inlineBytes),
-      tombstones: ({ from, to }, after, limit) =>
-        selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit).map((row) => changeOf(row, -1)),
+      tombstones({ from, to }, after, limit) {
+        // There is none after the head: after a compaction this spares a look through every range.
+        if (after >= revision) return [];
+        return selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit).map((row) => changeOf(row, -1));
+      },
     });
     return { answers, revision, compactedRevision, lineage: collections.lineage(key) };
   };

@@ -2,9 +2,10 @@ import { type Content, contentSize } from "../core/content.js";
 import { ErrorReason } from "../core/fault.js";
 import { fingerprintOf } from "../core/fingerprint.js";
 import { DEFAULT_LIMITS } from "../core/limits.js";
-import { Limits } from "../gen/tercet/v1/sync.js";
+import type { Limits } from "../gen/tercet/v1/sync.js";
 import { TercetError, toError } from "./error.js";
 import { type OpenContent, type PutOptions, streamedContents } from "./large-content.js";
+import { decodeSettings } from "./protocol/settings.js";
 import { GroupTooLarge, type LocalWrite, type ReplicaStore } from "./replica/store.js";
 import { hex, type Item, toItem } from "./replica-views.js";
 import { checkItem, invalidField } from "./validate.js";
@@ -53,8 +54,7 @@ export interface ReplicaWrites {
 
 /** Limits that the replica last heard of from its server. */
 export function limitsOf(store: ReplicaStore): Limits {
-  const { limits } = store.state();
-  return limits.length === 0 ? DEFAULT_LIMITS : Limits.decode(limits);
+  return decodeSettings(store.state().settings)?.limits ?? DEFAULT_LIMITS;
 }
 
 /** An item as it is written, checked. */

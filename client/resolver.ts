@@ -1,8 +1,8 @@
 import { type Content, contentSize } from "../core/content.js";
 import { fingerprintOf } from "../core/fingerprint.js";
 import { DEFAULT_LIMITS, WHOLE_BYTES } from "../core/limits.js";
-import { Limits } from "../gen/tercet/v1/sync.js";
 import type { ConflictToResolve, Resolution } from "./protocol/operation.js";
+import { decodeSettings } from "./protocol/settings.js";
 import type { KeptContent, ReplicaStore } from "./replica/store.js";
 import { invalidField } from "./validate.js";
 
@@ -67,8 +67,7 @@ function smallContent(kept: KeptContent | undefined): Content | undefined {
 }
 
 function itemLimit(store: ReplicaStore): number {
-  const { limits } = store.state();
-  return limits.length === 0 ? DEFAULT_LIMITS.itemBytes : Limits.decode(limits).itemBytes;
+  return (decodeSettings(store.state().settings)?.limits ?? DEFAULT_LIMITS).itemBytes;
 }
 
 function toResolution(id: string, answer: ResolverAnswer, limit: number): Resolution {

@@ -1,3 +1,4 @@
+import { createEntryWindows, type EntryBlock, entriesOf } from "./entry-windows.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { compareIds, separator } from "./id.js";
 import { createRangeSum, type RangeSum, type RangeTotal, totalOf } from "./range-sum.js";
@@ -36,7 +37,7 @@ export interface SegmentRows {
   /** Takes the segment out that begins there. */
   remove(from: string): void;
   /** The items themselves, in the order of their ids: at most `limit`. */
-  entries(interval: IdInterval, limit: number): readonly RangeEntry[];
+  entries(interval: IdInterval, limit: number): EntryBlock;
 }
 
 /** What has become of one id: fingerprints, undefined for no item. */
@@ -50,19 +51,24 @@ export interface RangeChange {
  * Range sums that are kept with every write. The ids are cut into segments of up to MAX_ENTRIES, each with the count and
  * sum of its items, so that a write changes one small row and the sum of any range reads whole segments and, at its two
  * ends, parts of one. All segments are held in memory, some 130 bytes each; after a transaction that was rolled back
- * `reset` forgets them.
+ * `reset` forgets them. What was read of items to answer about ranges is kept for the next answer (createEntryWindows),
+ * some 10 MB at most, until it changes, or `forget`.
  */
 export interface RangeIndex {
   /** Notes changes, before the items themselves are written; nothing is stored before `flush`. */
-  note(changes: Iterable<RangeChange>): void;
+  note(changes: readonly RangeChange[]): void;
   /** Stores what changed, once the items themselves are written. Splits what has become too large. */
   flush(): void;
   /** Forgets what is in memory. */
   reset(): void;
+  /** Forgets the items that were read. */
+  forget(): void;
   /** Count and sum of a range. */
   total(interval: IdInterval): RangeTotal;
   /** Cuts a range into about so many parts of about the same size; at least 2 where it has 2 items or more. */
   split(interval: IdInterval, parts: number): readonly RangePart[];
+  /** The items of a range in the order of their ids, at most `limit`. */
+  entries(interval: IdInterval, limit: number): readonly RangeEntry[];
 }
 
 /** A segment with more items is split. Reading half of one is what the end of a range costs. */
@@ -85,6 +91,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   let sums = createSumTable();
   let loaded: HeldSegment[] | undefined;
   let dirty = new Set<HeldSegment>();
+  const windows = createEntryWindows(rows.entries);
   /** No item has a greater id; undefined where it is not known. */
   let lastId: string | undefined;
 
@@ -128,7 +135,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   /** Index of the segment that takes an item which comes into the last one. */
   function appendTo(index: number, id: string): number {
     const all = segments();
-    lastId ??= rows.entries(intervalOf(index), ALL_ENTRIES).at(-1)?.id ?? "";
+    lastId ??= rows.entries(intervalOf(index), ALL_ENTRIES).ids.at(-1) ?? "";
     if (compareIds(id, lastId) <= 0) return index;
     const begins = (all[index] as HeldSegment).count >= APPEND_ENTRIES;
     if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
@@ -148,7 +155,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
   function splitSegment(segment: HeldSegment): void {
     const interval = intervalOf(indexOf(segment.from));
-    const entries = rows.entries(interval, ALL_ENTRIES);
+    const entries = entriesOf(rows.entries(interval, ALL_ENTRIES));
     const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * entries.length) / MAX_ENTRIES));
     const others = cutEntries(entries, interval, parts).map(({ from, total }) => hold({ from, ...total }));
     replace(segment, others);
@@ -166,7 +173,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
   /** Sum of the items in a part of a segment. */
   function addPart(sum: RangeSum, index: number, part: IdInterval): void {
-    if (segments()[index]?.count !== 0) addAll(sum, rows.entries(part, ALL_ENTRIES));
+    if (segments()[index]?.count !== 0) windows.addTo(sum, part);
   }
 
   /** Which segments lie in a range as a whole: from one index to before another. */
@@ -202,6 +209,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
   return {
     note(changes) {
+      windows.changed(changes);
       const all = segments();
       let index = 0;
       for (const { id, before, after } of changes) {
@@ -237,12 +245,14 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
       loaded = undefined;
       dirty = new Set();
       lastId = undefined;
+      windows.clear();
     },
+    forget: windows.clear,
     total,
     split(interval, parts) {
       const { first, end } = wholeSegments(interval);
       // Few whole segments are cut themselves, so that the parts are of about the same size.
-      if (end - first < parts * 2) return cutEntries(rows.entries(interval, ALL_ENTRIES), interval, parts);
+      if (end - first < parts * 2) return cutEntries(windows.entries(interval, ALL_ENTRIES), interval, parts);
       const all = segments();
       const counts = all.slice(first, end).map(({ count }) => count);
       const cuts = cutCounts(counts, parts).map((cut) => first + cut);
@@ -255,6 +265,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
         return { from, to, total: totalOf(sum) };
       });
     },
+    entries: windows.entries,
   };
 }
 

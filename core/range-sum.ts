@@ -1,10 +1,12 @@
 import { FingerprintAlgorithm, type RangeFingerprint } from "../gen/tercet/v1/item.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 
-const LIMBS = 16;
-const LIMB = 65536;
-/** A limb is a double below 2^53; after this many additions of 16 bits the carries are spread. */
-const SPREAD_EVERY = 2 ** 32;
+/** Eight of them are the 64 bytes that V8 still keeps on its heap: a table of more takes longer to make than to add up. */
+const LIMBS = 8;
+const LIMB_BYTES = 4;
+const LIMB = 2 ** 32;
+/** A limb is a double below 2^53; after this many additions of 32 bits the carries are spread. */
+const SPREAD_EVERY = 2 ** 20;
 
 /**
  * A range fingerprint that can be changed: the number of items and the sum of their fingerprints as little-endian
@@ -31,13 +33,14 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
   let operations = 0;
 
   function accumulate(bytes: Uint8Array, sign: 1 | -1, from = 0): void {
-    for (let i = 0, at = from; i < LIMBS; i++, at += 2) {
-      limbs[i] = (limbs[i] as number) + sign * ((bytes[at] as number) | ((bytes[at + 1] as number) << 8));
+    for (let i = 0, at = from; i < LIMBS; i++, at += LIMB_BYTES) {
+      const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16);
+      limbs[i] = (limbs[i] as number) + sign * (low + (bytes[at + 3] as number) * 0x1000000);
     }
     if (++operations === SPREAD_EVERY) spread();
   }
 
-  /** Brings every limb back into 0..65535. What carries out of the last one is a multiple of 2^256 and falls away. */
+  /** Brings every limb back into 32 bits. What carries out of the last one is a multiple of 2^256 and falls away. */
   function spread(): void {
     let carry = 0;
     for (let i = 0; i < LIMBS; i++) {
@@ -74,7 +77,13 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
     bytes() {
       spread();
       const out = Buffer.allocUnsafe(FINGERPRINT_BYTES);
-      for (let i = 0; i < LIMBS; i++) out.writeUInt16LE(limbs[i] as number, 2 * i);
+      for (let i = 0, at = 0; i < LIMBS; i++, at += LIMB_BYTES) {
+        const limb = (limbs[i] as number) | 0;
+        out[at] = limb;
+        out[at + 1] = limb >>> 8;
+        out[at + 2] = limb >>> 16;
+        out[at + 3] = limb >>> 24;
+      }
       return out;
     },
   };

@@ -3,7 +3,7 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS, negotiateLimits, WHOLE_BYTES } from "../../core/limits.js";
 import { fromPageChanges } from "../../core/page.js";
 import { type RangeTotal, sameTotal } from "../../core/range-sum.js";
-import { ChangeStandard, type Epoch } from "../../gen/tercet/v1/item.js";
+import { ChangeStandard, type Checkpoint, type Epoch } from "../../gen/tercet/v1/item.js";
 import {
   Capability,
   type ChangePage,
@@ -12,7 +12,6 @@ import {
   type ExchangeRequest,
   type ExchangeResponse,
   type Limits,
-  Limits as LimitsMessage,
   type Opened,
   type RangeAnswers,
   type Verdicts,
@@ -20,13 +19,22 @@ import {
 import type { ApplyBatch, OutgoingQuery, ReplicaState } from "../replica/store.js";
 import { outOfOrder, unverifiedFault } from "./faults.js";
 import { type Carried, createIntake, type Job, NO_JOB } from "./intake.js";
-import { hasLostCheckpoint, lastHeard, NO_WISHES, readOpened, toOpen } from "./opening.js";
+import {
+  hasLostCheckpoint,
+  lastHeard,
+  NO_WISHES,
+  type OpeningWay,
+  readOpened,
+  toOpen,
+  wholeOpened,
+} from "./opening.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { createOutflow, type Outflow } from "./outflow.js";
 import { createRecovery, type Recovery } from "./recovery.js";
 import { createReportBuilder, type ExchangeProgress, type ExchangeReport, type ReportedRecovery } from "./report.js";
 import { createRoundTrips } from "./round-trips.js";
 import { type ChunkSender, createChunkSender, type LargeSending } from "./send-chunks.js";
+import { encodeSettings } from "./settings.js";
 import { rejectionJob, settleVerdicts } from "./settle-verdicts.js";
 
 /** What the client's side of an exchange is given. */
@@ -116,6 +124,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   let limits = negotiateLimits(DEFAULT_LIMITS, wishes);
   let standard: ChangeStandard = config.standard;
   let opened: Opened | undefined;
+  /** What a page stands for whose token is empty. */
+  let openToken: Buffer = Buffer.alloc(0);
   let openedUs = 0;
   let unsaved: ApplyBatch["opened"];
   let lineage: ReplicaState["lineage"] = [];
@@ -243,17 +253,26 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         whole: pushLarge,
       });
       if (config.mode === "verify" || hasLostCheckpoint(state)) {
-        sendOpen(state, true);
+        sendOpen(state, { recover: true, done: false });
         return startRecovery("asked");
       }
       const query = dryRun ? undefined : outflow.eagerQuery();
-      if (query === undefined) sendOpen(state, false);
-      else takeOutgoing(query, () => sendOpen(result.state, false));
+      if (query === undefined) sendOpen(state, { recover: false, done: takeFirstDone() });
+      else takeOutgoing(query, () => sendOpen(result.state, { recover: false, done: false }));
     });
   }
 
-  function sendOpen(from: ReplicaState, recover: boolean): void {
-    send({ $case: "open", value: toOpen(from, config, wishes, recover) }, 1);
+  function sendOpen(from: ReplicaState, way: OpeningWay): void {
+    send({ $case: "open", value: toOpen(from, config, wishes, way) }, 1);
+  }
+
+  /** Whether the first Done can go with the opening message: as it would follow it at once. */
+  function takeFirstDone(): boolean {
+    if (doneDue === undefined || token.length === 0 || !isIdle()) return false;
+    passes += 1;
+    trips.done(doneDue);
+    doneDue = undefined;
+    return true;
   }
 
   function takeOutgoing(query: OutgoingQuery, before?: () => void): void {
@@ -298,9 +317,12 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     });
   }
 
-  function receiveOpened(message: Opened): void {
+  function receiveOpened(told: Opened): void {
+    const message = wholeOpened(told, state as ReplicaState);
+    if ("reason" in message) return close(message);
     opened = message;
     openedUs = nowUs;
+    if (told.unchanged) openToken = Buffer.from(token);
     const opening = readOpened(message, state as ReplicaState, { ...config, recovers: recovering }, wishes);
     if ("reason" in opening) return close(opening);
     ({ standard, limits, unsaved } = opening);
@@ -326,8 +348,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   function keepLineage(whole: ReplicaState["lineage"]): void {
     if (opened === undefined) return;
     lineage = whole;
-    const limitsTold = Buffer.from(LimitsMessage.encode(opened.limits ?? DEFAULT_LIMITS).finish());
-    unsaved = { collectionUid: opened.collectionUid, limits: limitsTold, ...unsaved, lineage };
+    unsaved = { collectionUid: opened.collectionUid, settings: encodeSettings(opened), ...unsaved, lineage };
   }
 
   /**
@@ -445,13 +466,18 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       ...NO_JOB,
       changes,
       doubtful,
-      checkpoint: page.checkpoint,
+      checkpoint: checkpointOf(page),
       proof: page.proof,
       end: page.end,
       more: !page.end,
       fetches: changes.some((change) => change.fingerprint !== undefined && change.content === undefined),
       trip: compared ? trips.proofTrip : 1,
     };
+  }
+
+  /** A token that was left out is the one that the exchange was opened with. */
+  function checkpointOf({ checkpoint }: ChangePage): Checkpoint | undefined {
+    return checkpoint?.token.length === 0 ? { ...checkpoint, token: openToken } : checkpoint;
   }
 
   function verdictsJob({ verdicts, checkpoint, witness }: Verdicts): Job | Fault {

@@ -2,10 +2,11 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS, negotiateLimits } from "../../core/limits.js";
 import { isKnownStandard } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { Capability, type Limits, Limits as LimitsMessage, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
+import { Capability, type Limits, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch, ReplicaState } from "../replica/store.js";
 import { outOfOrder, refusedFault, unsupportedStandard } from "./faults.js";
 import { mergeLineage, sameLineage } from "./lineage.js";
+import { decodeSettings, encodeSettings } from "./settings.js";
 
 /** What a client says that takes the limits as the server gives them. */
 export const NO_WISHES: Limits = {
@@ -31,6 +32,8 @@ export interface OpeningWishes {
   readonly onHistoryChange: "offer" | "follow" | "stop";
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** What this client can do beyond the minimum. */
 const CAPABILITIES: readonly Capability[] = [
   Capability.CAPABILITY_RECONCILE,
@@ -39,24 +42,41 @@ const CAPABILITIES: readonly Capability[] = [
   Capability.CAPABILITY_LIVE,
 ];
 
+/** How an exchange begins, beside what its caller wishes. */
+export interface OpeningWay {
+  readonly recover: boolean;
+  /** There is nothing to send before the proof is asked for. */
+  readonly done: boolean;
+}
+
 /** The first message of an exchange of this replica. */
-export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limits, recover: boolean): Open {
+export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limits, way: OpeningWay): Open {
+  const knownTag = way.recover ? NOTHING : tagOf(state);
   return {
     collection: state.collection,
-    collectionUid: Buffer.from(state.collectionUid),
+    // A server that knows tags reads it in the token.
+    collectionUid: knownTag.length > 0 ? NOTHING : Buffer.from(state.collectionUid),
     token: Buffer.from(state.token),
     standard: wishes.standard,
     capabilities: [...CAPABILITIES],
-    limits,
+    limits: Object.values(limits).some((wish) => wish > 0) ? limits : undefined,
     range: undefined,
     live: wishes.live,
-    // Only an exchange that changes something makes a collection.
-    create: wishes.create && wishes.mode === "sync",
+    // Only an exchange that changes something makes a collection, and none whose collection has been met.
+    create: wishes.create && wishes.mode === "sync" && state.token.length === 0,
     recreate: wishes.recreate && wishes.mode === "sync",
     client: wishes.client,
     witness: Buffer.from(state.witness),
-    recover,
+    ...way,
+    knownTag,
   };
+}
+
+/** The tag of what the replica keeps of the server's first message; empty where it must hear all of it. */
+function tagOf(state: ReplicaState): Buffer {
+  // Without an epoch there is nothing that later ones could follow on.
+  if (state.token.length === 0 || state.lineage.length === 0) return NOTHING;
+  return decodeSettings(state.settings)?.tag ?? NOTHING;
 }
 
 /** The replica has items that it agreed on, and no token that says up to where. */
@@ -66,7 +86,7 @@ export function hasLostCheckpoint({ token, total }: ReplicaState): boolean {
 
 /** The limits that a replica last heard of; the defaults before the first exchange. */
 export function lastHeard(state: ReplicaState, wishes: Limits): Limits {
-  return negotiateLimits(state.limits.length > 0 ? LimitsMessage.decode(state.limits) : DEFAULT_LIMITS, wishes);
+  return negotiateLimits(decodeSettings(state.settings)?.limits ?? DEFAULT_LIMITS, wishes);
 }
 
 /** What a client makes of the server's first message. */
@@ -79,7 +99,16 @@ export interface Opening {
   readonly refused: boolean;
 }
 
-/** Reads the server's first message: whether an exchange can be had, and what is in force. */
+/** The server's first message with what it left out, as the replica keeps it. */
+export function wholeOpened(message: Opened, state: ReplicaState): Opened | Fault {
+  if (!message.unchanged) return message;
+  const kept = decodeSettings(state.settings);
+  if (kept === undefined || tagOf(state).length === 0) return outOfOrder("the server left out what was never told");
+  const { limits, capabilities, skewUs, tag } = kept;
+  return { ...message, collectionUid: Buffer.from(state.collectionUid), limits, capabilities, skewUs, tag };
+}
+
+/** Reads the server's first message, whole: whether an exchange can be had, and what is in force. */
 export function readOpened(
   message: Opened,
   state: ReplicaState,
@@ -94,12 +123,14 @@ export function readOpened(
   if (uid.length !== 16) return outOfOrder("the server did not say which collection this is");
   if (!isKnownStandard(message.standard)) return unsupportedStandard(message.standard);
   const told = message.limits ?? DEFAULT_LIMITS;
-  const limits = Buffer.from(LimitsMessage.encode(told).finish());
+  const settings = encodeSettings(message);
   const rebind = state.collectionUid.length > 0 && !uid.equals(state.collectionUid);
   if (rebind && !wishes.recreate) return outOfOrder("the server opened another collection than the replica's");
   const lineage = lineageOf(message, state, { rebind, keeps: refused || wishes.recovers });
-  const known = sameLineage(lineage, state.lineage) && limits.equals(state.limits) && state.collectionUid.length > 0;
-  const unsaved = known && !rebind ? undefined : { collectionUid: uid, lineage, limits, ...(rebind ? { rebind } : {}) };
+  const known =
+    sameLineage(lineage, state.lineage) && settings.equals(state.settings) && state.collectionUid.length > 0;
+  const unsaved =
+    known && !rebind ? undefined : { collectionUid: uid, lineage, settings, ...(rebind ? { rebind } : {}) };
   return {
     standard: message.standard,
     limits: negotiateLimits(told, limitWishes),

@@ -15,7 +15,7 @@ export interface Ledger {
   witness: Uint8Array;
   witnessRevision: number;
   lineage: ReplicaState["lineage"];
-  limits: Uint8Array;
+  settings: Uint8Array;
   items: number;
   pending: number;
   rejected: number;
@@ -54,7 +54,7 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
     witness: NOTHING,
     witnessRevision: 0,
     lineage: [],
-    limits: NOTHING,
+    settings: NOTHING,
     items: 0,
     pending: 0,
     rejected: 0,
@@ -132,7 +132,7 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
   }
   books.collectionUid = opened.collectionUid;
   books.lineage = opened.lineage;
-  books.limits = opened.limits;
+  books.settings = opened.settings;
 }
 
 /**

@@ -34,7 +34,7 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
   const saveProgress = db.prepare(`UPDATE progress SET token = ?, revision = ?, items = ?, pending = ?, rejected = ?,
     conflicts = ?, last_sequence = ?, last_conflict = ?, last_time_us = ?, base_count = ?, base_sum = ?, sent_through = ?,
     witness = ?, witness_revision = ?, held = ?`);
-  const saveOpened = db.prepare("UPDATE replica SET collection_uid = ?, limits = ?");
+  const saveOpened = db.prepare("UPDATE replica SET collection_uid = ?, settings = ?");
   const clearLineage = db.prepare("DELETE FROM lineage");
   const addEpoch = db.prepare("INSERT INTO lineage (ordinal, id, first_revision) VALUES (?, ?, ?)");
 
@@ -42,7 +42,7 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
     load() {
       const identity = db
         .prepare<[], [string, Buffer, Buffer, Buffer]>(
-          "SELECT collection, replica_id, collection_uid, limits FROM replica",
+          "SELECT collection, replica_id, collection_uid, settings FROM replica",
         )
         .raw()
         .get();
@@ -67,8 +67,8 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
       const old = fromLedger(before, markBefore);
       const values = fromLedger(after, markAfter);
       if (!values.every((value, index) => same(value, old[index]))) saveProgress.run(...values);
-      if (!same(before.collectionUid, after.collectionUid) || !same(before.limits, after.limits)) {
-        saveOpened.run(after.collectionUid, after.limits);
+      if (!same(before.collectionUid, after.collectionUid) || !same(before.settings, after.settings)) {
+        saveOpened.run(after.collectionUid, after.settings);
       }
       if (!sameLineage(before.lineage, after.lineage)) {
         clearLineage.run();
@@ -79,7 +79,7 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
 }
 
 function toLedger(
-  [collection, replicaId, collectionUid, limits]: [string, Buffer, Buffer, Buffer],
+  [collection, replicaId, collectionUid, settings]: [string, Buffer, Buffer, Buffer],
   progress: ProgressTuple,
   lineage: Ledger["lineage"],
 ): Ledger {
@@ -93,7 +93,7 @@ function toLedger(
     witness: progress[12],
     witnessRevision: progress[13],
     lineage,
-    limits,
+    settings,
     items,
     pending,
     rejected,

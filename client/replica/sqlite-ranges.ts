@@ -1,3 +1,4 @@
+import { type EntryBlock, entriesOf, toEntryBlock } from "../../core/entry-windows.js";
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds, separator } from "../../core/id.js";
 import {
@@ -10,8 +11,7 @@ import {
 } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
-import { StorageError } from "../../core/storage-error.js";
-import { createEntryWindows } from "./entry-windows.js";
+import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import { sized } from "./sqlite-sized.js";
 
 /** The bases of a replica file by ranges of ids. */
@@ -63,7 +63,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
 
   function load(): readonly Segment[] {
     if (!isStale()) return rows.load();
-    const made = segmentsOf(rows.read);
+    const made = segmentsOf(rows.entries);
     // The next transaction stores them.
     for (const segment of made) rows.save(segment);
     stale = false;
@@ -79,8 +79,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
   return {
     note(moves) {
       if (moves.length === 0) return;
-      rows.moved(moves);
-      if (isStale()) return;
+      if (isStale()) return index.forget();
       touched = true;
       if (!isBulk(moves)) return index.note(moves);
       index.reset();
@@ -100,37 +99,35 @@ export function sqliteRanges(db: Database): SqliteRanges {
       touched = false;
       stale = undefined;
     },
-    forget: rows.forget,
+    forget: () => index.forget(),
     total: (interval) => index.total(interval),
     split: (interval, parts) => index.split(interval, parts),
-    entries: rows.entries,
+    entries: (interval, limit) => index.entries(interval, limit),
     areRight() {
       if (misplaced.get() === 1) return false;
       if (rows.isMarked()) return true;
       const [first, ...others] = rows.load();
       const segments = first?.from === "" ? [first, ...others] : [];
-      return segments.length === 0 ? rows.read(WHOLE, 1).length === 0 : segments.every(isRight);
+      return segments.length === 0 ? rows.entries(WHOLE, 1).ids.length === 0 : segments.every(isRight);
     },
   };
 
   function isRight(segment: Segment, at: number, all: readonly Segment[]): boolean {
     const sum = createRangeSum();
-    for (const { fingerprint } of rows.read({ from: segment.from, to: all[at + 1]?.from }, Number.MAX_SAFE_INTEGER)) {
-      sum.add(fingerprint);
-    }
+    sum.addAll(rows.entries({ from: segment.from, to: all[at + 1]?.from }, Number.MAX_SAFE_INTEGER).prints);
     return sum.count === segment.count && sum.bytes().equals(segment.sum);
   }
 }
 
 /** Cuts all bases into segments. */
-function segmentsOf(read: (interval: IdInterval, limit: number) => readonly RangeEntry[]): Segment[] {
+function segmentsOf(read: (interval: IdInterval, limit: number) => EntryBlock): Segment[] {
   const segments: Segment[] = [];
   let sum = createRangeSum();
   let from = "";
   let last = "";
   for (let more = true; more; ) {
     // No id is between this one and itself with a control character behind it.
-    const entries = read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE);
+    const entries = entriesOf(read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE));
     for (const { id, fingerprint } of entries) {
       if (sum.count === SEGMENT_ENTRIES) {
         segments.push({ from, ...totalOf(sum) });
@@ -175,13 +172,13 @@ function segmentRows(db: Database) {
     db,
     "SELECT id, base_fingerprint AS fingerprint FROM pending WHERE base_fingerprint IS NOT NULL",
   );
-  const read = (interval: IdInterval, limit: number): readonly RangeEntry[] => {
+  const entries = (interval: IdInterval, limit: number): EntryBlock => {
     const some = clean(interval, limit);
     const others = pending(interval, limit);
-    if (others.length === 0) return some;
-    return [...some, ...others].sort((a, b) => compareIds(a.id, b.id)).slice(0, limit);
+    if (others.ids.length === 0) return some;
+    const both = [...entriesOf(some), ...entriesOf(others)];
+    return toEntryBlock(both.sort((a, b) => compareIds(a.id, b.id)).slice(0, limit));
   };
-  const windows = createEntryWindows(read);
   return {
     load: (): Segment[] => load.all().map(([from, count, sum]) => ({ from, count, sum })),
     save: (segment: Segment) => void changed.set(segment.from, segment),
@@ -214,37 +211,20 @@ function segmentRows(db: Database) {
     clear(): void {
       dropsAll = false;
       changed.clear();
-      windows.clear();
     },
-    forget: windows.clear,
-    moved: windows.changed,
-    entries: windows.entries,
-    /** The same from the file, whatever was read before. */
-    read,
+    entries,
   };
 }
 
-/**
- * Reads bases of one kind in the order of their ids. (Both kinds in one statement take half as long again.) All in one row:
- * to make a buffer for each fingerprint takes longer than to find it. No id has a NUL.
- */
-function basesFrom(db: Database, select: string): (interval: IdInterval, limit: number) => RangeEntry[] {
-  const joined = (where: string) =>
-    `SELECT group_concat(id, char(0)), unhex(group_concat(hex(fingerprint), ''))
-      FROM (${select} AND ${where} ORDER BY id LIMIT ?)`;
-  const toEnd = db.prepare<[string, number], JoinedTuple>(joined("id >= ?")).raw();
-  const within = db.prepare<[string, string, number], JoinedTuple>(joined("id >= ? AND id < ?")).raw();
-  return ({ from, to }, limit) => {
-    const found = to === undefined ? toEnd.get(from, limit) : within.get(from, to, limit);
-    const [joinedIds, prints] = found ?? [null, null];
-    if (joinedIds === null || prints === null) return [];
-    const ids = joinedIds.split("\0");
-    if (prints.length !== ids.length * FINGERPRINT_BYTES)
-      throw new StorageError("damaged", "a fingerprint has another size");
-    return ids.map((id, at) => {
-      return { id, fingerprint: prints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES) };
-    });
-  };
+/** Reads bases of one kind in the order of their ids. (Both kinds in one statement take half as long again.) */
+function basesFrom(db: Database, select: string): (interval: IdInterval, limit: number) => EntryBlock {
+  const toEnd = db
+    .prepare<[string, number], JoinedTuple>(joinedEntries(`${select} AND id >= ? ORDER BY id LIMIT ?`))
+    .raw();
+  const within = db
+    .prepare<[string, string, number], JoinedTuple>(
+      joinedEntries(`${select} AND id >= ? AND id < ? ORDER BY id LIMIT ?`),
+    )
+    .raw();
+  return ({ from, to }, limit) => toBlock(to === undefined ? toEnd.get(from, limit) : within.get(from, to, limit));
 }
-
-type JoinedTuple = [ids: string | null, prints: Buffer | null];

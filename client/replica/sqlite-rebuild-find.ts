@@ -3,7 +3,7 @@ import { fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import { checkCollectionName, checkId } from "../../core/id.js";
 import type { Database } from "../../core/sqlite.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { Limits } from "../../gen/tercet/v1/sync.js";
+import { Opened } from "../../gen/tercet/v1/sync.js";
 import type { Ledger } from "./books.js";
 import { newPending } from "./local-rules.js";
 import type { PendingRow } from "./rows.js";
@@ -42,7 +42,7 @@ export interface FoundRecord extends Omit<LocalConflict, "content" | "text"> {
 }
 
 /** What was found of a replica. */
-export interface Found extends Pick<Ledger, "collectionUid" | "limits" | "lineage" | "lastTimeUs" | "lastConflict"> {
+export interface Found extends Pick<Ledger, "collectionUid" | "settings" | "lineage" | "lastTimeUs" | "lastConflict"> {
   readonly collection: string | undefined;
   readonly replicaId: Uint8Array | undefined;
   readonly changes: readonly FoundChange[];
@@ -82,28 +82,29 @@ export function readReplica(db: Database, nowUs: number): Found {
   };
 }
 
-function readIdentity(db: Database): Pick<Found, "collection" | "replicaId" | "collectionUid" | "limits"> {
+function readIdentity(db: Database): Pick<Found, "collection" | "replicaId" | "collectionUid" | "settings"> {
   const row =
     attempt(() =>
-      db.prepare<[], unknown[]>("SELECT collection, replica_id, collection_uid, limits FROM replica").raw().get(),
+      db.prepare<[], unknown[]>("SELECT collection, replica_id, collection_uid, settings FROM replica").raw().get(),
     ) ?? [];
-  const [collection, replicaId, uid, limits] = row;
+  const [collection, replicaId, uid, settings] = row;
   const named = typeof collection === "string" && checkCollectionName(collection) === undefined;
   return {
     collection: named ? collection : undefined,
     replicaId: isBytes(replicaId, 16) ? replicaId : undefined,
     collectionUid: isBytes(uid, 16) ? uid : NOTHING,
-    limits: isLimits(limits) ? limits : NOTHING,
+    settings: believableSettings(settings),
   };
 }
 
-function isLimits(value: unknown): value is Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length === 0) return false;
-  try {
-    return Object.values(Limits.decode(value)).every((limit) => isWhole(limit) && limit > 0);
-  } catch {
-    return false;
-  }
+/** Without the tag, by which they would never be told again though a bit of them may have flipped. */
+function believableSettings(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array) || value.length === 0) return NOTHING;
+  const opened = attempt(() => Opened.decode(value));
+  const limits = Object.values(opened?.limits ?? {});
+  if (opened === undefined || limits.length === 0) return NOTHING;
+  if (!isWhole(opened.skewUs) || !limits.every((limit) => isWhole(limit) && limit > 0)) return NOTHING;
+  return Buffer.from(Opened.encode({ ...opened, tag: Buffer.alloc(0) }).finish());
 }
 
 function readLineage(db: Database): Ledger["lineage"] {

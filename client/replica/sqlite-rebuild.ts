@@ -146,7 +146,7 @@ function fill(db: ReturnType<typeof openFile>, path: string, found: Found): void
   books.lastConflict = Math.max(books.lastConflict, found.lastConflict);
   books.lastTimeUs = Math.max(books.lastTimeUs, found.lastTimeUs);
   books.collectionUid = found.collectionUid;
-  books.limits = found.limits;
+  books.settings = found.settings;
   books.lineage = found.lineage;
   const { moves } = books;
   const ranges = sqliteRanges(db);

@@ -50,7 +50,7 @@ const MIGRATIONS: readonly string[] = [
     collection TEXT NOT NULL,
     replica_id BLOB NOT NULL,
     collection_uid BLOB NOT NULL DEFAULT X'',
-    limits BLOB NOT NULL DEFAULT X''
+    settings BLOB NOT NULL DEFAULT X''
   ) STRICT;
   CREATE TABLE lineage (
     ordinal INTEGER PRIMARY KEY,

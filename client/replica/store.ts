@@ -150,8 +150,8 @@ export interface ReplicaState {
   readonly witnessRevision: number;
   /** The server's epochs as last heard. */
   readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
-  /** Limits as last heard from the server, encoded; empty before the first exchange. */
-  readonly limits: Uint8Array;
+  /** Limits and what else the replica keeps of Opened (client/protocol/settings.ts), encoded; empty before the first exchange. */
+  readonly settings: Uint8Array;
   /** Count and sum over bases. */
   readonly total: RangeTotal;
   /** Items that the application sees. */
@@ -578,7 +578,7 @@ export interface ApplyBatch {
     readonly rebind?: boolean;
     readonly collectionUid: Uint8Array;
     readonly lineage: readonly { readonly id: Uint8Array; readonly firstRevision: number }[];
-    readonly limits: Uint8Array;
+    readonly settings: Uint8Array;
   };
 }
 

@@ -4,7 +4,7 @@ import type { Content } from "../../core/content.js";
 import { compareIds } from "../../core/id.js";
 import { ErrorReason, errorReasonFromJSON, errorReasonToJSON } from "../../gen/tercet/v1/error.js";
 import { type ChangeStandard, changeStandardFromJSON, changeStandardToJSON } from "../../gen/tercet/v1/item.js";
-import { Limits } from "../../gen/tercet/v1/sync.js";
+import { Opened } from "../../gen/tercet/v1/sync.js";
 import { fingerprint } from "./independent.js";
 import type { Json } from "./json-text.js";
 import { protoFromJson, protoToJson } from "./proto-json.js";
@@ -50,7 +50,7 @@ export interface ReplicaJson {
   readonly checkpoint?: { readonly token: string; readonly revision: string };
   readonly witness?: { readonly token: string; readonly revision: string };
   readonly lineage: readonly { readonly id: string; readonly firstRevision: string }[];
-  readonly limits?: Json;
+  readonly settings?: Json;
   readonly count: string;
   readonly sum: string;
   readonly items: readonly ItemJson[];
@@ -100,7 +100,7 @@ export function replicaToJson(replica: MemoryReplica): Json {
     ...checkpointToJson("checkpoint", state.token, state.revision),
     ...checkpointToJson("witness", state.witness, state.witnessRevision),
     lineage: lineageToJson(state.lineage),
-    ...(state.limits.length === 0 ? {} : { limits: protoToJson("Limits", state.limits) }),
+    ...(state.settings.length === 0 ? {} : { settings: protoToJson("Opened", state.settings) }),
     count: String(state.total.count),
     sum: base64(state.total.sum),
     items,
@@ -174,12 +174,10 @@ function told(json: ReplicaJson): Partial<ApplyBatch> {
   const lineage = json.lineage.map(({ id, firstRevision }) => {
     return { id: unbase64(id), firstRevision: Number(firstRevision) };
   });
-  const limits = json.limits === undefined ? Buffer.alloc(0) : protoFromJson("Limits", json.limits);
-  const encoded = Buffer.from(Limits.encode(Limits.decode(limits)).finish());
+  const kept = json.settings === undefined ? Buffer.alloc(0) : protoFromJson("Opened", json.settings);
+  const settings = Buffer.from(Opened.encode(Opened.decode(kept)).finish());
   return {
-    ...(collectionUid === undefined
-      ? {}
-      : { opened: { collectionUid: unbase64(collectionUid), lineage, limits: encoded } }),
+    ...(collectionUid === undefined ? {} : { opened: { collectionUid: unbase64(collectionUid), lineage, settings } }),
     ...(checkpoint === undefined ? {} : { checkpoint: at(checkpoint) }),
     ...(witness === undefined ? {} : { witness: at(witness) }),
   };

@@ -22,7 +22,7 @@ export const scriptScenarios: readonly Scenario[] = [
     exchanges() {
       const made = equalWorld({ x: "old" });
       const token = Buffer.from(made.replica.state().token);
-      token[30] = (token[30] ?? 0) ^ 1;
+      token[20] = (token[20] ?? 0) ^ 1;
       return [recordScript(made.server, [[{ open: { ...OPEN.open, token: token.toString("base64") } }]])];
     },
   },

@@ -15,6 +15,8 @@ export interface Conversation {
   live: boolean;
   lineage: readonly EpochState[];
   limits: Limits;
+  /** The token that the client opened with, where it can do without hearing it again; else empty. */
+  token: Uint8Array;
   /** Those in force. */
   capabilities: readonly Capability[];
   nowUs: number;

@@ -15,7 +15,7 @@ import { createUploadChecker } from "./check-uploads.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { createInbox, type Queued } from "./inbox.js";
 import { createKnownUploads, type KnownUploads } from "./known-uploads.js";
-import { capabilitiesInForce, checkOpen, toOpened } from "./opening.js";
+import { capabilitiesInForce, checkOpen, toOpened, withUidOfToken } from "./opening.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
 import { createChunkReceiver, type QueuedChunk } from "./receive-chunks.js";
 import { type ContentReceiver, createContentReceiver, type QueuedBatch } from "./receive-content.js";
@@ -39,6 +39,8 @@ export interface ServerExchangeConfig {
 
 /** The server's side of one exchange. */
 export interface ServerExchange extends Exchange<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult> {
+  /** Uid of the collection; empty before Opened. */
+  uid(): Uint8Array;
   /** The server is going to stop: a live client is asked to end the exchange, and to come back after so many milliseconds. */
   goAway(retryAfterMs: number): void;
 }
@@ -90,6 +92,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     live: false,
     lineage: [],
     limits: config.limits,
+    token: Buffer.alloc(0),
     capabilities: [],
     nowUs: 0,
     unanswered: { bytes: 0, items: 0 },
@@ -138,9 +141,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     epochsTold = lineage.length;
   }
 
-  function open(message: Open): void {
-    const fault = checkOpen(message);
+  function open(received: Open): void {
+    const fault = checkOpen(received);
     if (fault !== undefined) return close(fault);
+    const message = withUidOfToken(received);
     phase = "opening";
     conversation.name = message.collection;
     conversation.ask({ kind: "open", open: message }, (result) => {
@@ -166,7 +170,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       // Without a token there is nothing to hold a push against that does not say what it has seen.
       if (message.token.length > 0) seenAtOpen = Math.max(check.revision, check.pullHead);
     }
-    conversation.send({ $case: "opened", value: toOpened(conversation, message, state, check, config.heartbeatUs) });
+    const answer = toOpened(conversation, message, state, check, config.heartbeatUs);
+    if (answer.unchanged) conversation.token = message.token;
+    conversation.send({ $case: "opened", value: answer });
+    if (message.done) done();
   }
 
   /** Live, and neither side has anything to say: the client may be silent for as long as it likes. */
@@ -193,10 +200,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "fetch":
         return sendContents(conversation, message.value.items, feed);
       case "done":
-        // A client that did not know yet that its token is refused gets no proof for it.
-        if (phase === "waiting") return undefined;
-        phase = "open";
-        return feed.proofDue();
+        return done();
       case "recover":
         return recover(message.value);
       case "ranges":
@@ -206,6 +210,13 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       case "taken":
         return feed.taken(message.value.revision);
     }
+  }
+
+  function done(): void {
+    // A client that did not know yet that its token is refused gets no proof for it.
+    if (phase === "waiting") return;
+    phase = "open";
+    feed.proofDue();
   }
 
   function recover(message: Recover): void {
@@ -299,6 +310,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     notify(revision) {
       if (conversation.live) feed.advanced(revision);
     },
+    uid: () => conversation.uid,
     goAway(retryAfterMs) {
       goingAwayMs = retryAfterMs;
     },

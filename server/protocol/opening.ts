@@ -1,11 +1,13 @@
+import { createHash } from "node:crypto";
+import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkCollectionName } from "../../core/id.js";
 import { DEFAULT_LIMITS } from "../../core/limits.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { Capability, type Limits, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
+import { Capability, type Limits, type Open, Opened } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState, EpochState } from "../store/store.js";
 import { type Conversation, unsupported } from "./conversation.js";
-import type { TokenCheck } from "./token.js";
+import { decodeToken, type TokenCheck } from "./token.js";
 import { notNegative } from "./validate-push.js";
 
 /** What this server can do beyond the minimum. */
@@ -56,10 +58,25 @@ export function standardInForce(bound: ChangeStandard, wished: ChangeStandard): 
   return wished === ChangeStandard.CHANGE_STANDARD_UNSPECIFIED ? ChangeStandard.CHANGE_STANDARD_SERVER : wished;
 }
 
+/** The same message with the uid that its token says, where it names none. */
+export function withUidOfToken(open: Open): Open {
+  const uid = open.collectionUid.length === 0 ? decodeToken(open.token)?.uid : undefined;
+  return uid === undefined ? open : { ...open, collectionUid: Buffer.from(uid) };
+}
+
 /** The epochs from the one that `revision` lies in. */
 function lineageFrom(lineage: readonly EpochState[], revision: number): readonly EpochState[] {
   const at = lineage.findLastIndex((epoch) => epoch.firstRevision <= revision);
   return lineage.slice(Math.max(at, 0));
+}
+
+const TAG_BYTES = 8;
+
+/** What a client may keep of the server's first message, by its tag. */
+function keepable({ uid, limits, capabilities, skewUs }: Conversation): Opened {
+  const kept = Opened.create({ collectionUid: Buffer.from(uid), limits, capabilities: [...capabilities], skewUs });
+  const tag = createHash("sha256").update(Opened.encode(kept).finish()).digest().subarray(0, TAG_BYTES);
+  return { ...kept, tag };
 }
 
 /** The server's first message. */
@@ -70,18 +87,21 @@ export function toOpened(
   check: Exclude<TokenCheck, { kind: "invalid" }>,
   heartbeatUs: number,
 ): Opened {
-  const known = check.kind === "served" && open.token.length > 0 ? check.revision : 0;
+  const isServed = check.kind === "served" && open.token.length > 0 && !open.recover;
+  const known = isServed ? check.revision : 0;
+  const kept = keepable(conversation);
+  const unchanged = isServed && asBuffer(open.knownTag).equals(kept.tag);
+  const lineage = unchanged
+    ? state.lineage.filter((epoch) => epoch.firstRevision > known)
+    : lineageFrom(state.lineage, known);
   return {
-    collectionUid: Buffer.from(state.uid),
+    ...(unchanged ? Opened.create({ unchanged }) : kept),
     standard: standardInForce(state.standard, open.standard),
     tokenRefused: check.kind === "served" ? ErrorReason.ERROR_REASON_UNSPECIFIED : check.fault.reason,
     head: state.revision,
     count: state.total.count,
     serverTimeUs: conversation.nowUs,
-    skewUs: conversation.skewUs,
     heartbeatUs: conversation.live ? heartbeatUs : 0,
-    limits: conversation.limits,
-    capabilities: [...conversation.capabilities],
-    lineage: lineageFrom(state.lineage, known).map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),
+    lineage: lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision })),
   };
 }

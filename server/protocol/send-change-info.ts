@@ -43,6 +43,7 @@ export interface ChangeFeed {
 export function createChangeFeed(conversation: Conversation): ChangeFeed {
   const own = createOwnRevisions();
   let pullHead = 0;
+  let began = 0;
   /** The feed has been sent up to this revision, but for own pushes. */
   let cursor = 0;
   let endSent = false;
@@ -59,6 +60,12 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     return { token: encodeToken(tokenAt(uid, lineage, revision, pullHead)), revision };
   }
 
+  /** The same for a page, without a token that the client opened with and need not hear again. */
+  function pageCheckpoint(revision: number): Checkpoint {
+    const checkpoint = checkpointAt(revision);
+    return checkpoint.token.equals(conversation.token) ? { token: Buffer.alloc(0), revision } : checkpoint;
+  }
+
   function sendPage(read: ChangesRead): void {
     conversation.lineage = read.lineage;
     // Columns stay as they are where nothing is to be left out of them.
@@ -68,7 +75,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     const end = cursor >= read.revision;
     if (foreign?.length === 0 && !end) return;
     const isWhole = foreign === undefined || foreign.length === read.changes.length;
-    const isShared = isWhole && cursor === read.through && pullHead <= cursor;
+    const isAdvanced = cursor > began || conversation.token.length === 0;
+    const isShared = isWhole && isAdvanced && cursor === read.through && pullHead <= cursor;
     const proof = end && proofsDue > 0 ? toRangeFingerprint(read.total) : undefined;
     if (end) {
       endSent = true;
@@ -78,7 +86,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     }
     untaken.sent(cursor, foreign ?? []);
     const toPage = (): PageMessage => {
-      const rest = { checkpoint: checkpointAt(cursor), end, proof };
+      const rest = { checkpoint: pageCheckpoint(cursor), end, proof };
       if (columns !== undefined) return { $case: "page", value: toColumnsPage(read, columns, rest) };
       return { $case: "page", value: { ...toPageChanges(foreign ?? []), ...rest } };
     };
@@ -87,6 +95,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
 
   return {
     begin(revision, head) {
+      began = revision;
       cursor = revision;
       pullHead = head;
       endSent = false;
@@ -109,7 +118,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       const page = {
         changes: [],
         fingerprint: undefined,
-        checkpoint: checkpointAt(cursor),
+        checkpoint: pageCheckpoint(cursor),
         end: true,
         proof: undefined,
       };

@@ -6,10 +6,11 @@ import type { CollectionState, EpochState } from "../store/store.js";
 /**
  * What a checkpoint's token says. Opaque to clients, plain to servers:
  *
- *     version (1 byte) | collection uid (16) | epoch id (8) | revision (8) | head of the first pull (8) | check (4)
+ *     version (1 byte) | collection uid (16) | epoch id (8) | revision | head of the first pull | check (4)
  *
- * Integers are big-endian. `check` is the beginning of the SHA-256 over what stands before it: it finds damage, not
- * forgery, for a token grants nothing.
+ * The two integers are unsigned LEB128, in as few bytes as they need; the head is left out where it is 0. `check` is the
+ * beginning of the SHA-256 over what stands before it: it finds damage, not forgery, for a token grants nothing. What says
+ * the same has the same bytes, so that a checkpoint can be compared with the one that a client named.
  */
 export interface Token {
   readonly uid: Uint8Array;
@@ -23,33 +24,63 @@ export interface Token {
   readonly pullHead: number;
 }
 
-const VERSION = 1;
-const BYTES = 1 + 16 + 8 + 8 + 8 + 4;
+const VERSION = 2;
+const EPOCH = 1 + 16;
+const INTEGERS = EPOCH + 8;
+const CHECK_BYTES = 4;
 
 function checkOf(body: Uint8Array): Buffer {
-  return createHash("sha256").update(body).digest().subarray(0, 4);
+  return createHash("sha256").update(body).digest().subarray(0, CHECK_BYTES);
 }
 
 /** The token as bytes. */
 export function encodeToken(token: Token): Buffer {
-  const out = Buffer.alloc(BYTES);
+  const integers: number[] = [];
+  pushInteger(integers, token.revision);
+  if (token.pullHead > 0) pushInteger(integers, token.pullHead);
+  const body = INTEGERS + integers.length;
+  const out = Buffer.allocUnsafe(body + CHECK_BYTES);
   out[0] = VERSION;
   out.set(token.uid, 1);
-  out.set(token.epoch, 17);
-  out.writeBigUInt64BE(BigInt(token.revision), 25);
-  out.writeBigUInt64BE(BigInt(token.pullHead), 33);
-  checkOf(out.subarray(0, BYTES - 4)).copy(out, BYTES - 4);
+  out.set(token.epoch, EPOCH);
+  out.set(integers, INTEGERS);
+  out.set(checkOf(out.subarray(0, body)), body);
   return out;
 }
 
 /** The token that bytes say, or undefined where no server made them. */
 export function decodeToken(bytes: Uint8Array): Token | undefined {
   const buffer = asBuffer(bytes);
-  if (buffer.length !== BYTES || buffer[0] !== VERSION) return undefined;
-  if (!checkOf(buffer.subarray(0, BYTES - 4)).equals(buffer.subarray(BYTES - 4))) return undefined;
-  const revision = Number(buffer.readBigUInt64BE(25));
-  const pullHead = Number(buffer.readBigUInt64BE(33));
-  return { uid: buffer.subarray(1, 17), epoch: buffer.subarray(17, 25), revision, pullHead };
+  const end = buffer.length - CHECK_BYTES;
+  if (end <= INTEGERS || buffer[0] !== VERSION) return undefined;
+  if (!checkOf(buffer.subarray(0, end)).equals(buffer.subarray(end))) return undefined;
+  const integers = readIntegers(buffer.subarray(INTEGERS, end));
+  if (integers === undefined || integers.length === 0 || integers.length > 2) return undefined;
+  const [revision = 0, pullHead = 0] = integers;
+  return { uid: buffer.subarray(1, EPOCH), epoch: buffer.subarray(EPOCH, INTEGERS), revision, pullHead };
+}
+
+function pushInteger(to: number[], value: number): void {
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) to.push((rest % 0x80) | 0x80);
+  to.push(rest);
+}
+
+/** All integers in these bytes; undefined where they end within one, or one is beyond what a revision can be. */
+function readIntegers(bytes: Uint8Array): number[] | undefined {
+  const integers: number[] = [];
+  let value = 0;
+  let unit = 1;
+  for (const byte of bytes) {
+    value += (byte & 0x7f) * unit;
+    unit *= 0x80;
+    if (!Number.isSafeInteger(value)) return undefined;
+    if (byte >= 0x80) continue;
+    integers.push(value);
+    value = 0;
+    unit = 1;
+  }
+  return unit === 1 ? integers : undefined;
 }
 
 /** A token for a reader that has taken everything up to `revision`. */

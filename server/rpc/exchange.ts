@@ -84,8 +84,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
         record.sent.messages += 1;
         record.sent.bytes += bytes.length;
         if (message.message?.$case === "ranges") record.recovery = true;
-        if (message.message?.$case === "opened" && record.open?.live === true)
-          follow(message.message.value.collectionUid);
+        if (message.message?.$case === "opened" && record.open?.live === true) follow(machine.uid());
         return writer.write(bytes);
       },
       store: (operation) => runOperation(world, operation),

@@ -1,12 +1,8 @@
 import { asBuffer } from "../../core/content.js";
-import {
-  createRangeIndex,
-  type IdInterval,
-  type RangeEntry,
-  type RangeIndex,
-  type Segment,
-} from "../../core/range-index.js";
+import type { EntryBlock } from "../../core/entry-windows.js";
+import { createRangeIndex, type IdInterval, type RangeIndex, type Segment } from "../../core/range-index.js";
 import type { Database } from "../../core/sqlite.js";
+import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import { answerRanges } from "./answer-ranges.js";
 import type { CollectionRow, CollectionTables } from "./sqlite-collections.js";
 import { AFTER_ALL_IDS, CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
@@ -76,18 +72,17 @@ function prepareIndex(database: Database): (collection: number) => RangeIndex {
     });
 }
 
-type Entries = (collection: number, interval: IdInterval, limit: number) => readonly RangeEntry[];
+type Entries = (collection: number, interval: IdInterval, limit: number) => EntryBlock;
 
 /** Items of a range, in the order of their ids, read from the index alone. */
 function prepareEntries(database: Database): Entries {
   const select = database
-    .prepare<[number, string, string, number], [string, Buffer]>(
-      `SELECT id, fingerprint FROM items INDEXED BY items_by_id
-        WHERE collection = ? AND id >= ? AND id < ? AND fingerprint IS NOT NULL ORDER BY id LIMIT ?`,
+    .prepare<[number, string, string, number], JoinedTuple>(
+      joinedEntries(`SELECT id, fingerprint FROM items INDEXED BY items_by_id
+        WHERE collection = ? AND id >= ? AND id < ? AND fingerprint IS NOT NULL ORDER BY id LIMIT ?`),
     )
     .raw();
-  return (collection, { from, to }, limit) =>
-    select.all(collection, from, to ?? AFTER_ALL_IDS, limit).map(([id, fingerprint]) => ({ id, fingerprint }));
+  return (collection, { from, to }, limit) => toBlock(select.get(collection, from, to ?? AFTER_ALL_IDS, limit));
 }
 
 /** Prepares Store.readRanges for a collection. */
@@ -96,7 +91,8 @@ export function prepareRanges(
   collections: CollectionTables,
   indexes: RangeIndexes,
 ): (collection: CollectionRow, query: RangesQuery) => RangesRead {
-  const entries = prepareEntries(database);
+  /** One index at most keeps what was read of its items. */
+  let last: RangeIndex | undefined;
   const changeOf = prepareRowReader(database);
   const selectChange = database
     .prepare<[number, string], ItemRow>(
@@ -112,14 +108,20 @@ export function prepareRanges(
     .raw();
   return (collection, query) => {
     const { key, revision, compacted_revision: compactedRevision } = collection;
-    const { total, split } = indexes.of(key);
+    const index = indexes.of(key);
+    if (index !== last) last?.forget();
+    last = index;
+    const { total, split, entries } = index;
     const answers = answerRanges(query, compactedRevision, {
       total,
       split,
-      entries: (interval, limit) => entries(key, interval, limit),
+      entries,
       change: (id, inlineBytes) => changeOf(selectChange.get(key, id) as ItemRow, inlineBytes),
-      tombstones: ({ from, to }, after, limit) =>
-        selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit).map((row) => changeOf(row, -1)),
+      tombstones({ from, to }, after, limit) {
+        // There is none after the head: after a compaction this spares a look through every range.
+        if (after >= revision) return [];
+        return selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit).map((row) => changeOf(row, -1));
+      },
     });
     return { answers, revision, compactedRevision, lineage: collections.lineage(key) };
   };

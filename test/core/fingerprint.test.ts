@@ -90,6 +90,17 @@ describe("range fingerprint", () => {
     expect(sum.bytes()).toEqual(Buffer.alloc(32, 0xff));
   });
 
+  test("is exact beyond what its limbs hold at once", () => {
+    const times = 2 ** 21 + 3;
+    const most = Buffer.alloc(32, 255);
+    const sum = createRangeSum();
+    for (let time = 0; time < times; time++) sum.add(most);
+    const expected = (2n ** 256n - (BigInt(times) % 2n ** 256n)).toString(16).padStart(64, "0");
+    expect(sum.bytes().reverse().toString("hex")).toBe(expected);
+    for (let time = 0; time < times; time++) sum.subtract(most);
+    expect([sum.count, sum.bytes()]).toEqual([0, Buffer.alloc(32)]);
+  });
+
   test("of nothing travels as empty, and an unset one says the same", () => {
     const nothing = totalOf(createRangeSum());
     expect(toRangeFingerprint(nothing).sum.length).toBe(0);

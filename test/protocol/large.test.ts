@@ -323,7 +323,9 @@ describe("contents larger than a message", () => {
     const tamperResponse = (response: ExchangeResponse): ExchangeResponse => {
       if (response.message?.$case !== "opened") return response;
       const capabilities = response.message.value.capabilities.filter((each) => each !== Capability.CAPABILITY_CHUNKS);
-      return { message: { $case: "opened", value: { ...response.message.value, capabilities } } };
+      // Another server's word has another server's tag.
+      const value = { ...response.message.value, capabilities, tag: Buffer.from("another") };
+      return { message: { $case: "opened", value } };
     };
     change(replica, { a: large(1), b: "1" });
     const outcome = run({ tamperResponse });

@@ -247,7 +247,7 @@ export function describeExchange(name: string, open: () => Harness): void {
     });
 
     it("goes over to another collection only where that is wanted", () => {
-      const opened = { collectionUid: UID, lineage: [], limits: Buffer.alloc(0) };
+      const opened = { collectionUid: UID, lineage: [], settings: Buffer.alloc(0) };
       replica.apply({ actions: [], nowUs: NOW, opened });
       const other = { ...opened, collectionUid: Buffer.alloc(16, 8) };
       expect(() => replica.apply({ actions: [], nowUs: NOW, opened: other })).toThrow("belongs to collection");

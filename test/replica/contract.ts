@@ -78,7 +78,7 @@ export function describeReplica(name: string, open: () => Harness): void {
       expect(collection).toBe("c");
       expect(hex(replicaId)).toBe("01".repeat(16));
       expect(rest).toMatchObject({ items: 0, pending: 0, lastSequence: 0, revision: 0, lineage: [] });
-      expect(rest.token.length + rest.limits.length + rest.collectionUid.length).toBe(0);
+      expect(rest.token.length + rest.settings.length + rest.collectionUid.length).toBe(0);
       expect(rest.total).toEqual({ count: 0, sum: expect.anything() });
       expect(hex(rest.total.sum)).toBe("00".repeat(32));
       expect(replica.get("a")).toBeUndefined();
@@ -607,7 +607,7 @@ export function describeReplica(name: string, open: () => Harness): void {
         { id: Buffer.alloc(8, 1), firstRevision: 1 },
         { id: Buffer.alloc(8, 2), firstRevision: 2 ** 40 },
       ];
-      const opened = { collectionUid: UID, lineage, limits: Buffer.from([8, 1]) };
+      const opened = { collectionUid: UID, lineage, settings: Buffer.from([8, 1]) };
       replica.apply({ actions: [], nowUs: NOW, opened });
       harness.reopen();
       replica = harness.replica();
@@ -616,7 +616,7 @@ export function describeReplica(name: string, open: () => Harness): void {
         ["01".repeat(8), 1],
         ["02".repeat(8), 2 ** 40],
       ]);
-      expect([hex(state.collectionUid), hex(state.limits)]).toEqual([hex(UID), "0801"]);
+      expect([hex(state.collectionUid), hex(state.settings)]).toEqual([hex(UID), "0801"]);
       const other = { ...opened, collectionUid: Buffer.alloc(16, 8) };
       const foreign = () => replica.apply({ actions: [takeText("a", "1")], nowUs: NOW, opened: other });
       expect(foreign).toThrow(StorageError);

@@ -452,7 +452,7 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
         recovered: { token, revision: Math.max(0, revision - step.recovered), lineage },
       }),
       ...(step.witness !== undefined && { witness }),
-      ...(step.opened && { opened: { collectionUid: UID, lineage, limits: Buffer.from([1]) } }),
+      ...(step.opened && { opened: { collectionUid: UID, lineage, settings: Buffer.from([1]) } }),
     });
   }
 

@@ -423,7 +423,7 @@ export const refusalCases: RefusalCase[] = [
     what: "ListChanges: a damaged token",
     async call(api, collection) {
       const token = (await api.listChanges({ collection })).checkpoint?.token ?? Buffer.alloc(0);
-      token[30] = (token[30] ?? 0) ^ 1;
+      token[20] = (token[20] ?? 0) ^ 1;
       return api.listChanges({ collection, token });
     },
     reason: "TOKEN_MALFORMED",
@@ -444,7 +444,10 @@ export const refusalCases: RefusalCase[] = [
     async call(api, collection) {
       const token = (await api.listChanges({ collection })).checkpoint?.token ?? Buffer.alloc(0);
       token.fill(1, 17, 25);
-      createHash("sha256").update(token.subarray(0, 41)).digest().copy(token, 41, 0, 4);
+      createHash("sha256")
+        .update(token.subarray(0, -4))
+        .digest()
+        .copy(token, token.length - 4, 0, 4);
       return api.listChanges({ collection, token });
     },
     code: "FAILED_PRECONDITION",

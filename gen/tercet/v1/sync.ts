@@ -354,6 +354,7 @@ export interface Open {
   /**
    * Its uid, as the replica knows it; empty where the replica has never met it. Another collection of that name is
    * refused (COLLECTION_DELETED where the old one was deleted here, else TOKEN_FOREIGN), so that it is not filled by mistake.
+   * May be left out beside a token, which says it too.
    */
   collectionUid: Buffer;
   /**
@@ -401,11 +402,19 @@ export interface Open {
    * whatever lineage Recover names, nothing of it is shared.
    */
   recreate: boolean;
+  /**
+   * The tag of an Opened that the replica keeps, with the uid, limits, capabilities and skew that came with it. The server
+   * leaves them out where they are still so (Opened.unchanged). Empty, or another one than the server's now, whatever it
+   * is: the server tells everything. Of use beside a token only.
+   */
+  knownTag: Buffer;
+  /** The same as a Done right behind this message, in fewer bytes: for a client that has nothing to send. */
+  done: boolean;
 }
 
 /** The first message of the server. */
 export interface Opened {
-  /** Uid of the collection: the replica keeps it. */
+  /** Uid of the collection: the replica keeps it. Left out where `unchanged`. */
   collectionUid: Buffer;
   /** The standard in force: the collection's, else the client's, else SERVER. */
   standard: ChangeStandard;
@@ -421,22 +430,22 @@ export interface Opened {
   count: number;
   /** The server's clock, in microseconds since 1970: for the client's hybrid logical clock. */
   serverTimeUs: number;
-  /** Limits in force. */
+  /** Limits in force. Left out where `unchanged`. */
   limits:
     | Limits
     | undefined;
-  /** Capabilities in force. */
+  /** Capabilities in force. Left out where `unchanged`. */
   capabilities: Capability[];
   /**
-   * The collection's epochs from the token's on (all of them where there is no token). The replica keeps the lineage: what
-   * it has of it before these, and these. Where the token is refused, or with `recover`, it keeps its own until it has
-   * recovered.
+   * The collection's epochs from the token's on (all of them where there is no token, or it is refused). The replica keeps
+   * the lineage: what it has of it before these, and these. Where the token is refused, or with `recover`, it keeps its own
+   * until it has recovered. Where `unchanged`, only the epochs after the token's.
    */
   lineage: Epoch[];
   /**
    * How far ahead of the server's clock (at the time of the write) a modify time may be, in microseconds; a later one is
    * stored as that clock plus this. A client that judges
-   * by NEWEST clamps its own times likewise.
+   * by NEWEST clamps its own times likewise. Left out where `unchanged`.
    */
   skewUs: number;
   /**
@@ -445,6 +454,17 @@ export interface Opened {
    * off. 0: not live, or no such pages.
    */
   heartbeatUs: number;
+  /**
+   * Names what `collection_uid`, `limits`, `capabilities` and `skew_us` say, for Open.known_tag: opaque, at most 32 bytes. A
+   * client that means to send it keeps it with them, in one transaction. Left out where `unchanged`.
+   */
+  tag: Buffer;
+  /**
+   * Open.known_tag names what is in force now: what the client keeps by that tag holds, and is not told again; and a page
+   * whose checkpoint has the very token of Open leaves that out (ChangePage.checkpoint). Never set where the token is
+   * refused, or with Open.recover.
+   */
+  unchanged: boolean;
 }
 
 /**
@@ -463,7 +483,10 @@ export interface ChangePage {
   fingerprint:
     | RangeFingerprint
     | undefined;
-  /** Where the reader stands once it has taken this page. Set on every page. */
+  /**
+   * Where the reader stands once it has taken this page. Set on every page. Where Opened said `unchanged`, an empty token
+   * stands for that of Open.
+   */
   checkpoint:
     | Checkpoint
     | undefined;
@@ -1230,6 +1253,8 @@ function createBaseOpen(): Open {
     witness: Buffer.alloc(0),
     recover: false,
     recreate: false,
+    knownTag: Buffer.alloc(0),
+    done: false,
   };
 }
 
@@ -1277,6 +1302,12 @@ export const Open: MessageFns<Open> = {
     }
     if (message.recreate !== false) {
       writer.uint32(104).bool(message.recreate);
+    }
+    if (message.knownTag.length !== 0) {
+      writer.uint32(114).bytes(message.knownTag);
+    }
+    if (message.done !== false) {
+      writer.uint32(120).bool(message.done);
     }
     return writer;
   },
@@ -1408,6 +1439,22 @@ export const Open: MessageFns<Open> = {
             message.recreate = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.knownTag = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1441,6 +1488,12 @@ export const Open: MessageFns<Open> = {
       witness: isSet(object.witness) ? Buffer.from(bytesFromBase64(object.witness)) : Buffer.alloc(0),
       recover: isSet(object.recover) ? globalThis.Boolean(object.recover) : false,
       recreate: isSet(object.recreate) ? globalThis.Boolean(object.recreate) : false,
+      knownTag: isSet(object.knownTag)
+        ? Buffer.from(bytesFromBase64(object.knownTag))
+        : isSet(object.known_tag)
+        ? Buffer.from(bytesFromBase64(object.known_tag))
+        : Buffer.alloc(0),
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
     };
   },
 
@@ -1485,6 +1538,12 @@ export const Open: MessageFns<Open> = {
     if (message.recreate !== false) {
       obj.recreate = message.recreate;
     }
+    if (message.knownTag.length !== 0) {
+      obj.knownTag = base64FromBytes(message.knownTag);
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
     return obj;
   },
 
@@ -1510,6 +1569,8 @@ export const Open: MessageFns<Open> = {
     message.witness = object.witness ?? Buffer.alloc(0);
     message.recover = object.recover ?? false;
     message.recreate = object.recreate ?? false;
+    message.knownTag = object.knownTag ?? Buffer.alloc(0);
+    message.done = object.done ?? false;
     return message;
   },
 };
@@ -1527,6 +1588,8 @@ function createBaseOpened(): Opened {
     lineage: [],
     skewUs: 0,
     heartbeatUs: 0,
+    tag: Buffer.alloc(0),
+    unchanged: false,
   };
 }
 
@@ -1568,6 +1631,12 @@ export const Opened: MessageFns<Opened> = {
     }
     if (message.heartbeatUs !== 0) {
       writer.uint32(88).int64(message.heartbeatUs);
+    }
+    if (message.tag.length !== 0) {
+      writer.uint32(98).bytes(message.tag);
+    }
+    if (message.unchanged !== false) {
+      writer.uint32(104).bool(message.unchanged);
     }
     return writer;
   },
@@ -1683,6 +1752,22 @@ export const Opened: MessageFns<Opened> = {
             message.heartbeatUs = longToNumber(reader.int64());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.tag = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.unchanged = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1730,6 +1815,8 @@ export const Opened: MessageFns<Opened> = {
         : isSet(object.heartbeat_us)
         ? globalThis.Number(object.heartbeat_us)
         : 0,
+      tag: isSet(object.tag) ? Buffer.from(bytesFromBase64(object.tag)) : Buffer.alloc(0),
+      unchanged: isSet(object.unchanged) ? globalThis.Boolean(object.unchanged) : false,
     };
   },
 
@@ -1768,6 +1855,12 @@ export const Opened: MessageFns<Opened> = {
     if (message.heartbeatUs !== 0) {
       obj.heartbeatUs = Math.round(message.heartbeatUs);
     }
+    if (message.tag.length !== 0) {
+      obj.tag = base64FromBytes(message.tag);
+    }
+    if (message.unchanged !== false) {
+      obj.unchanged = message.unchanged;
+    }
     return obj;
   },
 
@@ -1789,6 +1882,8 @@ export const Opened: MessageFns<Opened> = {
     message.lineage = object.lineage?.map((e) => Epoch.fromPartial(e)) || [];
     message.skewUs = object.skewUs ?? 0;
     message.heartbeatUs = object.heartbeatUs ?? 0;
+    message.tag = object.tag ?? Buffer.alloc(0);
+    message.unchanged = object.unchanged ?? false;
     return message;
   },
 };

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { createEntryWindows } from "../../client/replica/entry-windows.js";
+import { createEntryWindows, toEntryBlock } from "../../core/entry-windows.js";
 import { compareIds } from "../../core/id.js";
 import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import { createRangeSum } from "../../core/range-sum.js";
 
 const idOf = (n: number) => `${n % 7 === 0 ? "\u{1f600}" : "id"} ${String(n).padStart(4, "0")}`;
 const bound = fc.nat({ max: 700 });
@@ -23,7 +24,7 @@ it("answers what it would read, whatever is read and changed in whatever order",
           .sort(([a], [b]) => compareIds(a, b))
           .slice(0, limit)
           .map(([id, fingerprint]) => ({ id, fingerprint }));
-      const windows = createEntryWindows(read);
+      const windows = createEntryWindows((interval, limit) => toEntryBlock(read(interval, limit)));
       for (const step of script) {
         if (Array.isArray(step)) {
           for (const n of step) if (!items.delete(idOf(n))) items.set(idOf(n), Buffer.alloc(32, 255));
@@ -32,6 +33,10 @@ it("answers what it would read, whatever is read and changed in whatever order",
         }
         const interval = { from: idOf(step.from), to: step.to === undefined ? undefined : idOf(step.to) };
         expect(windows.entries(interval, step.limit)).toEqual(read(interval, step.limit));
+        const [sum, own] = [createRangeSum(), createRangeSum()];
+        windows.addTo(sum, interval);
+        for (const { fingerprint } of read(interval, 9999)) own.add(fingerprint);
+        expect([sum.count, sum.bytes()]).toEqual([own.count, own.bytes()]);
       }
     }),
   );

@@ -51,7 +51,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
   const misplaced = db
     .prepare<[], number>(
       `SELECT EXISTS (SELECT 1 FROM items
-      WHERE items.pending <> EXISTS (SELECT 1 FROM pending WHERE pending.id = items.id))`,
+      WHERE items.pending <> (items.creation IS NOT NULL) + EXISTS (SELECT 1 FROM pending WHERE pending.id = items.id))`,
     )
     .pluck();
   let touched = false;

@@ -128,7 +128,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   /** Index of the segment that takes an item which comes into the last one. */
   function appendTo(index: number, id: string): number {
     const all = segments();
-    lastId ??= rows.entries(intervalOf(index), ALL_ENTRIES).at(-1)?.id ?? "";
+    const { from, count } = all[index] as HeldSegment;
+    lastId ??= count === 0 ? from : (rows.entries(intervalOf(index), ALL_ENTRIES).at(-1)?.id ?? "");
     if (compareIds(id, lastId) <= 0) return index;
     const begins = (all[index] as HeldSegment).count >= APPEND_ENTRIES;
     if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
@@ -148,7 +149,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
   function splitSegment(segment: HeldSegment): void {
     const interval = intervalOf(indexOf(segment.from));
-    const entries = rows.entries(interval, ALL_ENTRIES);
+    // All of them, without looking for more behind the last one.
+    const entries = rows.entries(interval, segment.count);
     const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * entries.length) / MAX_ENTRIES));
     const others = cutEntries(entries, interval, parts).map(({ from, total }) => hold({ from, ...total }));
     replace(segment, others);

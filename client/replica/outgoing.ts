@@ -3,7 +3,7 @@ import type { PendingRow } from "./rows.js";
 import type { OutgoingChange, OutgoingQuery, Upload } from "./store.js";
 
 /** Bytes that a change is reckoned at beside its id and content. */
-const CHANGE_BYTES = 64;
+export const CHANGE_BYTES = 64;
 
 /** What a query takes. */
 export interface Taken<Row extends PendingRow> {

@@ -4,13 +4,14 @@ import { type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
 import { standsAlone } from "./large.js";
 import { writeChange } from "./local-rules.js";
+import { fingerprintAt, idAt, type SettledRun, settlesOf } from "./outgoing-columns.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
 import type { SentMark, SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
-import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
+import type { Action, ApplyBatch, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
  * The rules for many items at once. A pull into clean items, an import of new ones and the verdicts on a push go many rows
@@ -20,8 +21,8 @@ import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /** Many rows at once. */
 export interface BulkRows {
-  /** Does the actions in their order. */
-  apply(actions: readonly Action[], books: Books, nowUs: number): Omit<ApplyResult, "total">;
+  /** Does the actions in their order, after what is `settled`. */
+  apply(batch: Pick<ApplyBatch, "actions" | "settled">, books: Books, nowUs: number): Omit<ApplyResult, "total">;
   /**
    * Makes the changes of one local write; answers their sequence numbers.
    *
@@ -141,6 +142,17 @@ export function bulkRows(
     return true;
   }
 
+  /** The same of creations in a row. */
+  function settleRun({ columns, from, to, revision }: SettledRun, books: Books): boolean {
+    const first = columns.firstSequence + from;
+    const last = columns.firstSequence + to - 1;
+    if (find.countCreations(first, last) !== to - from) return false;
+    cleanBetween.run(revision - first, first, last);
+    for (let at = from; at < to; at++) moveBase(books, idAt(columns, at), undefined, fingerprintAt(columns, at));
+    books.pending -= to - from;
+    return true;
+  }
+
   /** Verdicts on different ids; those on exactly what is pending, with nothing sent before it, here. */
   function settleSent(actions: readonly Settle[], books: Books, nowUs: number, done: Done): void {
     if (settleCreations(actions, books)) return;
@@ -211,9 +223,10 @@ export function bulkRows(
   }
 
   return {
-    apply(actions, books, nowUs) {
+    apply({ actions, settled = [] }, books, nowUs) {
       const done: Done = { stale: [], conflicts: [] };
-      const ordered = orderByUnit(actions);
+      const changed = settled.filter((run) => !settleRun(run, books)).flatMap(settlesOf);
+      const ordered = orderByUnit(changed.length === 0 ? actions : [...changed, ...actions]);
       for (let at = 0; at < ordered.length; ) {
         const news = runOf(ordered, at, isNewTake);
         const takes = news.length > 0 ? [] : runOf(ordered, at, isFreshTake);

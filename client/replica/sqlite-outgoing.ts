@@ -2,9 +2,11 @@ import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import { isLarge } from "./large.js";
 import { outgoingChange, takeWithin } from "./outgoing.js";
+import { batchOf } from "./outgoing-columns.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import type { SqliteLarge } from "./sqlite-large.js";
+import { CONTENT_BYTES, prepareCreations } from "./sqlite-outgoing-columns.js";
 import {
   PENDING_COLUMNS,
   type PendingTuple,
@@ -18,8 +20,6 @@ import type { OutgoingBatch, OutgoingQuery } from "./store.js";
 
 /** Pending rows are read by so many, so that reading too far costs little. */
 const PAGE_ROWS = 512;
-/** Contents of creations up to this many bytes are read with them. */
-const CONTENT_BYTES = 4096;
 
 /** A creation without a row of its own; without its content where that is over CONTENT_BYTES. */
 type CreationTuple = [
@@ -75,6 +75,11 @@ export function outgoingRows(
         UNION ALL SELECT 1 FROM items WHERE creation > ? AND creation <= ? LIMIT ?)`,
     )
     .pluck();
+
+  const firstRow = db
+    .prepare<[number, number], number | null>("SELECT min(sequence) FROM pending WHERE sequence > ? AND sequence <= ?")
+    .pluck();
+  const readColumns = prepareCreations(db);
 
   function* readRows(statement: ReturnType<typeof page>, after: number, through: number): Generator<PendingRow> {
     for (let last = after; last < through; ) {
@@ -146,7 +151,26 @@ export function outgoingRows(
     if (moves) mark.through = last;
   }
 
+  /** Nothing but creations that were never sent, where that is all that there is to be taken. */
+  function takeColumns({ select, maxBytes, maxChanges, eager }: OutgoingQuery): OutgoingBatch | undefined {
+    if (eager || !("after" in select) || select.after < mark.through) return undefined;
+    const { after, through } = select;
+    const other = firstRow.get(after, through) ?? null;
+    const end = other === null ? through : other - 1;
+    const read = readColumns({ after, through: end, maxBytes, maxChanges });
+    // What follows may have to be left out, so that there is nothing more.
+    if (read === undefined || (read.whole && other !== null)) return undefined;
+    const { columns, whole } = read;
+    const last = columns.firstSequence + columns.count - 1;
+    const unmarked = countUnmarked.get(mark.through, last, mark.through, last, columns.count + 1);
+    if (unmarked !== columns.count) return undefined;
+    mark.through = last;
+    return batchOf(columns, !whole);
+  }
+
   return (query) => {
+    const creations = takeColumns(query);
+    if (creations !== undefined) return creations;
     const { taken, more, skipped: seen } = takeWithin<ReadRow>(select(query), query, rows.group);
     const skipped = seen || (query.eager && !more && leavesOut(query));
     const unread = taken.filter((row) => row.content === undefined && row.fingerprint !== undefined);

@@ -72,6 +72,27 @@ export function fingerprintAt({ fingerprints }: OutgoingColumns, index: number):
   return fingerprints.subarray(index * FINGERPRINT_BYTES, (index + 1) * FINGERPRINT_BYTES);
 }
 
+/** The fingerprints of creations, not copied. */
+export function fingerprintsOf({ columns, from, to }: CreationRun): Buffer {
+  return columns.fingerprints.subarray(from * FINGERPRINT_BYTES, to * FINGERPRINT_BYTES);
+}
+
+/** Whether creations are in the order of their ids. */
+export function areOrdered({ columns, from, to }: CreationRun): boolean {
+  const { bytes, ends } = columns;
+  for (let index = from + 1; index < to; index++) {
+    let before = startOf(columns, index - 1);
+    let at = ends[index - 1] as number;
+    // The zero byte behind an id is less than any of its bytes.
+    while (bytes[before] === bytes[at] && bytes[at] !== 0) {
+      before += 1;
+      at += 1;
+    }
+    if ((bytes[before] as number) >= (bytes[at] as number)) return false;
+  }
+  return true;
+}
+
 /** Creations one by one. */
 export function changesOf({ columns, from, to }: CreationRun): OutgoingChange[] {
   return Array.from({ length: to - from }, (_, at) => changeAt(columns, from + at));

@@ -1,10 +1,10 @@
 import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
-import { type Books, hearTime, moveBase, nextTime } from "./books.js";
+import { addBases, type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
 import { standsAlone } from "./large.js";
 import { writeChange } from "./local-rules.js";
-import { fingerprintAt, idAt, type SettledRun, settlesOf } from "./outgoing-columns.js";
+import { type SettledRun, settlesOf } from "./outgoing-columns.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
@@ -148,7 +148,7 @@ export function bulkRows(
     const last = columns.firstSequence + to - 1;
     if (find.countCreations(first, last) !== to - from) return false;
     cleanBetween.run(revision - first, first, last);
-    for (let at = from; at < to; at++) moveBase(books, idAt(columns, at), undefined, fingerprintAt(columns, at));
+    addBases(books, { columns, from, to });
     books.pending -= to - from;
     return true;
   }

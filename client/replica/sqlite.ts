@@ -115,7 +115,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     try {
       const books = openBooks(ledger);
       const result = work(books);
-      ranges.note(books.moves);
+      ranges.note(books);
       large.settle();
       ledger = closeBooks(books);
       return result;
@@ -237,7 +237,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
         const done = bulk.apply(batch, books, nowUs);
         keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
           rows.clampRevisions(beyond, revision);
-          ranges.note(books.moves.splice(0));
+          ranges.note({ moves: books.moves.splice(0), added: books.added.splice(0) });
           return ranges.total({ from: "", to: undefined });
         });
         return { ...done, total: totalOf(books.sum) };

@@ -16,8 +16,11 @@ const MODIFY_TIME = 72;
 /** Most bytes of all that is not id and content: tags, lengths, kind, a number of 64 bits. */
 const MOST_BESIDE = 32;
 
-/** The pushes of batches that were made of columns, as they are on the wire. */
-const encodedByBatch = new WeakMap<PushBatch, Buffer>();
+/** Most bytes before the pushes in a request: its tag, and the length of the batch. */
+const HEAD_BYTES = 6;
+
+/** Batches that were made of columns. Each is encoded when it is sent: there are many in the window. */
+const runByBatch = new WeakMap<PushBatch, CreationRun>();
 
 /**
  * Whether the contents are what their fingerprints say. One that was damaged in the replica has to go with its fingerprint,
@@ -54,31 +57,33 @@ export function toColumnsBatch(run: CreationRun, seen: number | undefined): Push
     fingerprint: toRangeFingerprint(totalOf(sum)),
     revisionSeen: seen,
   };
-  encodedByBatch.set(batch, encodePushes(run));
+  runByBatch.set(batch, run);
   return batch;
 }
 
-/** A batch as an encoded ExchangeRequest, where its pushes are encoded already. */
+/** A batch that was made of columns as an encoded ExchangeRequest, without its pushes being made one by one. */
 export function encodedRequest(batch: PushBatch): Buffer | undefined {
-  const pushes = encodedByBatch.get(batch);
-  if (pushes === undefined) return undefined;
+  const run = runByBatch.get(batch);
+  if (run === undefined) return undefined;
+  const { columns, from, to } = run;
   const { fingerprint, revisionSeen } = batch;
   const rest = PushBatch.encode({ pushes: [], fingerprint, revisionSeen }).finish();
-  const size = pushes.length + rest.length;
-  const out = Buffer.allocUnsafe(1 + varintBytes(size) + size);
-  out[0] = PUSH;
-  const at = putVarint(out, 1, size);
-  pushes.copy(out, at);
-  out.set(rest, at + pushes.length);
-  return out;
+  const most = startOf(columns, to) - startOf(columns, from) + (to - from) * MOST_BESIDE;
+  const out = Buffer.allocUnsafe(HEAD_BYTES + most + rest.length);
+  const end = putPushes(out, HEAD_BYTES, run);
+  out.set(rest, end);
+  const size = end + rest.length - HEAD_BYTES;
+  const begin = HEAD_BYTES - 1 - varintBytes(size);
+  out[begin] = PUSH;
+  putVarint(out, begin + 1, size);
+  return out.subarray(begin, end + rest.length);
 }
 
-/** PushBatch.pushes of these. */
-function encodePushes({ columns, from, to }: CreationRun): Buffer {
+/** Puts PushBatch.pushes of these; answers where they end. */
+function putPushes(out: Buffer, offset: number, { columns, from, to }: CreationRun): number {
   const { bytes, idEnds, ends, isText, timesUs } = columns;
   const begin = startOf(columns, from);
-  const out = Buffer.allocUnsafe(startOf(columns, to) - begin + (to - from) * MOST_BESIDE);
-  let at = 0;
+  let at = offset;
   let start = begin;
   let timeUs = 0;
   for (let index = from; index < to; index++) {
@@ -104,7 +109,7 @@ function encodePushes({ columns, from, to }: CreationRun): Buffer {
     }
     start = end;
   }
-  return out.subarray(0, at);
+  return at;
 }
 
 /** Bytes of a field of so many bytes, with its tag and length. */

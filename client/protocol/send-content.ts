@@ -222,8 +222,8 @@ export function createSendingWindow(): SendingWindow {
       }
       items -= count;
       firstOrdinal += count;
-      // Live, mostly nothing is on its way, and nothing is to be kept of what was.
-      if (head === sendings.length || (head > 4096 && head * 2 > sendings.length)) {
+      // Live, mostly nothing is on its way, and nothing is to be kept of what was: a run has its contents with it.
+      if (head === sendings.length || (head > 16 && head * 2 > sendings.length)) {
         sendings = sendings.slice(head);
         head = 0;
       }

@@ -15,6 +15,7 @@ import { ItemServiceService } from "../gen/tercet/v1/item_service.js";
 import { ExchangeRequest, ExchangeResponse } from "../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../gen/tercet/v1/sync_service.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
+import { encodedRequest } from "./protocol/encode-pushes.js";
 import { checkPositive } from "./validate.js";
 
 /** Port that a server listens on where nothing else is said. */
@@ -143,9 +144,10 @@ function open(address: string, options: ConnectOptions, channel: ChannelOptions)
       const stream = client.makeBidiStreamRequest(
         SyncServiceService.exchange.path,
         (message: ExchangeRequest) => {
-          const encoded = ExchangeRequest.encode(message).finish();
+          const pushes = message.message?.$case === "push" ? encodedRequest(message.message.value) : undefined;
+          const encoded = pushes ?? ExchangeRequest.encode(message).finish();
           bytes.sent += encoded.length + 5;
-          return Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+          return pushes ?? Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
         },
         (encoded: Buffer) => {
           bytes.received += encoded.length + 5;

@@ -1,6 +1,7 @@
 import { reasonName } from "../core/fault.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import { TercetError } from "./error.js";
+import { oneByOne } from "./replica/outgoing-columns.js";
 import type {
   Action,
   ApplyBatch,
@@ -157,7 +158,8 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
         (seen) => judgeResolved(seen, numbers),
       );
     },
-    apply(batch) {
+    apply(given) {
+      const batch = open.size > 0 ? oneByOne(given) : given;
       const records = recordsOf(held);
       return watch(
         idsOf(batch.actions),

@@ -28,6 +28,21 @@ export function fingerprintOf(id: string, content: Content): Buffer {
   return Buffer.from(hash("sha256", scratch.subarray(0, at + 1 + content.length), "binary"), "latin1");
 }
 
+/**
+ * The same for several items whose ids, zero bytes and contents stand one behind the other, each up to where `ends` says:
+ * 32 bytes each.
+ */
+export function fingerprintsOf(bytes: Buffer, ends: Uint32Array): Buffer {
+  const found = Buffer.allocUnsafe(ends.length * FINGERPRINT_BYTES);
+  let start = 0;
+  for (let index = 0; index < ends.length; index++) {
+    const end = ends[index] as number;
+    found.write(hash("sha256", bytes.subarray(start, end), "binary"), index * FINGERPRINT_BYTES, "latin1");
+    start = end;
+  }
+  return found;
+}
+
 /** Whether two fingerprints are the same; undefined means no item, and equals only itself. */
 export function sameFingerprint(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;

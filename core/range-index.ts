@@ -47,6 +47,14 @@ export interface RangeChange {
   readonly after: Uint8Array | undefined;
 }
 
+/** New items in the order of their ids. */
+export interface NewEntries {
+  readonly count: number;
+  idAt(index: number): string;
+  /** 32 bytes each, one behind the other. */
+  readonly fingerprints: Uint8Array;
+}
+
 /**
  * Range sums that are kept with every write. The ids are cut into segments of up to MAX_ENTRIES, each with the count and
  * sum of its items, so that a write changes one small row and the sum of any range reads whole segments and, at its two
@@ -57,6 +65,8 @@ export interface RangeChange {
 export interface RangeIndex {
   /** Notes changes, before the items themselves are written; nothing is stored before `flush`. */
   note(changes: readonly RangeChange[]): void;
+  /** The same of new items, several times faster where they come behind all others. */
+  noteNew(items: NewEntries): void;
   /** Stores what changed, once the items themselves are written. Splits what has become too large. */
   flush(): void;
   /** Forgets what is in memory. */
@@ -94,6 +104,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   const windows = createEntryWindows(rows.entries);
   /** No item has a greater id; undefined where it is not known. */
   let lastId: string | undefined;
+  /** The greatest of those that were noted in the last segment while it was not known. */
+  let notedId = "";
 
   function hold({ from, count, sum }: Segment): HeldSegment {
     return { from, count, slot: sums.take(sum) };
@@ -132,12 +144,32 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     return compareIds(from, id) <= 0 && (to === undefined || compareIds(id, to) < 0);
   }
 
+  /** The last id, of which the last segment has some; what was noted may not be written yet. */
+  function readLastId(): string {
+    const last = segments().length - 1;
+    const { from, count } = segments()[last] as HeldSegment;
+    const written = count === 0 ? from : (rows.entries(intervalOf(last), ALL_ENTRIES).ids.at(-1) ?? "");
+    return compareIds(written, notedId) > 0 ? written : notedId;
+  }
+
+  /** Whether an id comes behind those of all items. */
+  function isBehindAll(id: string): boolean {
+    if (!isIn(segments().length - 1, id)) return false;
+    lastId ??= readLastId();
+    return compareIds(id, lastId) > 0;
+  }
+
   /** Index of the segment that takes an item which comes into the last one. */
   function appendTo(index: number, id: string): number {
     const all = segments();
-    lastId ??= rows.entries(intervalOf(index), ALL_ENTRIES).ids.at(-1) ?? "";
-    if (compareIds(id, lastId) <= 0) return index;
-    const begins = (all[index] as HeldSegment).count >= APPEND_ENTRIES;
+    // Too soon for a new segment, whatever the last id is: to read it would be most of a small write to a collection of many.
+    const { count } = all[index] as HeldSegment;
+    if (lastId === undefined && count > 0 && count < APPEND_ENTRIES) {
+      if (compareIds(id, notedId) > 0) notedId = id;
+      return index;
+    }
+    if (!isBehindAll(id) || lastId === undefined) return index;
+    const begins = count >= APPEND_ENTRIES;
     if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
     lastId = id;
     return begins ? index + 1 : index;
@@ -155,7 +187,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
   function splitSegment(segment: HeldSegment): void {
     const interval = intervalOf(indexOf(segment.from));
-    const entries = entriesOf(rows.entries(interval, ALL_ENTRIES));
+    // All of them, without looking for more behind the last one.
+    const entries = entriesOf(rows.entries(interval, segment.count));
     const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * entries.length) / MAX_ENTRIES));
     const others = cutEntries(entries, interval, parts).map(({ from, total }) => hold({ from, ...total }));
     replace(segment, others);
@@ -207,26 +240,53 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     return totalOf(sum);
   }
 
-  return {
-    note(changes) {
-      windows.changed(changes);
-      const all = segments();
-      let index = 0;
-      for (const { id, before, after } of changes) {
-        if (before === undefined && after === undefined) continue;
-        if (!isIn(index, id)) index = indexOf(id);
-        if (index === all.length - 1 && after !== undefined) index = appendTo(index, id);
-        const segment = all[index] as HeldSegment;
-        dirty.add(segment);
-        if (before !== undefined) {
-          segment.count -= 1;
-          sums.add(segment.slot, before, -1);
-        }
-        if (after !== undefined) {
-          segment.count += 1;
-          sums.add(segment.slot, after, 1);
-        }
+  /** Takes new items behind all others, a segment at a time. */
+  function append({ count, idAt, fingerprints }: NewEntries): void {
+    windows.clear();
+    const all = segments();
+    for (let at = 0; at < count; ) {
+      const segment = all[appendTo(all.length - 1, idAt(at))] as HeldSegment;
+      const end = Math.min(count, at + Math.max(1, APPEND_ENTRIES - segment.count));
+      for (let next = at; next < end; next++) sums.add(segment.slot, fingerprints, 1, next * FINGERPRINT_BYTES);
+      segment.count += end - at;
+      dirty.add(segment);
+      at = end;
+      lastId = idAt(at - 1);
+    }
+  }
+
+  function note(changes: readonly RangeChange[]): void {
+    windows.changed(changes);
+    const all = segments();
+    let index = 0;
+    for (const { id, before, after } of changes) {
+      if (before === undefined && after === undefined) continue;
+      if (!isIn(index, id)) index = indexOf(id);
+      if (index === all.length - 1 && after !== undefined) index = appendTo(index, id);
+      const segment = all[index] as HeldSegment;
+      dirty.add(segment);
+      if (before !== undefined) {
+        segment.count -= 1;
+        sums.add(segment.slot, before, -1);
       }
+      if (after !== undefined) {
+        segment.count += 1;
+        sums.add(segment.slot, after, 1);
+      }
+    }
+  }
+
+  return {
+    note,
+    noteNew(items) {
+      const { count, idAt, fingerprints } = items;
+      if (count === 0) return;
+      if (isBehindAll(idAt(0))) return append(items);
+      const one = (_: unknown, at: number): RangeChange => {
+        const after = fingerprints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES);
+        return { id: idAt(at), before: undefined, after };
+      };
+      note(Array.from({ length: count }, one));
     },
     flush() {
       // In order, so that rows of one page are written together.
@@ -245,6 +305,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
       loaded = undefined;
       dirty = new Set();
       lastId = undefined;
+      notedId = "";
       windows.clear();
     },
     forget: windows.clear,
@@ -317,8 +378,8 @@ interface SumTable {
   /** Puts a sum in; answers its slot. */
   take(sum: Uint8Array): number;
   release(slot: number): void;
-  /** Adds a fingerprint or takes it out again, modulo 2^256. */
-  add(slot: number, fingerprint: Uint8Array, sign: 1 | -1): void;
+  /** Adds the fingerprint that begins at `from` or takes it out again, modulo 2^256. */
+  add(slot: number, fingerprints: Uint8Array, sign: 1 | -1, from?: number): void;
   /** A copy of a sum. */
   bytes(slot: number): Buffer;
   /** A sum as it is until the next call. */
@@ -345,11 +406,11 @@ function createSumTable(): SumTable {
     release(slot) {
       free.push(slot);
     },
-    add(slot, fingerprint, sign) {
+    add(slot, fingerprints, sign, from = 0) {
       const at = slot * FINGERPRINT_BYTES;
       let carry = 0;
       for (let i = 0; i < FINGERPRINT_BYTES; i++) {
-        const value = (table[at + i] as number) + sign * (fingerprint[i] as number) + carry;
+        const value = (table[at + i] as number) + sign * (fingerprints[from + i] as number) + carry;
         table[at + i] = value;
         carry = value >> 8;
       }

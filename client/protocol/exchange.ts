@@ -279,7 +279,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     ask({ kind: "outgoing", query }, (result) => {
       if (result.kind !== "outgoing") return;
       before?.();
-      const taken = outflow?.taken(query, result.batch, seen, intake.givesWay);
+      const taken = outflow?.taken(query, result.batch, seen, intake.givingWay);
       if (taken === undefined) return;
       const { pushes, trip, large, tooLarge } = taken;
       for (const push of pushes) {
@@ -310,7 +310,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     const query = { select, maxBytes: limits.messageBytes, maxChanges: 1, eager: false };
     ask({ kind: "outgoing", query }, (result) => {
       if (result.kind !== "outgoing") return;
-      const taken = outflow?.takenLarge(sending, result.batch, seen, intake.givesWay);
+      const taken = outflow?.takenLarge(sending, result.batch, seen, intake.givingWay);
       if (taken === undefined) return;
       send({ $case: "push", value: taken.push }, taken.trip);
       pushed(taken.trip);
@@ -518,7 +518,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     trips.end();
     if (job.after !== undefined) return job.after();
     if (dryRun && job.end) return endDryRun();
-    if (job.changes.length > 0 || job.actions.length > 0) unproved = true;
+    if (job.changes.length + job.actions.length + job.settled.length > 0) unproved = true;
     if (job.proof === undefined) return;
     trips.proved();
     const more = doneDue !== undefined || trips.proofsDue > 0 || !isIdle() || (outflow?.window.items ?? 0) > 0;

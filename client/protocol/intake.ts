@@ -3,6 +3,7 @@ import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { ContentChunk, ContentRefused, Contents, ContentWanted } from "../../gen/tercet/v1/sync.js";
+import type { SettledRun } from "../replica/outgoing-columns.js";
 import type { Action, ApplyBatch, ApplyResult, LocalState } from "../replica/store.js";
 import {
   type Circumstances,
@@ -23,6 +24,8 @@ import { readContents } from "./receive-content.js";
 export interface Job {
   /** What verdicts have settled already. */
   readonly actions: readonly Action[];
+  /** And new items in a row that were made. */
+  readonly settled: readonly SettledRun[];
   /** What is to be compared. */
   readonly changes: readonly Change[];
   /** Changes whose inline contents did not agree with the page's range fingerprint: fetched once more, then compared. */
@@ -56,6 +59,7 @@ export interface Job {
 /** A job with nothing to do. */
 export const NO_JOB: Job = {
   actions: [],
+  settled: [],
   changes: [],
   doubtful: [],
   checkpoint: undefined,
@@ -126,8 +130,8 @@ export interface Intake {
   readonly busy: boolean;
   /** It waits for contents, and all its changes were compared: what does not depend on them can go on. */
   readonly waiting: boolean;
-  /** The item's pending change is about to give way to a content that is being fetched. */
-  givesWay(id: string): boolean;
+  /** Items whose pending changes are about to give way to contents that are being fetched. */
+  readonly givingWay: ReadonlySet<string>;
   start(job: Job): void;
   /** Contents that were fetched. */
   receive(contents: Contents): void;
@@ -142,6 +146,8 @@ export interface Intake {
 /** An intake with nothing to do. */
 export function createIntake(world: IntakeWorld): Intake {
   let job: Job | undefined;
+  /** What was settled in a row and is still to be stored. */
+  let settled: readonly SettledRun[] = [];
   /** Whether what was told first was, or the page before that was taken without being looked up. */
   let mostlyNew: boolean | undefined;
   let comparedAll = false;
@@ -156,6 +162,7 @@ export function createIntake(world: IntakeWorld): Intake {
 
   function start(next: Job): void {
     job = next;
+    settled = next.settled;
     comparedAll = false;
     witness = next.witness;
     retried = new Set(next.doubtful.map((change) => change.id));
@@ -170,7 +177,7 @@ export function createIntake(world: IntakeWorld): Intake {
   /** All of it has its content with it, and is likely to be new: then it is stored without being looked up first. */
   function isPlain({ changes, doubtful, actions, fork, rejudges }: Job): boolean {
     if (!(mostlyNew ?? world.isFirstPull()) || world.dryRun || fork !== undefined || rejudges) return false;
-    if (changes.length === 0 || doubtful.length + actions.length > 0) return false;
+    if (changes.length === 0 || doubtful.length + actions.length + settled.length > 0) return false;
     return changes.every(({ content }) => content !== undefined);
   }
 
@@ -324,9 +331,12 @@ export function createIntake(world: IntakeWorld): Intake {
   function toBatch(carried: readonly Action[], actions: readonly Action[], isLast: boolean): ApplyBatch | undefined {
     const { checkpoint, recovered } = job as Job;
     const moves = isLast && checkpoint !== undefined && world.isNew(checkpoint);
-    if (carried.length === 0 && actions.length === 0 && !moves && !(isLast && recovered !== undefined))
-      return undefined;
-    return { ...progress(isLast), actions: actions.length === 0 ? carried : [...actions, ...carried] };
+    const runs = settled;
+    settled = [];
+    const nothing = carried.length + actions.length + runs.length === 0;
+    if (nothing && !moves && !(isLast && recovered !== undefined)) return undefined;
+    const inRuns = runs.length === 0 ? {} : { settled: runs };
+    return { ...progress(isLast), ...inRuns, actions: actions.length === 0 ? carried : [...actions, ...carried] };
   }
 
   /** What a transaction says beside its actions. */
@@ -426,7 +436,9 @@ export function createIntake(world: IntakeWorld): Intake {
     get waiting() {
       return whenFetched !== undefined && comparedAll;
     },
-    givesWay: (id) => givingWay.has(id),
+    get givingWay() {
+      return givingWay;
+    },
     get fetchedRevision() {
       return fetchedRevision;
     },

@@ -1,7 +1,9 @@
 import { asBuffer } from "../../core/content.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
+import { columnsOf, type OutgoingColumns } from "../replica/outgoing-columns.js";
 import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import { areWhole, cutRun, toColumnsBatch } from "./encode-pushes.js";
 import type { LargeChange, LargeSending } from "./send-chunks.js";
 import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
 
@@ -20,7 +22,7 @@ export interface Outflow {
   /** The eager query, before anything else: all that is small and was never sent. Undefined: nothing is. */
   eagerQuery(): OutgoingQuery | undefined;
   /** What was taken, as what is to be done with it. `except`: what is about to give way, and is not sent. */
-  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number, except: (id: string) => boolean): Taken;
+  taken(query: OutgoingQuery, batch: OutgoingBatch, known: number, except: ReadonlySet<string>): Taken;
   /**
    * The chunks of a large change have been sent, and it was taken once more: its push, on the base that it has now. Undefined
    * where it is not what was sent any more.
@@ -29,7 +31,7 @@ export interface Outflow {
     sending: LargeSending,
     batch: OutgoingBatch,
     known: number,
-    except: (id: string) => boolean,
+    except: ReadonlySet<string>,
   ): { readonly push: PushBatch; readonly trip: number } | undefined;
   /** A pending change has a new base, from an answer of round trip `trip`: it is to be sent, unless its turn is still to come. */
   again(id: string, sequence: number, trip: number): void;
@@ -101,6 +103,13 @@ export function createOutflow(
     return Math.max(messageBytes, Math.min(MAX_TAKEN_BYTES, windowBytes >> 2));
   }
 
+  /** New items that were never sent: nothing of them was sent eagerly, or is on its way. */
+  function takenColumns(columns: OutgoingColumns, known: number): Taken {
+    const runs = cutRun(columns, limits().messageBytes);
+    for (const run of runs) window.addRun({ ...run, trip: firstTrip });
+    return { pushes: runs.map((run) => toColumnsBatch(run, known)), trip: firstTrip, large: [], tooLarge: [] };
+  }
+
   function select(selection: OutgoingQuery["select"]): OutgoingQuery {
     return { select: selection, maxBytes: takenBytes(), maxChanges: maxChanges(), eager: false };
   }
@@ -122,12 +131,17 @@ export function createOutflow(
       return compared && cursor < through ? select({ after: cursor, through }) : undefined;
     },
     taken(query, batch, known, except) {
+      const creations = except.size === 0 ? columnsOf(batch) : undefined;
+      if (creations !== undefined && creations.maxSize <= largest() && areWhole(creations)) {
+        cursor = batch.more ? creations.firstSequence + creations.count - 1 : through;
+        return takenColumns(creations, known);
+      }
       const again = "ids" in query.select;
       const trip = "ids" in query.select ? takenAgain(query.select.ids, batch) : query.eager ? 1 : firstTrip;
       const most = largest();
       const taken = atomsOf(batch.changes).filter((atom) =>
         atom.every(({ id, sequence }) => {
-          if (except(id)) return false;
+          if (except.has(id)) return false;
           // Sent because of an answer, or at the beginning: its turn has been already.
           return again || query.eager || !(eagerSent.has(sequence) || window.has(sequence));
         }),
@@ -160,7 +174,7 @@ export function createOutflow(
       const { id, sequence } = first;
       const change = changes.find((each) => each.id === id && each.sequence === sequence);
       const due = Math.max(trip, resend.get(id) ?? 0);
-      if (change?.upsert === undefined || !isLarge(change) || except(id)) return undefined;
+      if (change?.upsert === undefined || !isLarge(change) || except.has(id)) return undefined;
       resend.delete(id);
       // It was taken twice, and is sent once.
       const push = { ...change, resent: first.resent };

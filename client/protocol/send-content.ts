@@ -4,6 +4,7 @@ import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Push, PushBatch } from "../../gen/tercet/v1/sync.js";
+import { type CreationRun, changesOf, startOf } from "../replica/outgoing-columns.js";
 import type { OutgoingChange } from "../replica/store.js";
 
 const NO_UPLOAD = Buffer.alloc(0);
@@ -76,6 +77,31 @@ export interface Sending {
   readonly upload?: string;
 }
 
+/** New items on their way, for the first time ever, in one message. */
+export interface SendingRun extends CreationRun {
+  readonly trip: number;
+}
+
+/** Whether these are new items in a row, and not one push. */
+export function isRun(sending: Sending | SendingRun): sending is SendingRun {
+  return "columns" in sending;
+}
+
+/** New items on their way one by one. */
+export function sendingsOf({ trip, ...run }: SendingRun): Sending[] {
+  return changesOf(run).map((change): Sending => {
+    const { id, sequence, upsert } = change;
+    const common = { id, sequence, fingerprint: upsert?.fingerprint, trip, again: false, resent: false };
+    return { ...common, bytes: ITEM_OVERHEAD_BYTES + Buffer.byteLength(id) + (upsert?.size ?? 0) };
+  });
+}
+
+/** What new items count in the window. */
+export function runBytes({ columns, from, to }: CreationRun): number {
+  // The byte between id and content is none of theirs.
+  return startOf(columns, to) - startOf(columns, from) + (to - from) * (ITEM_OVERHEAD_BYTES - 1);
+}
+
 /** Pushes without a verdict, by ordinal. */
 export interface SendingWindow {
   /** Chunks included. */
@@ -84,8 +110,9 @@ export interface SendingWindow {
   /** Chunks of an upload are on their way, of so many bytes, until its push has its verdict. */
   setChunks(upload: string, bytes: number): void;
   add(sending: Sending): void;
+  addRun(run: SendingRun): void;
   /** Takes the oldest `count` out, which begin with `ordinal`; undefined where that is not what comes next. */
-  take(ordinal: number, count: number): readonly Sending[] | undefined;
+  take(ordinal: number, count: number): readonly (Sending | SendingRun)[] | undefined;
   /** A comparison has settled this pending change; if its push is on its way, the verdict on it has nothing to add. */
   agree(sequence: number): void;
   /** A push of this pending change is on its way. */
@@ -101,6 +128,8 @@ export interface SendingWindow {
   displaced(sending: Sending): boolean;
   /** Whether a comparison had settled the change of a push whose verdict has come. Answers once. */
   agreed(sequence: number): boolean;
+  /** Whether that may be so for any. */
+  readonly anyAgreed: boolean;
 }
 
 /** Nothing on its way. */
@@ -109,8 +138,11 @@ export function createSendingWindow(): SendingWindow {
   const onTheirWay = new Map<number, boolean>();
   const agreed = new Set<number>();
   const displaced = new Set<Sending>();
-  let sendings: Sending[] = [];
+  let sendings: (Sending | SendingRun)[] = [];
   let head = 0;
+  /** Those of them that are runs. */
+  let runs: SendingRun[] = [];
+  let items = 0;
   let firstOrdinal = 0;
   let bytes = 0;
   const chunks = new Map<string, number>();
@@ -119,45 +151,96 @@ export function createSendingWindow(): SendingWindow {
     if (count === 0) chunks.delete(upload);
     else chunks.set(upload, count);
   }
+
+  function inRun(sequence: number): boolean {
+    return runs.some(({ columns, from, to }) => {
+      return sequence >= columns.firstSequence + from && sequence < columns.firstSequence + to;
+    });
+  }
+
+  /** Takes the first of what is on its way out, at most so many of a run. */
+  function takeFirst(most: number): Sending | SendingRun {
+    const first = sendings[head] as Sending | SendingRun;
+    if (!isRun(first)) {
+      head += 1;
+      bytes -= first.bytes;
+      if (first.upload !== undefined) setChunks(first.upload, 0);
+      onTheirWay.delete(first.sequence);
+      return first;
+    }
+    const to = Math.min(first.to, first.from + most);
+    const part = { ...first, to };
+    bytes -= runBytes(part);
+    if (to === first.to) {
+      head += 1;
+      runs.shift();
+    } else {
+      const rest = { ...first, from: to };
+      sendings[head] = rest;
+      runs[0] = rest;
+    }
+    return part;
+  }
+
+  /** What is on its way, one by one. */
+  function single(): readonly Sending[] {
+    const all = sendings.slice(head).flatMap((sending) => (isRun(sending) ? sendingsOf(sending) : [sending]));
+    sendings = all;
+    head = 0;
+    runs = [];
+    for (const { sequence, resent } of all) onTheirWay.set(sequence, !resent);
+    return all;
+  }
+
   return {
     setChunks,
     get bytes() {
       return bytes;
     },
     get items() {
-      return sendings.length - head;
+      return items;
     },
     add(sending) {
       sendings.push(sending);
+      items += 1;
       onTheirWay.set(sending.sequence, !sending.resent);
       bytes += sending.bytes;
     },
+    addRun(run) {
+      sendings.push(run);
+      runs.push(run);
+      items += run.to - run.from;
+      bytes += runBytes(run);
+    },
     take(ordinal, count) {
-      if (ordinal !== firstOrdinal || count < 1 || count > sendings.length - head) return undefined;
-      const taken = sendings.slice(head, head + count);
-      head += count;
-      firstOrdinal += count;
-      for (const sending of taken) {
-        bytes -= sending.bytes;
-        if (sending.upload !== undefined) setChunks(sending.upload, 0);
-        onTheirWay.delete(sending.sequence);
+      if (ordinal !== firstOrdinal || count < 1 || count > items) return undefined;
+      const taken: (Sending | SendingRun)[] = [];
+      for (let left = count; left > 0; ) {
+        const part = takeFirst(left);
+        taken.push(part);
+        left -= isRun(part) ? part.to - part.from : 1;
       }
-      // Live, mostly nothing is on its way, and nothing is to be kept of what was.
-      if (head === sendings.length || (head > 4096 && head * 2 > sendings.length)) {
+      items -= count;
+      firstOrdinal += count;
+      // Live, mostly nothing is on its way, and nothing is to be kept of what was: a run has its contents with it.
+      if (head === sendings.length || (head > 16 && head * 2 > sendings.length)) {
         sendings = sendings.slice(head);
         head = 0;
       }
       return taken;
     },
     agree(sequence) {
-      if (onTheirWay.has(sequence)) agreed.add(sequence);
+      if (onTheirWay.has(sequence) || inRun(sequence)) agreed.add(sequence);
     },
     displace(id) {
-      for (const sending of sendings.slice(head)) if (sending.id === id) displaced.add(sending);
+      for (const sending of single()) if (sending.id === id) displaced.add(sending);
     },
     displaced: (sending) => displaced.delete(sending),
-    has: (sequence) => onTheirWay.has(sequence),
-    isFirst: (sequence) => onTheirWay.get(sequence) === true,
+    has: (sequence) => onTheirWay.has(sequence) || inRun(sequence),
+    isFirst: (sequence) => onTheirWay.get(sequence) === true || inRun(sequence),
     agreed: (sequence) => agreed.delete(sequence),
+    get anyAgreed() {
+      return agreed.size > 0;
+    },
   };
 }

@@ -2,15 +2,18 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { type Change, fromPageChanges } from "../../core/page.js";
 import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
+import type { SettledRun } from "../replica/outgoing-columns.js";
 import type { Action, OutgoingChange } from "../replica/store.js";
 import { type Job, NO_JOB } from "./intake.js";
 import type { Outflow } from "./outflow.js";
 import type { ReportBuilder } from "./report.js";
-import type { Sending } from "./send-content.js";
+import { isRun, type Sending, type SendingRun, sendingsOf } from "./send-content.js";
 
 /** What verdicts ask for. */
 export interface Settlement {
   readonly actions: readonly Action[];
+  /** New items in a row that were made. */
+  readonly settled: readonly SettledRun[];
   /** The server's state of items that are in conflict: to be compared. */
   readonly changes: readonly Change[];
   /** Items whose change is known not to have been made, on this stream nor before. */
@@ -32,6 +35,7 @@ export interface VerdictWorld {
 /** Takes the pushes that verdicts speak of out of the window, and says what is to be done with each. */
 export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld): Settlement | Fault {
   const actions: Action[] = [];
+  const settled: SettledRun[] = [];
   const changes: Change[] = [];
   const doubtful: Change[] = [];
   const unmade = new Set<string>();
@@ -42,7 +46,9 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
       const message = `the server gave a verdict on pushes ${verdict.ordinal} to ${verdict.ordinal + verdict.count - 1}, out of order`;
       return { reason: ErrorReason.ERROR_REASON_OUT_OF_ORDER, message };
     }
-    sendings.forEach((sending, index) => {
+    const { left, trip: lastTrip } = settleRuns(verdict, sendings, settled, world);
+    trip = Math.max(trip, lastTrip);
+    left.forEach(([index, sending]) => {
       trip = Math.max(trip, sending.trip);
       const action = settleOne(verdict, sending, index, world);
       if (action !== undefined) actions.push(action);
@@ -57,7 +63,34 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
       doubtful.push(...read.doubtful);
     });
   }
-  return { actions, changes, doubtful, unmade, trip };
+  return { actions, settled, changes, doubtful, unmade, trip };
+}
+
+/** Settles what was made in a row; answers what is left, one by one, with the place of each among those of the verdict. */
+function settleRuns(
+  verdict: Verdict,
+  sendings: readonly (Sending | SendingRun)[],
+  settled: SettledRun[],
+  { outflow, report }: VerdictWorld,
+): { readonly left: readonly (readonly [index: number, sending: Sending])[]; readonly trip: number } {
+  const applied = verdict.outcome === PushOutcome.PUSH_OUTCOME_APPLIED && !verdict.oneRevision;
+  const left: (readonly [number, Sending])[] = [];
+  let trip = 1;
+  let index = 0;
+  for (const sending of sendings) {
+    if (!isRun(sending)) left.push([index++, sending]);
+    else if (!applied || outflow.window.anyAgreed) {
+      for (const each of sendingsOf(sending)) left.push([index++, each]);
+    } else {
+      const { columns, from, to } = sending;
+      settled.push({ columns, from, to, revision: verdict.revision + index });
+      trip = Math.max(trip, sending.trip);
+      index += to - from;
+      report.counts.judged += to - from;
+      report.counts.sent += to - from;
+    }
+  }
+  return { left, trip };
 }
 
 /** What a push made of its item, as if the server had told of it. */

@@ -3,6 +3,7 @@ import type { RangeChange } from "../../core/range-index.js";
 import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { StorageError } from "../../core/storage-error.js";
+import { type CreationRun, fingerprintsOf } from "./outgoing-columns.js";
 import type { ApplyBatch, ReplicaState } from "./store.js";
 
 /** What a replica keeps of itself beside its items: plain data, a few hundred bytes. Changed within transactions only. */
@@ -37,6 +38,8 @@ export interface Books extends Omit<Ledger, "total"> {
   readonly sequenceBefore: number;
   /** Every move of a base in this transaction, in their order. */
   readonly moves: RangeChange[];
+  /** And items in a row that became bases. */
+  readonly added: CreationRun[];
 }
 
 const NOTHING = new Uint8Array(0);
@@ -70,12 +73,18 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
 /** Opens a copy of the ledger for changes: nothing of it counts before `closeBooks`. */
 export function openBooks(ledger: Ledger): Books {
   const { total, ...rest } = ledger;
-  return { ...rest, sum: createRangeSum(total.count, total.sum), sequenceBefore: rest.lastSequence, moves: [] };
+  return {
+    ...rest,
+    sum: createRangeSum(total.count, total.sum),
+    sequenceBefore: rest.lastSequence,
+    moves: [],
+    added: [],
+  };
 }
 
 /** The ledger after the changes. */
 export function closeBooks(books: Books): Ledger {
-  const { sum, sequenceBefore: _before, moves: _moves, ...rest } = books;
+  const { sum, sequenceBefore: _before, moves: _moves, added: _added, ...rest } = books;
   return { ...rest, total: totalOf(sum) };
 }
 
@@ -110,6 +119,12 @@ export function moveBase(
   books.moves.push({ id, before, after });
   if (before !== undefined) books.sum.subtract(before);
   if (after !== undefined) books.sum.add(after);
+}
+
+/** Creations become bases, in a row. */
+export function addBases(books: Books, run: CreationRun): void {
+  books.added.push(run);
+  books.sum.addAll(fingerprintsOf(run));
 }
 
 /**

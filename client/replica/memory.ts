@@ -28,6 +28,7 @@ import {
   UNKNOWN,
 } from "./memory-rows.js";
 import { outgoingChange, takeWithin, unsettledCreation } from "./outgoing.js";
+import { oneByOne } from "./outgoing-columns.js";
 import type { ConflictRow, PendingRow, Rows } from "./rows.js";
 import { applyActions } from "./rules.js";
 import type { ApplyResult, ContentOf, LocalItem, LocalState, OutgoingQuery, ReplicaStore } from "./store.js";
@@ -185,7 +186,7 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       });
     },
     apply(batch): ApplyResult {
-      const { actions, nowUs, opened } = batch;
+      const { actions, nowUs, opened } = oneByOne(batch);
       return transaction((rows, books) => {
         if (opened !== undefined) bind(books, opened);
         const done = applyActions(rows, books, actions, nowUs);

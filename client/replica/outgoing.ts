@@ -3,11 +3,11 @@ import type { PendingRow } from "./rows.js";
 import type { OutgoingChange, OutgoingQuery, Upload } from "./store.js";
 
 /** Bytes that a change is reckoned at beside its id and content. */
-const CHANGE_BYTES = 64;
+export const CHANGE_BYTES = 64;
 
 /** What a query takes. */
-export interface Taken {
-  readonly taken: readonly PendingRow[];
+export interface Taken<Row extends PendingRow> {
+  readonly taken: readonly Row[];
   readonly more: boolean;
   /** Rows were left out because they have unsettled sendings. */
   readonly skipped: boolean;
@@ -17,31 +17,37 @@ export interface Taken {
  * Takes from the rows what a query allows. A row of a group stands for all of it: `groupOf` answers the members by its key.
  * For an eager query all that is not left out must be within the bounds, or none is taken.
  */
-export function takeWithin(
-  rows: Iterable<PendingRow>,
+export function takeWithin<Row extends PendingRow>(
+  rows: Iterable<Row>,
   query: OutgoingQuery,
-  groupOf: (key: number) => readonly PendingRow[],
-): Taken {
-  const taken: PendingRow[] = [];
+  groupOf: (key: number) => readonly Row[],
+): Taken<Row> {
+  const { maxBytes, maxChanges, eager } = query;
+  const taken: Row[] = [];
   const groups = new Set<number>();
   let bytes = 0;
   let skipped = false;
   for (const row of rows) {
     if (groups.has(row.group)) continue;
     if (row.group !== 0) groups.add(row.group);
-    const unit = row.group === 0 ? [row] : groupOf(row.group);
-    if (unit.some((member) => member.held)) continue;
-    if (query.eager && unit.some(unsettled)) {
+    const unit = row.group === 0 ? undefined : groupOf(row.group);
+    if (unit === undefined ? row.held : unit.some((member) => member.held)) continue;
+    if (eager && (unit === undefined ? unsettled(row) : unit.some(unsettled))) {
       skipped = true;
       continue;
     }
-    for (const { id, size } of unit) bytes += Buffer.byteLength(id) + size + CHANGE_BYTES;
-    const full = bytes > query.maxBytes || taken.length + unit.length > query.maxChanges;
-    if (full && query.eager) return { taken: [], more: true, skipped: false };
+    bytes += unit === undefined ? bytesOf(row) : unit.reduce((sum, member) => sum + bytesOf(member), 0);
+    const full = bytes > maxBytes || taken.length + (unit?.length ?? 1) > maxChanges;
+    if (full && eager) return { taken: [], more: true, skipped: false };
     if (full && taken.length > 0) return { taken, more: true, skipped: false };
-    taken.push(...unit);
+    if (unit === undefined) taken.push(row);
+    else taken.push(...unit);
   }
   return { taken, more: false, skipped };
+}
+
+function bytesOf({ id, size }: PendingRow): number {
+  return Buffer.byteLength(id) + size + CHANGE_BYTES;
 }
 
 /** A row as it was before it was taken, with the content of mine, as it is sent; of a large one, with its upload. */

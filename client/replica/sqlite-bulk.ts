@@ -1,16 +1,17 @@
-import { type Content, contentSize } from "../../core/content.js";
+import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
-import { type Books, hearTime, moveBase, nextTime } from "./books.js";
+import { addBases, type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
 import { standsAlone } from "./large.js";
-import { newPending, writeChange } from "./local-rules.js";
+import { writeChange } from "./local-rules.js";
+import { type SettledRun, settlesOf } from "./outgoing-columns.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
-import { fromPendingRow, PENDING_WIDTH, type SentMark, type SqliteRows } from "./sqlite-rows.js";
+import type { SentMark, SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
-import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
+import type { Action, ApplyBatch, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
  * The rules for many items at once. A pull into clean items, an import of new ones and the verdicts on a push go many rows
@@ -20,8 +21,8 @@ import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /** Many rows at once. */
 export interface BulkRows {
-  /** Does the actions in their order. */
-  apply(actions: readonly Action[], books: Books, nowUs: number): Omit<ApplyResult, "total">;
+  /** Does the actions in their order, after what is `settled`. */
+  apply(batch: Pick<ApplyBatch, "actions" | "settled">, books: Books, nowUs: number): Omit<ApplyResult, "total">;
   /**
    * Makes the changes of one local write; answers their sequence numbers.
    *
@@ -53,33 +54,31 @@ export function bulkRows(
     db,
     "(?, ?, ?, ?, ?, ?)",
     (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
-      ON CONFLICT (pending, id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
+      ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
       modify_time_us = excluded.modify_time_us, content = excluded.content`,
   );
   const addItems = sized(
     db,
     "(?, 0, ?, ?, ?, ?)",
     (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
-      ON CONFLICT (pending, id) DO NOTHING`,
+      ON CONFLICT (id) DO NOTHING`,
   );
-  const putPending = sized(
+  const addCreations = sized(
     db,
-    `(${"?, ".repeat(PENDING_WIDTH)}NULL)`,
-    (values) => `INSERT INTO pending VALUES ${values}`,
+    "(?, 1, ?, ?, 0, ?, ?)",
+    (values) => `INSERT INTO items (id, pending, creation, fingerprint, revision, modify_time_us, content)
+      VALUES ${values}`,
   );
   const cleanItems = sized(
     db,
     "(?, ?)",
     (values) => `WITH settled (id, revision) AS (VALUES ${values})
-      UPDATE items SET revision = settled.revision, pending = 0 FROM settled
-      WHERE items.pending = 1 AND items.id = settled.id`,
+      UPDATE items SET revision = settled.revision, pending = 0, creation = NULL FROM settled
+      WHERE items.id = settled.id`,
   );
-  // A plain 1 would make the planner read all that is pending, in the hope that it is little.
   const cleanBetween = db.prepare(
-    `UPDATE items SET revision = settled.sequence + ?, pending = 0 FROM pending AS settled
-      WHERE settled.sequence BETWEEN ? AND ? AND items.pending = settled.sequence * 0 + 1 AND items.id = settled.id`,
+    "UPDATE items SET revision = creation + ?, pending = 0, creation = NULL WHERE creation BETWEEN ? AND ?",
   );
-  const dropBetween = db.prepare("DELETE FROM pending WHERE sequence BETWEEN ? AND ?");
   const dropPending = sized(db, "?", (sequences) => `DELETE FROM pending WHERE sequence IN (${sequences})`);
 
   /** Takes onto ids that were judged clean or unknown, each once. */
@@ -127,19 +126,30 @@ export function bulkRows(
 
   /**
    * Verdicts on creations that are pending just as they were sent, one behind the other in sequence and revision: what a
-   * first push gets. Answers whether they all are; else nothing has happened.
+   * first push gets. Answers whether they all are; else nothing has happened. A creation that was changed since has another
+   * sequence number, and is none that was never anything else.
    */
   function settleCreations(actions: readonly Settle[], books: Books): boolean {
     const { sequence: first, revision } = actions[0] as Settle;
     const isRow = actions.every((action, at) => {
       return action.fingerprint !== undefined && action.sequence === first + at && action.revision === revision + at;
     });
-    if (!isRow || find.countCreations(actions) !== actions.length) return false;
     const last = first + actions.length - 1;
+    if (!isRow || find.countCreations(first, last) !== actions.length) return false;
     cleanBetween.run(revision - first, first, last);
-    dropBetween.run(first, last);
     for (const { id, fingerprint } of actions) moveBase(books, id, undefined, fingerprint);
     books.pending -= actions.length;
+    return true;
+  }
+
+  /** The same of creations in a row. */
+  function settleRun({ columns, from, to, revision }: SettledRun, books: Books): boolean {
+    const first = columns.firstSequence + from;
+    const last = columns.firstSequence + to - 1;
+    if (find.countCreations(first, last) !== to - from) return false;
+    cleanBetween.run(revision - first, first, last);
+    addBases(books, { columns, from, to });
+    books.pending -= to - from;
     return true;
   }
 
@@ -194,8 +204,7 @@ export function bulkRows(
     const ids = changes.map((change) => change.id);
     const known = books.items === 0 ? undefined : find.items(ids);
     const pending = books.pending === 0 ? undefined : find.pending(ids);
-    const items: unknown[] = [];
-    const marks: unknown[] = [];
+    const creations: unknown[] = [];
     const written = changes.map((change) => {
       const { id, upsert } = change;
       if (upsert === undefined || known?.has(id) === true || pending?.has(id) === true) {
@@ -205,21 +214,19 @@ export function bulkRows(
       books.items += 1;
       books.pending += 1;
       books.lastTimeUs = timeUs;
-      const mine = { fingerprint: upsert.fingerprint, size: contentSize(upsert.content), modifyTimeUs: timeUs };
       const sequence = books.lastSequence;
-      items.push(id, 1, upsert.fingerprint, 0, timeUs, upsert.content);
-      marks.push(...fromPendingRow({ ...newPending(id, sequence), ...mine }, mark));
+      creations.push(id, sequence, upsert.fingerprint, timeUs, upsert.content);
       return { sequence, group: 0 };
     });
-    putItems.run(items, 6);
-    putPending.run(marks, PENDING_WIDTH);
+    addCreations.run(creations, 5);
     return written;
   }
 
   return {
-    apply(actions, books, nowUs) {
+    apply({ actions, settled = [] }, books, nowUs) {
       const done: Done = { stale: [], conflicts: [] };
-      const ordered = orderByUnit(actions);
+      const changed = settled.filter((run) => !settleRun(run, books)).flatMap(settlesOf);
+      const ordered = orderByUnit(changed.length === 0 ? actions : [...changed, ...actions]);
       for (let at = 0; at < ordered.length; ) {
         const news = runOf(ordered, at, isNewTake);
         const takes = news.length > 0 ? [] : runOf(ordered, at, isFreshTake);
@@ -237,13 +244,10 @@ export function bulkRows(
     write(changes, books, nowUs, limits) {
       const timeUs = nextTime(books, nowUs);
       const written: Written[] = [];
-      if (changes.length === 1) written.push(writeChange(rows, books, changes[0] as LocalWrite, timeUs));
-      else {
-        for (let at = 0; at < changes.length; at = written.length) {
-          const run = runOf(changes, at, isSmall);
-          if (run.length === 0) written.push(writeChange(rows, books, changes[at] as LocalWrite, timeUs));
-          for (const each of writeNew(run, books, timeUs)) written.push(each);
-        }
+      for (let at = 0; at < changes.length; at = written.length) {
+        const run = runOf(changes, at, isSmall);
+        if (run.length === 0) written.push(writeChange(rows, books, changes[at] as LocalWrite, timeUs));
+        for (const each of writeNew(run, books, timeUs)) written.push(each);
       }
       return groupWrites(rows, books, changes, written, limits);
     },

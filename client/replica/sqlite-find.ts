@@ -1,7 +1,7 @@
 import type { Database } from "../../core/sqlite.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { type Column, keyIn } from "./sqlite-large.js";
-import { PENDING_COLUMNS, type PendingTuple, type SentMark, toPendingRow } from "./sqlite-rows.js";
+import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, type SentMark, toPendingRow } from "./sqlite-rows.js";
 import { type Sized, sized } from "./sqlite-sized.js";
 import type { Action } from "./store.js";
 
@@ -26,8 +26,8 @@ export interface BulkFinders {
   clean(ids: readonly string[]): Map<string, ItemRow>;
   /** Those that were there before the row `first` was: new rows come behind all others. */
   before(takes: readonly { readonly id: string }[], first: number): Set<string>;
-  /** How many of these are pending as they were sent, and were never anything else. */
-  countCreations(actions: readonly Settle[]): number;
+  /** How many creations are pending, with these sequence numbers, that were never anything else. */
+  countCreations(first: number, last: number): number;
   /** What is pending just as it was sent, by sequence number. */
   sent(actions: readonly Settle[]): Map<number, SentTuple>;
   /** The contents of those that have a pending change. */
@@ -44,7 +44,7 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
       (ids) => `SELECT id, fingerprint, revision, modify_time_us, ${keyIn("content")}
         FROM items WHERE ${pending} AND id IN (${ids})`,
     );
-  const items = itemsWhere("pending IN (0, 1)");
+  const items = itemsWhere("true");
   const clean = itemsWhere("pending = 0");
   const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending = 1 AND id IN (${ids})`);
   // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
@@ -57,15 +57,23 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
       FROM verdict CROSS JOIN pending
       ON pending.sequence = verdict.sequence AND pending.fingerprint IS verdict.fingerprint`,
   );
-  const creations = sized(
+  const sentCreations = sized(
     db,
     "(?, ?)",
     (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
-      SELECT count(*) FROM verdict CROSS JOIN pending
-      ON pending.sequence = verdict.sequence AND pending.fingerprint = verdict.fingerprint
-      WHERE base_revision IS NULL AND base_content IS NULL AND rejected_reason IS NULL AND resent = 0 AND held = 0`,
+      SELECT creation, id, NULL, NULL, 0, 0, 0, NULL FROM verdict CROSS JOIN items
+      ON items.creation = verdict.sequence AND items.fingerprint IS verdict.fingerprint`,
   );
+  const countCreations = db
+    .prepare<[number, number], number>("SELECT count(*) FROM items WHERE creation BETWEEN ? AND ?")
+    .pluck();
   const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
+  // Not by their index, which has all of them.
+  const creations = sized(
+    db,
+    "?",
+    (ids) => `SELECT ${CREATION_COLUMNS} FROM items WHERE +creation IS NOT NULL AND id IN (${ids})`,
+  );
   const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE pending = 0 AND id IN (${ids})`);
   return {
     items: (ids: readonly string[]) => readItems(items, ids),
@@ -77,23 +85,22 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
       }
       return found;
     },
-    countCreations(actions: readonly Settle[]): number {
-      const values: unknown[] = [];
-      for (const { sequence, fingerprint } of actions) values.push(sequence, fingerprint);
-      let count = 0;
-      for (const [found] of creations.all(values, 2)) count += found as number;
-      return count;
-    },
+    countCreations: (first: number, last: number) => countCreations.get(first, last) ?? 0,
     sent(actions: readonly Settle[]): Map<number, SentTuple> {
       const found = new Map<number, SentTuple>();
       const values = actions.flatMap((action) => [action.sequence, action.fingerprint ?? null]);
-      for (const row of sent.all(values, 2)) found.set(row[0] as number, row as SentTuple);
+      for (const statement of [sentCreations, sent]) {
+        for (const row of statement.all(values, 2)) found.set(row[0] as number, row as SentTuple);
+      }
       return found;
     },
     contents: (ids: readonly string[]) => new Map(contents.all(ids) as Iterable<[string, Column]>),
     pending(ids: readonly string[]): Map<string, PendingRow> {
       const found = new Map<string, PendingRow>();
-      for (const tuple of pending.all(ids)) found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
+      for (const statement of [creations, pending]) {
+        for (const tuple of statement.all(ids))
+          found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
+      }
       return found;
     },
   };

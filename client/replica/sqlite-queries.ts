@@ -7,6 +7,7 @@ import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
 import {
+  CREATION_COLUMNS,
   PENDING_COLUMNS,
   type PendingTuple,
   SENT,
@@ -41,16 +42,18 @@ const ITEM_COLUMNS = "id, content, fingerprint, modify_time_us, pending";
 
 /** The reading methods of an open replica file. */
 export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: SentMark, large: SqliteLarge): Queries {
-  const get = db
-    .prepare<[string], ItemTuple>(`SELECT ${ITEM_COLUMNS} FROM items WHERE pending IN (0, 1) AND id = ?`)
-    .raw();
+  const get = db.prepare<[string], ItemTuple>(`SELECT ${ITEM_COLUMNS} FROM items WHERE id = ?`).raw();
   const pendingWhere = <P extends unknown[]>(where: string) =>
     db.prepare<P, PendingTuple>(`SELECT ${PENDING_COLUMNS} FROM pending WHERE ${where} LIMIT ?`).raw();
-  const listPending = pendingWhere<[number, number]>("sequence > ? ORDER BY sequence");
+  const creationsWhere = (where: string): string => `UNION ALL SELECT ${CREATION_COLUMNS} FROM items WHERE ${where}`;
+  const listPending = pendingWhere<[number, number, number]>(
+    `sequence > ? ${creationsWhere("creation > ?")} ORDER BY 1`,
+  );
   const listHeld = pendingWhere<[string, number]>("held = 1 AND id > ? ORDER BY id");
-  const listCreations = pendingWhere<[number, number, number]>(
+  const listCreations = pendingWhere<[number, number, number, number, number]>(
     `sequence > ? AND base_fingerprint IS NULL
-    AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?)) ORDER BY sequence`,
+    AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?))
+    ${creationsWhere("creation > ? AND creation <= ?")} ORDER BY 1`,
   );
   const listConflicts = db
     .prepare<[number, number], Parameters<typeof toConflict>[0]>(
@@ -61,10 +64,11 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     .raw();
   const audited = db
     .prepare<[], AuditTuple>(
-      `SELECT items.id, content, items.fingerprint, pending.sequence, pending.fingerprint, base_fingerprint
+      `SELECT items.id, content, items.fingerprint, coalesce(creation, pending.sequence),
+      CASE WHEN creation IS NULL THEN pending.fingerprint ELSE items.fingerprint END, base_fingerprint
       FROM items LEFT JOIN pending ON pending.id = items.id
       UNION ALL SELECT id, NULL, NULL, sequence, fingerprint, base_fingerprint
-      FROM pending WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.pending IN (0, 1) AND items.id = pending.id)`,
+      FROM pending WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.id = pending.id)`,
     )
     .raw();
   const toItem = ([id, content, fingerprint, modifyTimeUs, pending]: ItemTuple): LocalItem =>
@@ -99,7 +103,7 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     },
     list,
     listPending: (after, limit) =>
-      listPending.all(after, limit).map((tuple) => pendingChange(toPendingRow(tuple, mark))),
+      listPending.all(after, after, limit).map((tuple) => pendingChange(toPendingRow(tuple, mark))),
     listConflicts: (before, limit) =>
       listConflicts.all(before, limit).map((tuple) => conflictView(toConflict(tuple, large.stored), undefined)),
     getConflict(number) {
@@ -122,8 +126,8 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     },
     listHeld: (after, limit) => listHeld.all(after, limit).map((tuple) => heldItem(toPendingRow(tuple, mark))),
     listUnsettledCreations(after, limit) {
-      const found = listCreations.all(after, mark.through, limit).map((tuple) => toPendingRow(tuple, mark));
-      return found.map(stateReader(rows));
+      const found = listCreations.all(after, mark.through, after, mark.through, limit);
+      return found.map((tuple) => toPendingRow(tuple, mark)).map(stateReader(rows));
     },
     lookup(ids) {
       const pending = bulk.findPending(ids);
@@ -156,15 +160,14 @@ function lister(db: Database, toItem: (tuple: ItemTuple) => LocalItem): (query: 
     const from = compareIds(after, prefix) >= 0 ? ">" : ">=";
     // "" is before every id, so that the lower bound need not be left out.
     const where = `id ${from} ?${end === undefined ? "" : " AND id < ?"}`;
-    const part = (pending: number) => `SELECT ${ITEM_COLUMNS} FROM items WHERE pending = ${pending} AND ${where}`;
-    const sql = `${part(0)} UNION ALL ${part(1)} ORDER BY id LIMIT ?`;
+    const sql = `SELECT ${ITEM_COLUMNS} FROM items WHERE ${where} ORDER BY id LIMIT ?`;
     let statement = statements.get(sql);
     if (statement === undefined) {
       statement = db.prepare<unknown[], ItemTuple>(sql).raw();
       statements.set(sql, statement);
     }
     const bounds = [from === ">" ? after : prefix, ...(end === undefined ? [] : [end])];
-    return statement.all(...bounds, ...bounds, limit).map(toItem);
+    return statement.all(...bounds, limit).map(toItem);
   };
 }
 

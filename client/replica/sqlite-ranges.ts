@@ -12,12 +12,14 @@ import {
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
+import type { Books } from "./books.js";
+import { areOrdered, type CreationRun, fingerprintsOf, idAt, settlesOf } from "./outgoing-columns.js";
 import { sized } from "./sqlite-sized.js";
 
 /** The bases of a replica file by ranges of ids. */
 export interface SqliteRanges {
   /** Notes what moved in this transaction, once items and pending changes are written. */
-  note(moves: readonly RangeChange[]): void;
+  note(moved: Pick<Books, "moves" | "added">): void;
   /** Stores what was noted: before the transaction is committed. */
   store(): void;
   /** The transaction was rolled back. */
@@ -51,7 +53,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
   const misplaced = db
     .prepare<[], number>(
       `SELECT EXISTS (SELECT 1 FROM items
-      WHERE items.pending <> EXISTS (SELECT 1 FROM pending WHERE pending.id = items.id))`,
+      WHERE items.pending <> (items.creation IS NOT NULL) + EXISTS (SELECT 1 FROM pending WHERE pending.id = items.id))`,
     )
     .pluck();
   let touched = false;
@@ -76,15 +78,38 @@ export function sqliteRanges(db: Database): SqliteRanges {
     return !isOrdered && rows.hasFewer(moves.length / MOVES_A_SEGMENT);
   }
 
+  function noteMoves(moves: readonly RangeChange[]): void {
+    if (moves.length === 0) return;
+    if (isStale()) return index.forget();
+    touched = true;
+    if (!isBulk(moves)) return index.note(moves);
+    index.reset();
+    rows.mark();
+    stale = true;
+  }
+
+  function noteRun(run: CreationRun): void {
+    const { columns, from, to } = run;
+    const idOf = (at: number): string => idAt(columns, from + at);
+    const fingerprints = fingerprintsOf(run);
+    if (!areOrdered(run)) {
+      return noteMoves(
+        settlesOf({ ...run, revision: 0 }).map(({ id, fingerprint }) => ({
+          id,
+          before: undefined,
+          after: fingerprint,
+        })),
+      );
+    }
+    if (isStale()) return index.forget();
+    touched = true;
+    index.noteNew({ count: to - from, idAt: idOf, fingerprints });
+  }
+
   return {
-    note(moves) {
-      if (moves.length === 0) return;
-      if (isStale()) return index.forget();
-      touched = true;
-      if (!isBulk(moves)) return index.note(moves);
-      index.reset();
-      rows.mark();
-      stale = true;
+    note({ moves, added }) {
+      noteMoves(moves);
+      for (const run of added) noteRun(run);
     },
     store() {
       if (!touched && !rows.hasUnwritten()) return;

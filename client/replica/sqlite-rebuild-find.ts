@@ -8,7 +8,7 @@ import type { Ledger } from "./books.js";
 import { newPending } from "./local-rules.js";
 import type { PendingRow } from "./rows.js";
 import { attempt, type KeyedRow, readTable } from "./sqlite-rebuild-read.js";
-import { PENDING_COLUMNS, type PendingTuple, toPendingRow } from "./sqlite-rows.js";
+import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, toPendingRow } from "./sqlite-rows.js";
 import type { BaseState, LocalConflict } from "./store.js";
 
 /*
@@ -141,11 +141,11 @@ function readProgress(db: Database, nowUs: number): Progress {
 function readChanges(db: Database, progress: Progress, nowUs: number): Pick<Found, "changes" | "lost"> {
   const table = { table: "pending", key: "pending.sequence", columns: PENDING_COLUMNS };
   const { rows, gaps } = readTable(db, table, lastKey(db, "pending", "sequence"));
-  const items = readPendingItems(db);
+  const { items, creations } = readPendingItems(db);
   const reader = changeReader(db, items, nowUs);
   const changes = new Map<string, FoundChange>();
   const lost = new Set<string>();
-  for (const [, ...tuple] of rows) {
+  for (const [, ...tuple] of [...rows, ...creations].sort((a, b) => Number(a[1]) - Number(b[1]))) {
     const row = toRow(tuple, progress, nowUs);
     if (row === undefined || changes.has(row.id)) continue;
     const change = reader.change(row);
@@ -163,14 +163,18 @@ function readChanges(db: Database, progress: Progress, nowUs: number): Pick<Foun
   return { changes: breakGroups(believed, lostGroups(rows, lost), gaps), lost: [...lost] };
 }
 
-/** Ids of items that have a pending change, and where they are in the table. */
-function readPendingItems(db: Database): Map<string, number> {
-  const query = { table: "items", key: "items.rowid", columns: "id", where: "pending = 1" };
+/** Ids of items that have a pending change, and where they are in the table; of creations without a row, what that would be. */
+function readPendingItems(db: Database): { readonly items: Map<string, number>; readonly creations: KeyedRow[] } {
+  const query = { table: "items", key: "items.rowid", columns: CREATION_COLUMNS, where: "pending = 1" };
   const items = new Map<string, number>();
-  for (const [rowid, id] of readTable(db, query, lastKey(db, "items", "rowid")).rows) {
-    if (typeof id === "string" && checkId(id) === undefined) items.set(id, rowid);
+  const creations: KeyedRow[] = [];
+  for (const row of readTable(db, query, lastKey(db, "items", "rowid")).rows) {
+    const [rowid, sequence, id] = row;
+    if (typeof id !== "string" || checkId(id) !== undefined) continue;
+    items.set(id, rowid);
+    if (isWhole(sequence)) creations.push(row);
   }
-  return items;
+  return { items, creations };
 }
 
 function lastKey(db: Database, table: string, key: string): number {
@@ -210,22 +214,20 @@ interface ChangeReader {
   change(row: PendingRow): FoundChange | undefined;
   /** The change of an item without a row. */
   item(id: string): FoundChange | undefined;
-  /** The index of the items says that nothing is pending of it. */
+  /** The indices say that nothing is pending of it. */
   isClean(id: string): boolean;
 }
 
 function changeReader(db: Database, items: ReadonlyMap<string, number>, nowUs: number): ChangeReader {
   const columns = "SELECT content, fingerprint, modify_time_us FROM items";
   const large = contentReader(db);
-  const byId = db.prepare<[string], unknown[]>(`${columns} WHERE pending IN (0, 1) AND id = ?`).raw();
+  const byId = db.prepare<[string], unknown[]>(`${columns} WHERE id = ?`).raw();
   const byRow = db.prepare<[number], unknown[]>(`${columns} NOT INDEXED WHERE rowid = ?`).raw();
   const baseContent = db.prepare<[number], unknown>("SELECT base_content FROM pending WHERE sequence = ?").pluck();
   const indexed = db
     .prepare<[string], unknown>("SELECT sequence FROM pending INDEXED BY sqlite_autoindex_pending_1 WHERE id = ?")
     .pluck();
-  const clean = db
-    .prepare<[string], unknown>("SELECT 1 FROM items INDEXED BY sqlite_autoindex_items_1 WHERE pending = 0 AND id = ?")
-    .pluck();
+  let created: ReadonlySet<unknown> | undefined;
   const heldIds = new Set(
     attempt(() =>
       db.prepare<[], unknown>("SELECT id FROM pending INDEXED BY pending_held WHERE held = 1").pluck().all(),
@@ -233,7 +235,16 @@ function changeReader(db: Database, items: ReadonlyMap<string, number>, nowUs: n
   );
   const sendings = db.prepare<[string], unknown>("SELECT fingerprint FROM sendings WHERE id = ?").pluck();
 
-  const isClean = (id: string): boolean => attempt(() => clean.get(id)) === 1;
+  /** Rows of all creations, by their index. */
+  function creations(): ReadonlySet<unknown> {
+    const query = "SELECT rowid FROM items INDEXED BY items_creation WHERE creation IS NOT NULL";
+    created ??= new Set(db.prepare<[], unknown>(query).pluck().all());
+    return created;
+  }
+
+  function isClean(id: string): boolean {
+    return attempt(() => indexed.get(id) === undefined && !creations().has(items.get(id))) === true;
+  }
 
   /** The item's content, with the fingerprint that it has. */
   function contentOf(id: string, expected: Uint8Array | undefined) {

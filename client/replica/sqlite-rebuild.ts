@@ -148,9 +148,8 @@ function fill(db: ReturnType<typeof openFile>, path: string, found: Found): void
   books.collectionUid = found.collectionUid;
   books.settings = found.settings;
   books.lineage = found.lineage;
-  const { moves } = books;
   const ranges = sqliteRanges(db);
-  ranges.note(moves);
+  ranges.note(books);
   ranges.store();
   large.settle();
   file.save(ledger, closeBooks(books), 0, 0);

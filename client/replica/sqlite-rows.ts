@@ -37,21 +37,9 @@ export const PENDING_COLUMNS = `pending.sequence, pending.id, pending.fingerprin
   pending.base_revision, pending.base_fingerprint, pending.overrides, pending.rejected_reason, pending.rejected_message,
   pending.sent, pending.resent, pending.base_time_us, pending.held, pending.group_key,
   ${keyIn("pending.base_content")}`;
-/** The same of rows that are creations and were only ever that, in a third of the time: most of a first push. */
-export type CreationTuple = [
-  sequence: number,
-  id: string,
-  fingerprint: Buffer | null,
-  size: number,
-  modifyTimeUs: number,
-  sent: number,
-  creation: number,
-];
-/** The columns of a CreationTuple; the last one says whether the row is one. */
-export const CREATION_COLUMNS = `sequence, id, fingerprint, size, modify_time_us, sent, base_revision IS NULL
-  AND overrides IS NULL AND rejected_reason IS NULL AND resent = 0 AND held = 0 AND group_key = 0 AND base_content IS NULL`;
-/** How many columns there are but the base's content. */
-export const PENDING_WIDTH = 15;
+/** The same of a creation that is pending without a row of its own (`items.creation`). */
+export const CREATION_COLUMNS = `items.creation, items.id, items.fingerprint, octet_length(items.content),
+  items.modify_time_us, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL`;
 
 /** Values of `pending.sent`. */
 export const BY_MARK = 0;
@@ -79,25 +67,6 @@ export function toPendingRow(tuple: PendingTuple, mark: SentMark): PendingRow {
     held: tuple[13] === 1,
     group: tuple[14],
     baseLarge: tuple[15] ?? undefined,
-  };
-}
-
-/** A pending creation as read. */
-export function toCreation([sequence, id, fingerprint, size, time, sent]: CreationTuple, mark: SentMark): PendingRow {
-  return {
-    sequence,
-    id,
-    fingerprint: fingerprint ?? undefined,
-    size,
-    modifyTimeUs: time,
-    base: undefined,
-    overrides: undefined,
-    rejected: undefined,
-    sent: sent === SENT || (sent === BY_MARK && sequence <= mark.through),
-    resent: false,
-    held: false,
-    group: 0,
-    baseLarge: undefined,
   };
 }
 
@@ -157,16 +126,16 @@ function itemRows(
 ): Pick<Rows, "item" | "content" | "putItem" | "setRevision" | "deleteItem"> {
   const find = db
     .prepare<[string], [Buffer, number, number, number | null]>(
-      `SELECT fingerprint, revision, modify_time_us, ${keyIn("content")} FROM items WHERE pending IN (0, 1) AND id = ?`,
+      `SELECT fingerprint, revision, modify_time_us, ${keyIn("content")} FROM items WHERE id = ?`,
     )
     .raw();
-  const content = db.prepare<[string], Column>("SELECT content FROM items WHERE pending IN (0, 1) AND id = ?").pluck();
+  const content = db.prepare<[string], Column>("SELECT content FROM items WHERE id = ?").pluck();
   const put = db.prepare(`INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content)
     VALUES (?, EXISTS (SELECT 1 FROM pending WHERE id = ?), ?, ?, ?, ?)
-    ON CONFLICT (pending, id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
+    ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
     modify_time_us = excluded.modify_time_us, content = excluded.content`);
-  const setRevision = db.prepare("UPDATE items SET revision = ? WHERE pending IN (0, 1) AND id = ?");
-  const remove = db.prepare("DELETE FROM items WHERE pending IN (0, 1) AND id = ?");
+  const setRevision = db.prepare("UPDATE items SET revision = ? WHERE id = ?");
+  const remove = db.prepare("DELETE FROM items WHERE id = ?");
   return {
     item(id): ItemRow | undefined {
       const row = find.get(id);
@@ -200,7 +169,12 @@ type PendingMethods =
   | "deletePending";
 
 function pendingRows(db: Database, mark: SentMark, large: SqliteLarge): Pick<Rows, PendingMethods> {
-  const find = db.prepare<[string], PendingTuple>(`SELECT ${PENDING_COLUMNS} FROM pending WHERE id = ?`).raw();
+  const find = db
+    .prepare<[string, string], PendingTuple>(
+      `SELECT ${PENDING_COLUMNS} FROM pending WHERE id = ?
+      UNION ALL SELECT ${CREATION_COLUMNS} FROM items WHERE +creation IS NOT NULL AND id = ?`,
+    )
+    .raw();
   const group = db
     .prepare<[number], PendingTuple>(
       `SELECT ${PENDING_COLUMNS} FROM pending WHERE group_key = ? AND group_key <> 0 ORDER BY sequence`,
@@ -213,23 +187,32 @@ function pendingRows(db: Database, mark: SentMark, large: SqliteLarge): Pick<Row
     resent = ?, base_time_us = ?, held = ?, group_key = ? WHERE sequence = ?`);
   const setContent = db.prepare("UPDATE pending SET base_content = ? WHERE sequence = ?");
   const remove = db.prepare("DELETE FROM pending WHERE sequence = ?");
-  const flag = db.prepare("UPDATE items SET pending = ? WHERE pending = ? AND id = ?");
+  const flag = db.prepare("UPDATE items SET pending = 1, creation = NULL WHERE id = ?");
+  const clean = db.prepare("UPDATE items SET pending = 0, creation = NULL WHERE id = ?");
+  function put(row: PendingRow, content: Stored | undefined): void {
+    insert.run(...fromPendingRow(row, mark), content === undefined ? null : toColumn(content));
+    flag.run(row.id);
+  }
   return {
     pending(id) {
-      const tuple = find.get(id);
+      const tuple = find.get(id, id);
       return tuple && toPendingRow(tuple, mark);
     },
     group: (key) => group.all(key).map((tuple) => toPendingRow(tuple, mark)),
     insertPending(row, content) {
       large.refer(content);
-      insert.run(...fromPendingRow(row, mark), content === undefined ? null : toColumn(content));
-      flag.run(1, 0, row.id);
+      put(row, content);
     },
-    updatePending: (before, row) => void update.run(...fromPendingRow(row, mark), before.sequence),
+    updatePending(before, row) {
+      const { changes } = update.run(...fromPendingRow(row, mark), before.sequence);
+      // A creation without a row has one from now on.
+      if (changes === 0) put(row, undefined);
+    },
     setBaseContent(row, content) {
       large.release(row.baseLarge);
       large.refer(content);
-      setContent.run(content === undefined ? null : toColumn(content), row.sequence);
+      const { changes } = setContent.run(content === undefined ? null : toColumn(content), row.sequence);
+      if (changes === 0) put(row, content);
       return { ...row, baseLarge: content !== undefined && isLarge(content) ? content.key : undefined };
     },
     baseContent(id) {
@@ -239,7 +222,7 @@ function pendingRows(db: Database, mark: SentMark, large: SqliteLarge): Pick<Row
     deletePending(row) {
       large.release(row.baseLarge);
       remove.run(row.sequence);
-      flag.run(0, 1, row.id);
+      clean.run(row.id);
     },
   };
 }

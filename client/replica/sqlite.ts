@@ -115,7 +115,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     try {
       const books = openBooks(ledger);
       const result = work(books);
-      ranges.note(books.moves);
+      ranges.note(books);
       large.settle();
       ledger = closeBooks(books);
       return result;
@@ -160,7 +160,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
   }
 
   /** The same for what is applied, which may share a transaction with what is applied next. */
-  function applying<T>(work: (books: Books) => T, { actions, more = false }: ApplyBatch): T {
+  function applying<T>(work: (books: Books) => T, { actions, settled = [], more = false }: ApplyBatch): T {
     return guard(() => {
       refuseLost();
       unflushed = true;
@@ -168,6 +168,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       const result = part(shared, work);
       // Also where it was nothing: it is not to be lost without a word.
       shared.items += actions.length + 1;
+      for (const { from, to } of settled) shared.items += to - from;
       shared.bytes += bytesOf(actions);
       if (!more || shared.items >= SHARED_ITEMS || shared.bytes >= SHARED_BYTES) finish(shared);
       return result;
@@ -230,13 +231,13 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       return transaction(() => takeOutgoing(query));
     },
     apply(batch) {
-      const { actions, nowUs, opened } = batch;
+      const { nowUs, opened } = batch;
       return applying((books) => {
         if (opened !== undefined) bind(books, opened);
-        const done = bulk.apply(actions, books, nowUs);
+        const done = bulk.apply(batch, books, nowUs);
         keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
           rows.clampRevisions(beyond, revision);
-          ranges.note(books.moves.splice(0));
+          ranges.note({ moves: books.moves.splice(0), added: books.added.splice(0) });
           return ranges.total({ from: "", to: undefined });
         });
         return { ...done, total: totalOf(books.sum) };

@@ -3,6 +3,7 @@ import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.j
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import type { SettledRun } from "./outgoing-columns.js";
 
 /**
  * What a replica keeps, as a contract: the application's items, what is pending, and what the exchange has to remember.
@@ -545,6 +546,8 @@ export type Action =
 /** What an exchange decided, in one transaction. */
 export interface ApplyBatch {
   readonly actions: readonly Action[];
+  /** Verdicts on creations in a row, as so many actions `settle`, before the others. */
+  readonly settled?: readonly SettledRun[];
   readonly nowUs: number;
   /** Others follow at once: it need not be a transaction of its own, as long as the order is kept. */
   readonly more?: boolean;

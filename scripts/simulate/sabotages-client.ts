@@ -1,3 +1,4 @@
+import { oneByOne } from "../../client/replica/outgoing-columns.js";
 import type { Action, ApplyBatch, ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf, toFingerprint } from "../../core/fingerprint.js";
 import type { ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
@@ -111,7 +112,8 @@ type Changed = (action: Action, sequence: number, fingerprint: Uint8Array | unde
 function changeActions(store: ReplicaStore, change: Changed): ReplicaStore {
   return {
     ...store,
-    apply(batch: ApplyBatch) {
+    apply(given: ApplyBatch) {
+      const batch = oneByOne(given);
       const states = store.lookup(batch.actions.map(({ id }) => id));
       const actions = batch.actions.map((action, at) => {
         return change(action, states[at]?.sequence ?? 0, states[at]?.pending?.fingerprint);

@@ -1,7 +1,7 @@
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { errorReasonFromJSON, errorReasonToJSON } from "../../gen/tercet/v1/error.js";
 import { type ChangeStandard, changeStandardFromJSON, changeStandardToJSON } from "../../gen/tercet/v1/item.js";
-import { ExchangeRequest, ExchangeResponse, Limits } from "../../gen/tercet/v1/sync.js";
+import { ExchangeRequest, ExchangeResponse, Limits, Opened } from "../../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
 import type { Json } from "../../scripts/vectors/json-text.js";
 import { protoFromJson, protoToJson } from "../../scripts/vectors/proto-json.js";
@@ -67,7 +67,7 @@ export function replicaFrom(json: ReplicaJson): Replica {
   replica.lineage = json.lineage.map(({ id, firstRevision }) => {
     return { id: unbase64(id), firstRevision: Number(firstRevision) };
   });
-  if (json.limits !== undefined) replica.limits = Limits.decode(protoFromJson("Limits", json.limits));
+  if (json.settings !== undefined) replica.limits = Opened.decode(protoFromJson("Opened", json.settings)).limits;
   for (const item of json.items) {
     const entry = entryFrom(item);
     replica.entries.set(item.id, entry);
@@ -118,7 +118,7 @@ export function replicaTo(replica: Replica): Json {
     lineage: replica.lineage.map(({ id, firstRevision }) => {
       return { id: base64(id), firstRevision: String(firstRevision) };
     }),
-    ...(limits === undefined ? {} : { limits: protoToJson("Limits", Limits.encode(limits).finish()) }),
+    ...(limits === undefined ? {} : { settings: { limits: protoToJson("Limits", Limits.encode(limits).finish()) } }),
     count: String(replica.total.count),
     sum: base64(sumBytes(replica.total)),
     items: entries.map((entry) => itemTo(entry, pending.indexOf(entry) + 1, groups)),

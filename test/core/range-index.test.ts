@@ -69,6 +69,16 @@ function write(world: World, ids: readonly string[], content: string | undefined
   world.index.flush();
 }
 
+/** One transaction of new items, in the order of their ids. */
+function writeNew(world: World, ids: readonly string[], content: string): void {
+  const sorted = [...new Set(ids)].filter((id) => !world.items.has(id)).sort(compareIds);
+  const fingerprints = sorted.map((id) => fingerprintOf(id, content));
+  const idAt = (at: number): string => sorted[at] as string;
+  world.index.noteNew({ count: sorted.length, idAt, fingerprints: Buffer.concat(fingerprints) });
+  for (const [at, id] of sorted.entries()) world.items.set(id, fingerprints[at] as Buffer);
+  world.index.flush();
+}
+
 /** Segments are those of the items, and none is too large or empty. */
 function check(world: World): void {
   const sorted = [...world.segments.values()].sort((a, b) => compareIds(a.from, b.from));
@@ -111,6 +121,19 @@ describe("a range index", () => {
     write(world, numbered(200, 1000), "1");
     expect(world.reads).toBeLessThan(97);
     check(world);
+  });
+
+  it("takes new items in a row as it takes them one by one", () => {
+    const [inRow, single] = [createWorld(), createWorld()];
+    const batches = [numbered(40), numbered(300, 100), numbered(200, 50), numbered(1, 1000), numbered(96, 1001)];
+    for (const ids of batches) {
+      writeNew(inRow, ids, "1");
+      const left = ids.filter((id) => !single.items.has(id));
+      write(single, left, "1");
+      check(inRow);
+      expect(inRow.segments).toEqual(single.segments);
+    }
+    expect(inRow.reads).toBe(single.reads);
   });
 
   it("reads each item little more than once while ids come at random", () => {
@@ -177,11 +200,13 @@ describe("a range index", () => {
       ids: fc.uniqueArray(id, { minLength: 1, maxLength: 300, size: "max" }),
       content: fc.option(fc.constantFrom("1", "2"), { nil: undefined, freq: 3 }),
       reset: fc.boolean(),
+      inRow: fc.boolean(),
     });
     const property = fc.property(fc.array(batch, { maxLength: 6 }), fc.array(id, { maxLength: 6 }), (batches, cuts) => {
       const world = createWorld();
-      for (const { ids, content, reset } of batches) {
-        write(world, ids, content);
+      for (const { ids, content, reset, inRow } of batches) {
+        if (inRow && content !== undefined) writeNew(world, ids, content);
+        else write(world, ids, content);
         if (reset) world.index.reset();
       }
       check(world);

@@ -329,7 +329,8 @@ describe("the file of a SQLite replica", () => {
     }
     replica.close();
     const db = openDatabase(path);
-    expect(db.prepare("SELECT count(*) FROM pending WHERE sent <> 0").pluck().get()).toBe(0);
+    expect(db.prepare("SELECT count(*) FROM pending").pluck().get()).toBe(0);
+    expect(db.prepare("SELECT count(*) FROM items WHERE creation IS NOT NULL").pluck().get()).toBe(3000);
     expect(db.prepare("SELECT sent_through FROM progress").pluck().get()).toBe(3000);
     db.close();
   });

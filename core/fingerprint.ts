@@ -28,6 +28,14 @@ export function fingerprintOf(id: string, content: Content): Buffer {
   return Buffer.from(hash("sha256", scratch.subarray(0, at + 1 + content.length), "binary"), "latin1");
 }
 
+/**
+ * The fingerprint of an item of which the bytes from `from` to before `to` are its id, a zero byte and its content: 32
+ * characters, one for each byte. To put many of them into one buffer (latin1) is faster than to make a buffer of each.
+ */
+export function fingerprintText(bytes: Uint8Array, from: number, to: number): string {
+  return hash("sha256", bytes.subarray(from, to), "binary");
+}
+
 /** Whether two fingerprints are the same; undefined means no item, and equals only itself. */
 export function sameFingerprint(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;

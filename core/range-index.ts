@@ -1,5 +1,6 @@
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { compareIds, separator } from "./id.js";
+import { idAt, type ProvedColumns } from "./item-columns.js";
 import { createRangeSum, type RangeSum, type RangeTotal, totalOf } from "./range-sum.js";
 
 /** An item as a range knows it. */
@@ -55,6 +56,11 @@ export interface RangeChange {
 export interface RangeIndex {
   /** Notes changes, before the items themselves are written; nothing is stored before `flush`. */
   note(changes: Iterable<RangeChange>): void;
+  /**
+   * Notes new items whose ids ascend. Answers whether they all come behind all others, which are known to be so: else nothing
+   * has happened.
+   */
+  append(items: ProvedColumns): boolean;
   /** Stores what changed, once the items themselves are written. Splits what has become too large. */
   flush(): void;
   /** Forgets what is in memory. */
@@ -72,6 +78,7 @@ const SPLIT_PARTS = 4;
 /** Ids that come in order begin a new segment once the last one has so many, and nothing is read again. */
 const APPEND_ENTRIES = 96;
 const ALL_ENTRIES = Number.MAX_SAFE_INTEGER;
+const NO_ITEMS = { count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) };
 
 /** A segment in memory; its sum is in the slot of a table, as 5,000,000 items have some 60,000 segments. */
 interface HeldSegment {
@@ -134,6 +141,10 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
     lastId = id;
     return begins ? index + 1 : index;
+  }
+
+  function isBehind(last: string, id: string): boolean {
+    return compareIds(id, last) > 0 && isIn(segments().length - 1, id);
   }
 
   function save(segment: HeldSegment): void {
@@ -220,6 +231,27 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
         }
       }
     },
+    append(items) {
+      const all = segments();
+      let segment = all[all.length - 1] as HeldSegment;
+      // Items may be written already: what there is says nothing of what there was, unless that was nothing.
+      if (all.length === 1 && segment.count === 0) lastId = "";
+      if (lastId === undefined || !isBehind(lastId, idAt(items, 0))) return false;
+      for (let index = 0; index < items.count; ) {
+        if (segment.count >= APPEND_ENTRIES) {
+          const before: string = index === 0 ? lastId : idAt(items, index - 1);
+          segment = hold({ from: separator(before, idAt(items, index)), ...NO_ITEMS });
+          all.push(segment);
+        }
+        const end = Math.min(items.count, index + APPEND_ENTRIES - segment.count);
+        sums.add(segment.slot, sumBetween(items, index, end), 1);
+        segment.count += end - index;
+        dirty.add(segment);
+        index = end;
+      }
+      lastId = idAt(items, items.count - 1);
+      return true;
+    },
     flush() {
       // In order, so that rows of one page are written together.
       const changed = [...dirty].sort((a, b) => compareIds(a.from, b.from));
@@ -260,6 +292,13 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
 function isEmpty({ from, to }: IdInterval): boolean {
   return to !== undefined && compareIds(from, to) >= 0;
+}
+
+/** What items from one index to before another come to. */
+function sumBetween({ fingerprints }: ProvedColumns, from: number, to: number): Uint8Array {
+  const sum = createRangeSum();
+  sum.addAll(fingerprints.subarray(from * FINGERPRINT_BYTES, to * FINGERPRINT_BYTES));
+  return sum.bytes();
 }
 
 function addAll(sum: RangeSum, entries: readonly RangeEntry[]): void {

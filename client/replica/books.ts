@@ -1,4 +1,5 @@
 import { sameFingerprint } from "../../core/fingerprint.js";
+import type { ProvedColumns } from "../../core/item-columns.js";
 import type { RangeChange } from "../../core/range-index.js";
 import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
@@ -37,6 +38,8 @@ export interface Books extends Omit<Ledger, "total"> {
   readonly sequenceBefore: number;
   /** Every move of a base in this transaction, in their order. */
   readonly moves: RangeChange[];
+  /** Bases that are new, many at a time, and not among the moves: before them. */
+  readonly added: ProvedColumns[];
 }
 
 const NOTHING = new Uint8Array(0);
@@ -70,12 +73,18 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
 /** Opens a copy of the ledger for changes: nothing of it counts before `closeBooks`. */
 export function openBooks(ledger: Ledger): Books {
   const { total, ...rest } = ledger;
-  return { ...rest, sum: createRangeSum(total.count, total.sum), sequenceBefore: rest.lastSequence, moves: [] };
+  return {
+    ...rest,
+    sum: createRangeSum(total.count, total.sum),
+    sequenceBefore: rest.lastSequence,
+    moves: [],
+    added: [],
+  };
 }
 
 /** The ledger after the changes. */
 export function closeBooks(books: Books): Ledger {
-  const { sum, sequenceBefore: _before, moves: _moves, ...rest } = books;
+  const { sum, sequenceBefore: _before, moves: _moves, added: _added, ...rest } = books;
   return { ...rest, total: totalOf(sum) };
 }
 

@@ -7,6 +7,7 @@ import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.j
 import { type AuditRow, auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
 import { resolveItem } from "./held-rules.js";
+import { allActions } from "./item-actions.js";
 import { isLarge, keptContent, type Stored } from "./large.js";
 import { restore, writeAll } from "./local-rules.js";
 import {
@@ -185,10 +186,10 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       });
     },
     apply(batch): ApplyResult {
-      const { actions, nowUs, opened } = batch;
+      const { actions, items, nowUs, opened } = batch;
       return transaction((rows, books) => {
         if (opened !== undefined) bind(books, opened);
-        const done = applyActions(rows, books, actions, nowUs);
+        const done = applyActions(rows, books, allActions(actions, items), nowUs);
         sorted = undefined;
         keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
           rows.clampRevisions(beyond, revision);

@@ -1,16 +1,19 @@
 import { type Content, contentSize } from "../../core/content.js";
+import { largestContent } from "../../core/item-columns.js";
 import type { Database } from "../../core/sqlite.js";
 import { type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
+import { allActions } from "./item-actions.js";
 import { standsAlone } from "./large.js";
 import { newPending, writeChange } from "./local-rules.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
+import { itemTaker } from "./sqlite-items.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
 import { fromPendingRow, PENDING_WIDTH, type SentMark, type SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
-import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
+import type { Action, ApplyBatch, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
  * The rules for many items at once. A pull into clean items, an import of new ones and the verdicts on a push go many rows
@@ -20,8 +23,8 @@ import type { Action, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /** Many rows at once. */
 export interface BulkRows {
-  /** Does the actions in their order. */
-  apply(actions: readonly Action[], books: Books, nowUs: number): Omit<ApplyResult, "total">;
+  /** Takes the items, then does the actions in their order. */
+  apply(batch: Pick<ApplyBatch, "items" | "actions" | "nowUs">, books: Books): Omit<ApplyResult, "total">;
   /**
    * Makes the changes of one local write; answers their sequence numbers.
    *
@@ -49,6 +52,7 @@ export function bulkRows(
   wholeBytes: number,
 ): BulkRows {
   const find = bulkFinders(db, mark);
+  const taker = itemTaker(db);
   const putItems = sized(
     db,
     "(?, ?, ?, ?, ?, ?)",
@@ -217,9 +221,11 @@ export function bulkRows(
   }
 
   return {
-    apply(actions, books, nowUs) {
+    apply({ actions, items, nowUs }, books) {
       const done: Done = { stale: [], conflicts: [] };
-      const ordered = orderByUnit(actions);
+      const inColumns = items !== undefined && books.pending === 0 && largestContent(items) <= wholeBytes;
+      if (inColumns) for (const id of taker.take(items, books, nowUs)) done.stale.push(id);
+      const ordered = orderByUnit(inColumns ? actions : allActions(actions, items));
       for (let at = 0; at < ordered.length; ) {
         const news = runOf(ordered, at, isNewTake);
         const takes = news.length > 0 ? [] : runOf(ordered, at, isFreshTake);

@@ -1,5 +1,6 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds, separator } from "../../core/id.js";
+import { fingerprintAt, idAt, isAscending, type ProvedColumns } from "../../core/item-columns.js";
 import {
   createRangeIndex,
   type IdInterval,
@@ -18,6 +19,8 @@ import { sized } from "./sqlite-sized.js";
 export interface SqliteRanges {
   /** Notes what moved in this transaction, once items and pending changes are written. */
   note(moves: readonly RangeChange[]): void;
+  /** The same of bases that are all new. */
+  noteNew(items: ProvedColumns): void;
   /** Stores what was noted: before the transaction is committed. */
   store(): void;
   /** The transaction was rolled back. */
@@ -76,16 +79,30 @@ export function sqliteRanges(db: Database): SqliteRanges {
     return !isOrdered && rows.hasFewer(moves.length / MOVES_A_SEGMENT);
   }
 
+  function noteMoves(moves: readonly RangeChange[]): void {
+    if (!isBulk(moves)) return index.note(moves);
+    index.reset();
+    rows.mark();
+    stale = true;
+  }
+
   return {
+    noteNew(items) {
+      rows.forget();
+      if (isStale()) return;
+      touched = true;
+      if (isAscending(items) && index.append(items)) return;
+      const moves = Array.from({ length: items.count }, (_, at): RangeChange => {
+        return { id: idAt(items, at), before: undefined, after: fingerprintAt(items, at) };
+      });
+      noteMoves(moves);
+    },
     note(moves) {
       if (moves.length === 0) return;
       rows.moved(moves);
       if (isStale()) return;
       touched = true;
-      if (!isBulk(moves)) return index.note(moves);
-      index.reset();
-      rows.mark();
-      stale = true;
+      noteMoves(moves);
     },
     store() {
       if (!touched && !rows.hasUnwritten()) return;

@@ -115,6 +115,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     try {
       const books = openBooks(ledger);
       const result = work(books);
+      for (const items of books.added) ranges.noteNew(items);
       ranges.note(books.moves);
       large.settle();
       ledger = closeBooks(books);
@@ -160,15 +161,15 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
   }
 
   /** The same for what is applied, which may share a transaction with what is applied next. */
-  function applying<T>(work: (books: Books) => T, { actions, more = false }: ApplyBatch): T {
+  function applying<T>(work: (books: Books) => T, { actions, items, more = false }: ApplyBatch): T {
     return guard(() => {
       refuseLost();
       unflushed = true;
       const shared = open ?? start(false);
       const result = part(shared, work);
       // Also where it was nothing: it is not to be lost without a word.
-      shared.items += actions.length + 1;
-      shared.bytes += bytesOf(actions);
+      shared.items += actions.length + (items?.count ?? 0) + 1;
+      shared.bytes += bytesOf(actions) + (items?.bytes.length ?? 0);
       if (!more || shared.items >= SHARED_ITEMS || shared.bytes >= SHARED_BYTES) finish(shared);
       return result;
     });
@@ -230,12 +231,13 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       return transaction(() => takeOutgoing(query));
     },
     apply(batch) {
-      const { actions, nowUs, opened } = batch;
+      const { opened } = batch;
       return applying((books) => {
         if (opened !== undefined) bind(books, opened);
-        const done = bulk.apply(actions, books, nowUs);
+        const done = bulk.apply(batch, books);
         keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
           rows.clampRevisions(beyond, revision);
+          for (const items of books.added.splice(0)) ranges.noteNew(items);
           ranges.note(books.moves.splice(0));
           return ranges.total({ from: "", to: undefined });
         });

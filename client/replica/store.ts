@@ -1,4 +1,5 @@
 import type { Content } from "../../core/content.js";
+import type { ProvedColumns } from "../../core/item-columns.js";
 import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
@@ -545,6 +546,10 @@ export type Action =
 /** What an exchange decided, in one transaction. */
 export interface ApplyBatch {
   readonly actions: readonly Action[];
+  /**
+   * Before the actions: items to be taken in their order, each only if nothing is known of it, as `take` with `onlyNew` does.
+   */
+  readonly items?: ProvedColumns;
   readonly nowUs: number;
   /** Others follow at once: it need not be a transaction of its own, as long as the order is kept. */
   readonly more?: boolean;

@@ -30,11 +30,12 @@ export const CLIENT_SABOTAGES: readonly Sabotage[] = [
     replica: (store, random, crash) => ({
       ...store,
       apply(batch) {
-        const { actions, ...progress } = batch;
-        if (actions.length === 0) return store.apply(batch);
+        const { actions, items, ...progress } = batch;
+        if (actions.length === 0 && items === undefined) return store.apply(batch);
         store.apply({ ...progress, actions: [] });
         if (random.chance(0.2)) crash();
-        return store.apply({ actions, nowUs: batch.nowUs });
+        const nowUs = batch.nowUs;
+        return store.apply(items === undefined ? { actions, nowUs } : { actions, items, nowUs });
       },
     }),
   },

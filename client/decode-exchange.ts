@@ -82,6 +82,8 @@ function readChanges(cursor: Cursor): ItemColumns | undefined {
   let clear = 0;
   let revision = 0;
   let timeUs = 0;
+  let latestUs = 0;
+  let largest = 0;
   while (bytes[cursor.at] === CHANGES) {
     cursor.at += 1;
     if (!readChange(cursor, parts)) return undefined;
@@ -94,6 +96,8 @@ function readChanges(cursor: Cursor): ItemColumns | undefined {
     clear = parts.to + 1;
     revision = parts.revision === 0 ? revision + 1 : parts.revision;
     timeUs = parts.timeUs === 0 ? timeUs : parts.timeUs;
+    if (timeUs > latestUs) latestUs = timeUs;
+    if (parts.to - parts.from > largest) largest = parts.to - parts.from;
     starts.push(start);
     idEnds.push(idEnd);
     ends.push(parts.to);
@@ -102,16 +106,9 @@ function readChanges(cursor: Cursor): ItemColumns | undefined {
   }
   const count = starts.length;
   if (count === 0) return undefined;
-  return {
-    count,
-    bytes: into.subarray(0, clear),
-    starts,
-    idEnds,
-    ends,
-    isText: parts.tag === TEXT,
-    revisions,
-    timesUs,
-  };
+  const isText = parts.tag === TEXT;
+  const places = { bytes: into.subarray(0, clear), starts, idEnds, ends };
+  return { count, ...places, isText, largest, revisions, timesUs, latestUs };
 }
 
 /** Where the parts of a change lie, and with which tag its content came, as did those before it. */

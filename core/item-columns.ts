@@ -21,8 +21,11 @@ export interface ItemColumns {
   /** The contents are text, in valid UTF-8; else bytes. */
   readonly isText: boolean;
   readonly revisions: readonly number[];
-  /** Modify times in microseconds. */
+  /** Modify times in microseconds, and the latest of them. */
   readonly timesUs: readonly number[];
+  readonly latestUs: number;
+  /** Bytes of the largest content. */
+  readonly largest: number;
 }
 
 /** The same, with what proves them. */
@@ -55,16 +58,6 @@ export function idAt({ bytes, starts, idEnds }: ItemColumns, index: number): str
 /** The fingerprint of an item. The bytes are not copied. */
 export function fingerprintAt({ fingerprints }: ProvedColumns, index: number): Buffer {
   return fingerprints.subarray(index * FINGERPRINT_BYTES, (index + 1) * FINGERPRINT_BYTES);
-}
-
-/** Bytes of the largest content. */
-export function largestContent({ count, idEnds, ends }: ItemColumns): number {
-  let largest = 0;
-  for (let index = 0; index < count; index++) {
-    const size = (ends[index] as number) - (idEnds[index] as number) - 1;
-    if (size > largest) largest = size;
-  }
-  return largest;
 }
 
 /** An item as a change by itself. */

@@ -74,7 +74,11 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
     bytes() {
       spread();
       const out = Buffer.allocUnsafe(FINGERPRINT_BYTES);
-      for (let i = 0; i < LIMBS; i++) out.writeUInt16LE(limbs[i] as number, 2 * i);
+      for (let i = 0; i < LIMBS; i++) {
+        const limb = limbs[i] as number;
+        out[2 * i] = limb & 255;
+        out[2 * i + 1] = limb >> 8;
+      }
       return out;
     },
   };

@@ -30,6 +30,9 @@ export function toColumns(
   const revisions = changes.map(({ revision }) => revision);
   const timesUs = changes.map(({ modifyTimeUs }) => modifyTimeUs);
   const bytes = Buffer.concat(parts);
-  const columns = { count: changes.length, bytes, starts, idEnds, ends, isText, revisions, timesUs };
+  const latestUs = Math.max(...timesUs);
+  const largest = Math.max(...ends.map((end, index) => end - (idEnds[index] as number) - 1));
+  const texts = { bytes, starts, idEnds, ends, isText, largest };
+  const columns = { count: changes.length, ...texts, revisions, timesUs, latestUs };
   return changes.length === 0 ? undefined : proveColumns(columns, toRangeFingerprint(totalOf(sum)));
 }

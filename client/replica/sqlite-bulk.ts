@@ -1,5 +1,4 @@
 import { type Content, contentSize } from "../../core/content.js";
-import { largestContent } from "../../core/item-columns.js";
 import type { Database } from "../../core/sqlite.js";
 import { type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
@@ -223,7 +222,7 @@ export function bulkRows(
   return {
     apply({ actions, items, nowUs }, books) {
       const done: Done = { stale: [], conflicts: [] };
-      const inColumns = items !== undefined && books.pending === 0 && largestContent(items) <= wholeBytes;
+      const inColumns = items !== undefined && books.pending === 0 && items.largest <= wholeBytes;
       if (inColumns) for (const id of taker.take(items, books, nowUs)) done.stale.push(id);
       const ordered = orderByUnit(inColumns ? actions : allActions(actions, items));
       for (let at = 0; at < ordered.length; ) {

@@ -98,19 +98,11 @@ export function itemTaker(db: Database): ItemTaker {
         }
       }
       books.items += made;
-      hearTime(books, latest(items.timesUs), nowUs);
+      hearTime(books, items.latestUs, nowUs);
       if (made < items.count) return sort(items, next - made, books);
       books.added.push(items);
       books.sum.merge(items.total);
       return [];
     },
   };
-}
-
-function latest(timesUs: readonly number[]): number {
-  let time = 0;
-  for (let index = 0; index < timesUs.length; index++) {
-    if ((timesUs[index] as number) > time) time = timesUs[index] as number;
-  }
-  return time;
 }

@@ -38,8 +38,8 @@ export interface Books extends Omit<Ledger, "total"> {
   readonly sequenceBefore: number;
   /** Every move of a base in this transaction, in their order. */
   readonly moves: RangeChange[];
-  /** Bases that are new, many at a time, and not among the moves: before them. */
-  readonly added: ProvedColumns[];
+  /** Items that were taken in columns, and are bases of which there was nothing: not among the moves, but before them. */
+  readonly taken: ProvedColumns[];
 }
 
 const NOTHING = new Uint8Array(0);
@@ -78,13 +78,13 @@ export function openBooks(ledger: Ledger): Books {
     sum: createRangeSum(total.count, total.sum),
     sequenceBefore: rest.lastSequence,
     moves: [],
-    added: [],
+    taken: [],
   };
 }
 
 /** The ledger after the changes. */
 export function closeBooks(books: Books): Ledger {
-  const { sum, sequenceBefore: _before, moves: _moves, added: _added, ...rest } = books;
+  const { sum, sequenceBefore: _before, moves: _moves, taken: _taken, ...rest } = books;
   return { ...rest, total: totalOf(sum) };
 }
 

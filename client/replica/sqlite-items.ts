@@ -100,7 +100,7 @@ export function itemTaker(db: Database): ItemTaker {
       books.items += made;
       hearTime(books, items.latestUs, nowUs);
       if (made < items.count) return sort(items, next - made, books);
-      books.added.push(items);
+      books.taken.push(items);
       books.sum.merge(items.total);
       return [];
     },

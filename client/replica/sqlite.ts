@@ -115,7 +115,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     try {
       const books = openBooks(ledger);
       const result = work(books);
-      for (const items of books.added) ranges.noteNew(items);
+      for (const items of books.taken) ranges.noteNew(items);
       ranges.note(books.moves);
       large.settle();
       ledger = closeBooks(books);
@@ -237,7 +237,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
         const done = bulk.apply(batch, books);
         keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
           rows.clampRevisions(beyond, revision);
-          for (const items of books.added.splice(0)) ranges.noteNew(items);
+          for (const items of books.taken.splice(0)) ranges.noteNew(items);
           ranges.note(books.moves.splice(0));
           return ranges.total({ from: "", to: undefined });
         });

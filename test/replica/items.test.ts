@@ -99,7 +99,7 @@ test("items in columns come to the same in memory and in SQLite, and item by ite
         single.close();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 25 },
   );
   rmSync(directory, { recursive: true, force: true });
 });

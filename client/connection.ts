@@ -12,8 +12,9 @@ import { BadRequest, ErrorInfo, RetryInfo } from "../gen/google/rpc/error_detail
 import { Status } from "../gen/google/rpc/status.js";
 import { CollectionServiceService } from "../gen/tercet/v1/collection_service.js";
 import { ItemServiceService } from "../gen/tercet/v1/item_service.js";
-import { ExchangeRequest, ExchangeResponse } from "../gen/tercet/v1/sync.js";
+import { ExchangeRequest, type ExchangeResponse } from "../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../gen/tercet/v1/sync_service.js";
+import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
 import { checkPositive } from "./validate.js";
@@ -151,7 +152,7 @@ function open(address: string, options: ConnectOptions, channel: ChannelOptions)
         },
         (encoded: Buffer) => {
           bytes.received += encoded.length + 5;
-          return ExchangeResponse.decode(encoded);
+          return decodeExchangeResponse(encoded);
         },
         new Metadata(),
         callOptions(bounds),

@@ -1,6 +1,7 @@
 import { contentSize } from "../core/content.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import { type Deferred, deferred } from "./deferred.js";
+import { toActions } from "./replica/one-by-one.js";
 import type { Action, ApplyBatch, ApplyResult, ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
 import { invalidField } from "./validate.js";
@@ -211,13 +212,13 @@ function isNews(action: Action): action is News {
 
 function toChanges(
   held: ReplicaStore,
-  { actions }: ApplyBatch,
+  { items, actions }: ApplyBatch,
   { stale }: ApplyResult,
   before: ReadonlyMap<string, Uint8Array | undefined>,
 ): readonly AppliedChange[] {
   const undone = new Set(stale);
   const changes: AppliedChange[] = [];
-  for (const action of actions) {
+  for (const action of [...(items === undefined ? [] : toActions(items)), ...actions]) {
     if (!isNews(action) || undone.has(action.id)) continue;
     const { id, upsert, modifyTimeUs } = action;
     if (before.has(id) && sameFingerprint(before.get(id), upsert?.fingerprint)) continue;

@@ -1,7 +1,7 @@
 import { reasonName } from "../core/fault.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import { TercetError } from "./error.js";
-import { oneByOne } from "./replica/outgoing-columns.js";
+import { oneByOne } from "./replica/one-by-one.js";
 import type {
   Action,
   ApplyBatch,

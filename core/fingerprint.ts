@@ -29,15 +29,24 @@ export function fingerprintOf(id: string, content: Content): Buffer {
 }
 
 /**
- * The same for several items whose ids, zero bytes and contents stand one behind the other, each up to where `ends` says:
- * 32 bytes each.
+ * The fingerprint of an item of which the bytes from `from` to before `to` are its id, a zero byte and its content: 32
+ * characters, one for each byte. To put many of them into one buffer (latin1) is faster than to make a buffer of each.
+ */
+export function fingerprintText(bytes: Uint8Array, from: number, to: number): string {
+  // A plain view: a Buffer's `subarray` takes as long as a third of the hash.
+  return hash("sha256", new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from), "binary");
+}
+
+/**
+ * The fingerprints of several items whose ids, zero bytes and contents stand one behind the other, each up to where `ends`
+ * says: 32 bytes each.
  */
 export function fingerprintsOf(bytes: Buffer, ends: Uint32Array): Buffer {
   const found = Buffer.allocUnsafe(ends.length * FINGERPRINT_BYTES);
   let start = 0;
   for (let index = 0; index < ends.length; index++) {
     const end = ends[index] as number;
-    found.write(hash("sha256", bytes.subarray(start, end), "binary"), index * FINGERPRINT_BYTES, "latin1");
+    found.write(fingerprintText(bytes, start, end), index * FINGERPRINT_BYTES, "latin1");
     start = end;
   }
   return found;

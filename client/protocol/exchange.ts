@@ -1,7 +1,9 @@
 import type { Exchange, Output } from "../../core/exchange.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
+import { proveColumns } from "../../core/item-columns.js";
 import { DEFAULT_LIMITS, negotiateLimits, WHOLE_BYTES } from "../../core/limits.js";
 import { fromPageChanges } from "../../core/page.js";
+import { columnsOf } from "../../core/page-columns.js";
 import { type RangeTotal, sameTotal } from "../../core/range-sum.js";
 import { ChangeStandard, type Checkpoint, type Epoch } from "../../gen/tercet/v1/item.js";
 import {
@@ -453,6 +455,16 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   // ---- change info and verdicts
 
   function pageJob(page: ChangePage): Job | Fault {
+    const { proof, end } = page;
+    const trip = compared ? trips.proofTrip : 1;
+    const common: Job = { ...NO_JOB, checkpoint: checkpointOf(page), proof, end, more: !end, trip };
+    const columns = intake.takesNew ? columnsOf(page) : undefined;
+    const items = columns === undefined ? undefined : proveColumns(columns, page.fingerprint);
+    if (items !== undefined) {
+      report.counts.told += items.count;
+      report.counts.inline += items.count;
+      return { ...common, items };
+    }
     const read = fromPageChanges(page);
     const [unknown] = read.unknown;
     if (unknown !== undefined) {
@@ -462,17 +474,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     const { changes, doubtful } = read;
     report.counts.told += changes.length + doubtful.length;
     for (const { content } of changes) if (content !== undefined) report.counts.inline += 1;
-    return {
-      ...NO_JOB,
-      changes,
-      doubtful,
-      checkpoint: checkpointOf(page),
-      proof: page.proof,
-      end: page.end,
-      more: !page.end,
-      fetches: changes.some((change) => change.fingerprint !== undefined && change.content === undefined),
-      trip: compared ? trips.proofTrip : 1,
-    };
+    const fetches = changes.some((change) => change.fingerprint !== undefined && change.content === undefined);
+    return { ...common, changes, doubtful, fetches };
   }
 
   /** A token that was left out is the one that the exchange was opened with. */
@@ -518,7 +521,8 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     trips.end();
     if (job.after !== undefined) return job.after();
     if (dryRun && job.end) return endDryRun();
-    if (job.changes.length + job.actions.length + job.settled.length > 0) unproved = true;
+    const changed = job.changes.length + job.actions.length + job.settled.length > 0 || job.items !== undefined;
+    if (changed) unproved = true;
     if (job.proof === undefined) return;
     trips.proved();
     const more = doneDue !== undefined || trips.proofsDue > 0 || !isIdle() || (outflow?.window.items ?? 0) > 0;

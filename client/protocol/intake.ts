@@ -1,4 +1,5 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
+import { changeAt, type ProvedColumns } from "../../core/item-columns.js";
 import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
@@ -28,6 +29,8 @@ export interface Job {
   readonly settled: readonly SettledRun[];
   /** What is to be compared. */
   readonly changes: readonly Change[];
+  /** In place of changes: items with their contents, likely to be new, that agree with what proves them. */
+  readonly items: ProvedColumns | undefined;
   /** Changes whose inline contents did not agree with the page's range fingerprint: fetched once more, then compared. */
   readonly doubtful: readonly Change[];
   /** Stored with the last of it. */
@@ -61,6 +64,7 @@ export const NO_JOB: Job = {
   actions: [],
   settled: [],
   changes: [],
+  items: undefined,
   doubtful: [],
   checkpoint: undefined,
   proof: undefined,
@@ -130,6 +134,8 @@ export interface Intake {
   readonly busy: boolean;
   /** It waits for contents, and all its changes were compared: what does not depend on them can go on. */
   readonly waiting: boolean;
+  /** What comes with its content is likely to be new: it is stored without being looked up first, best as `Job.items`. */
+  readonly takesNew: boolean;
   /** Items whose pending changes are about to give way to contents that are being fetched. */
   readonly givingWay: ReadonlySet<string>;
   start(job: Job): void;
@@ -166,6 +172,7 @@ export function createIntake(world: IntakeWorld): Intake {
     comparedAll = false;
     witness = next.witness;
     retried = new Set(next.doubtful.map((change) => change.id));
+    if (next.items !== undefined) return takeItems(next.items);
     if (isPlain(next)) return takeNew(next);
     if (next.doubtful.length === 0 || world.dryRun) return compareChanges(next.changes, next.actions);
     fetchContents(next.doubtful, () => {
@@ -174,25 +181,38 @@ export function createIntake(world: IntakeWorld): Intake {
     });
   }
 
+  function takesNew(): boolean {
+    return (mostlyNew ?? world.isFirstPull()) && !world.dryRun;
+  }
+
   /** All of it has its content with it, and is likely to be new: then it is stored without being looked up first. */
   function isPlain({ changes, doubtful, actions, fork, rejudges }: Job): boolean {
-    if (!(mostlyNew ?? world.isFirstPull()) || world.dryRun || fork !== undefined || rejudges) return false;
+    if (!takesNew() || fork !== undefined || rejudges) return false;
     if (changes.length === 0 || doubtful.length + actions.length + settled.length > 0) return false;
     return changes.every(({ content }) => content !== undefined);
   }
 
-  /** One transaction, unless some of it turns out to be known: that is compared. */
   function takeNew({ changes }: Job): void {
     const actions = changes.map((change) => takeOnlyNew(change));
-    world.ask({ kind: "apply", batch: { ...progress(true), actions } }, (result) => {
+    applyNew({ ...progress(true), actions }, changes.length, () => changes);
+  }
+
+  function takeItems(items: ProvedColumns): void {
+    const all = (): Change[] => Array.from({ length: items.count }, (_, index) => changeAt(items, index));
+    applyNew({ ...progress(true), actions: [], items }, items.count, all);
+  }
+
+  /** One transaction, unless some of it turns out to be known: that is compared. */
+  function applyNew(batch: ApplyBatch, count: number, changes: () => readonly Change[]): void {
+    world.ask({ kind: "apply", batch }, (result) => {
       if (result.kind !== "apply") return;
       const stale = new Set(result.result.stale);
-      mostlyNew = stale.size * 2 < changes.length;
+      mostlyNew = stale.size * 2 < count;
       world.applied([], result.result);
-      world.received(changes.length - stale.size);
+      world.received(count - stale.size);
       if (stale.size === 0) return finish();
       compareChanges(
-        changes.filter(({ id }) => stale.has(id)),
+        changes().filter(({ id }) => stale.has(id)),
         [],
       );
     });
@@ -435,6 +455,9 @@ export function createIntake(world: IntakeWorld): Intake {
     },
     get waiting() {
       return whenFetched !== undefined && comparedAll;
+    },
+    get takesNew() {
+      return takesNew();
     },
     get givingWay() {
       return givingWay;

@@ -1,4 +1,5 @@
 import { sameFingerprint } from "../../core/fingerprint.js";
+import type { ProvedColumns } from "../../core/item-columns.js";
 import type { RangeChange } from "../../core/range-index.js";
 import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
@@ -40,6 +41,8 @@ export interface Books extends Omit<Ledger, "total"> {
   readonly moves: RangeChange[];
   /** And items in a row that became bases. */
   readonly added: CreationRun[];
+  /** And items that were taken in columns, and are bases of which there was nothing. */
+  readonly taken: ProvedColumns[];
 }
 
 const NOTHING = new Uint8Array(0);
@@ -79,12 +82,13 @@ export function openBooks(ledger: Ledger): Books {
     sequenceBefore: rest.lastSequence,
     moves: [],
     added: [],
+    taken: [],
   };
 }
 
 /** The ledger after the changes. */
 export function closeBooks(books: Books): Ledger {
-  const { sum, sequenceBefore: _before, moves: _moves, added: _added, ...rest } = books;
+  const { sum, sequenceBefore: _before, moves: _moves, added: _added, taken: _taken, ...rest } = books;
   return { ...rest, total: totalOf(sum) };
 }
 

@@ -27,8 +27,8 @@ import {
   sendingKey,
   UNKNOWN,
 } from "./memory-rows.js";
+import { oneByOne } from "./one-by-one.js";
 import { outgoingChange, takeWithin, unsettledCreation } from "./outgoing.js";
-import { oneByOne } from "./outgoing-columns.js";
 import type { ConflictRow, PendingRow, Rows } from "./rows.js";
 import { applyActions } from "./rules.js";
 import type { ApplyResult, ContentOf, LocalItem, LocalState, OutgoingQuery, ReplicaStore } from "./store.js";

@@ -1,5 +1,5 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
-import type { Action, ApplyBatch, OutgoingBatch, OutgoingChange } from "./store.js";
+import type { Action, OutgoingBatch, OutgoingChange } from "./store.js";
 
 /**
  * Pending creations as a replica reads them fastest, several times faster than one by one: each field of all of them, one
@@ -124,10 +124,4 @@ export function settlesOf({ columns, from, to, revision }: SettledRun): Extract<
     fingerprint: fingerprintAt(columns, from + at),
     revision: revision + at,
   }));
-}
-
-/** The same batch with all its verdicts one by one. */
-export function oneByOne(batch: ApplyBatch): ApplyBatch {
-  const { settled, ...rest } = batch;
-  return settled === undefined ? batch : { ...rest, actions: [...settled.flatMap(settlesOf), ...batch.actions] };
 }

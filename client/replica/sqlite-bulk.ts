@@ -4,10 +4,12 @@ import { addBases, type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
 import { standsAlone } from "./large.js";
 import { writeChange } from "./local-rules.js";
+import { toActions } from "./one-by-one.js";
 import { type SettledRun, settlesOf } from "./outgoing-columns.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
+import { itemTaker } from "./sqlite-items.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
 import type { SentMark, SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
@@ -21,8 +23,8 @@ import type { Action, ApplyBatch, ApplyResult, GroupLimits, LocalWrite } from ".
 
 /** Many rows at once. */
 export interface BulkRows {
-  /** Does the actions in their order, after what is `settled`. */
-  apply(batch: Pick<ApplyBatch, "actions" | "settled">, books: Books, nowUs: number): Omit<ApplyResult, "total">;
+  /** Takes the items, settles what is `settled`, then does the actions in their order. */
+  apply(batch: Pick<ApplyBatch, "items" | "settled" | "actions" | "nowUs">, books: Books): Omit<ApplyResult, "total">;
   /**
    * Makes the changes of one local write; answers their sequence numbers.
    *
@@ -50,6 +52,7 @@ export function bulkRows(
   wholeBytes: number,
 ): BulkRows {
   const find = bulkFinders(db, mark);
+  const taker = itemTaker(db);
   const putItems = sized(
     db,
     "(?, ?, ?, ?, ?, ?)",
@@ -223,10 +226,13 @@ export function bulkRows(
   }
 
   return {
-    apply({ actions, settled = [] }, books, nowUs) {
+    apply({ actions, items, settled = [], nowUs }, books) {
       const done: Done = { stale: [], conflicts: [] };
+      const inColumns = items !== undefined && books.pending === 0 && items.largest <= wholeBytes;
+      if (inColumns) for (const id of taker.take(items, books, nowUs)) done.stale.push(id);
+      const taken = items === undefined || inColumns ? [] : toActions(items);
       const changed = settled.filter((run) => !settleRun(run, books)).flatMap(settlesOf);
-      const ordered = orderByUnit(changed.length === 0 ? actions : [...changed, ...actions]);
+      const ordered = orderByUnit(taken.length + changed.length === 0 ? actions : [...taken, ...changed, ...actions]);
       for (let at = 0; at < ordered.length; ) {
         const news = runOf(ordered, at, isNewTake);
         const takes = news.length > 0 ? [] : runOf(ordered, at, isFreshTake);

@@ -1,9 +1,11 @@
 import { type EntryBlock, entriesOf, toEntryBlock } from "../../core/entry-windows.js";
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds, separator } from "../../core/id.js";
+import { isAscending, type ProvedColumns, idAt as takenId } from "../../core/item-columns.js";
 import {
   createRangeIndex,
   type IdInterval,
+  type NewEntries,
   type RangeChange,
   type RangeEntry,
   type RangePart,
@@ -13,13 +15,13 @@ import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.j
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import type { Books } from "./books.js";
-import { areOrdered, type CreationRun, fingerprintsOf, idAt, settlesOf } from "./outgoing-columns.js";
+import { areOrdered, type CreationRun, fingerprintsOf, idAt } from "./outgoing-columns.js";
 import { sized } from "./sqlite-sized.js";
 
 /** The bases of a replica file by ranges of ids. */
 export interface SqliteRanges {
   /** Notes what moved in this transaction, once items and pending changes are written. */
-  note(moved: Pick<Books, "moves" | "added">): void;
+  note(moved: Pick<Books, "moves" | "added" | "taken">): void;
   /** Stores what was noted: before the transaction is committed. */
   store(): void;
   /** The transaction was rolled back. */
@@ -88,28 +90,18 @@ export function sqliteRanges(db: Database): SqliteRanges {
     stale = true;
   }
 
-  function noteRun(run: CreationRun): void {
-    const { columns, from, to } = run;
-    const idOf = (at: number): string => idAt(columns, from + at);
-    const fingerprints = fingerprintsOf(run);
-    if (!areOrdered(run)) {
-      return noteMoves(
-        settlesOf({ ...run, revision: 0 }).map(({ id, fingerprint }) => ({
-          id,
-          before: undefined,
-          after: fingerprint,
-        })),
-      );
-    }
+  function noteNew(items: NewEntries, areInOrder: boolean): void {
+    if (!areInOrder) return noteMoves(movesOf(items));
     if (isStale()) return index.forget();
     touched = true;
-    index.noteNew({ count: to - from, idAt: idOf, fingerprints });
+    index.noteNew(items);
   }
 
   return {
-    note({ moves, added }) {
+    note({ taken, moves, added }) {
+      for (const items of taken) noteNew(entriesTaken(items), isAscending(items));
       noteMoves(moves);
-      for (const run of added) noteRun(run);
+      for (const run of added) noteNew(entriesAdded(run), areOrdered(run));
     },
     store() {
       if (!touched && !rows.hasUnwritten()) return;
@@ -142,6 +134,22 @@ export function sqliteRanges(db: Database): SqliteRanges {
     sum.addAll(rows.entries({ from: segment.from, to: all[at + 1]?.from }, Number.MAX_SAFE_INTEGER).prints);
     return sum.count === segment.count && sum.bytes().equals(segment.sum);
   }
+}
+
+function entriesTaken(items: ProvedColumns): NewEntries {
+  return { count: items.count, idAt: (at) => takenId(items, at), fingerprints: items.fingerprints };
+}
+
+function entriesAdded(run: CreationRun): NewEntries {
+  const { columns, from, to } = run;
+  return { count: to - from, idAt: (at) => idAt(columns, from + at), fingerprints: fingerprintsOf(run) };
+}
+
+function movesOf({ count, idAt, fingerprints }: NewEntries): RangeChange[] {
+  return Array.from({ length: count }, (_, at): RangeChange => {
+    const after = fingerprints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES);
+    return { id: idAt(at), before: undefined, after };
+  });
 }
 
 /** Cuts all bases into segments. */

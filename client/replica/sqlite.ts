@@ -160,16 +160,16 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
   }
 
   /** The same for what is applied, which may share a transaction with what is applied next. */
-  function applying<T>(work: (books: Books) => T, { actions, settled = [], more = false }: ApplyBatch): T {
+  function applying<T>(work: (books: Books) => T, { actions, items, settled = [], more = false }: ApplyBatch): T {
     return guard(() => {
       refuseLost();
       unflushed = true;
       const shared = open ?? start(false);
       const result = part(shared, work);
       // Also where it was nothing: it is not to be lost without a word.
-      shared.items += actions.length + 1;
+      shared.items += actions.length + (items?.count ?? 0) + 1;
       for (const { from, to } of settled) shared.items += to - from;
-      shared.bytes += bytesOf(actions);
+      shared.bytes += bytesOf(actions) + (items?.bytes.length ?? 0);
       if (!more || shared.items >= SHARED_ITEMS || shared.bytes >= SHARED_BYTES) finish(shared);
       return result;
     });
@@ -231,13 +231,14 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       return transaction(() => takeOutgoing(query));
     },
     apply(batch) {
-      const { nowUs, opened } = batch;
+      const { opened } = batch;
       return applying((books) => {
         if (opened !== undefined) bind(books, opened);
-        const done = bulk.apply(batch, books, nowUs);
+        const done = bulk.apply(batch, books);
         keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
           rows.clampRevisions(beyond, revision);
-          ranges.note({ moves: books.moves.splice(0), added: books.added.splice(0) });
+          const { taken, moves, added } = books;
+          ranges.note({ taken: taken.splice(0), moves: moves.splice(0), added: added.splice(0) });
           return ranges.total({ from: "", to: undefined });
         });
         return { ...done, total: totalOf(books.sum) };

@@ -1,4 +1,5 @@
 import type { Content } from "../../core/content.js";
+import type { ProvedColumns } from "../../core/item-columns.js";
 import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
@@ -546,7 +547,11 @@ export type Action =
 /** What an exchange decided, in one transaction. */
 export interface ApplyBatch {
   readonly actions: readonly Action[];
-  /** Verdicts on creations in a row, as so many actions `settle`, before the others. */
+  /**
+   * Before the actions: items to be taken in their order, each only if nothing is known of it, as `take` with `onlyNew` does.
+   */
+  readonly items?: ProvedColumns;
+  /** Verdicts on creations in a row, as so many actions `settle`, after the items and before the actions. */
   readonly settled?: readonly SettledRun[];
   readonly nowUs: number;
   /** Others follow at once: it need not be a transaction of its own, as long as the order is kept. */

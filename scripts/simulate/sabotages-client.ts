@@ -1,4 +1,4 @@
-import { oneByOne } from "../../client/replica/outgoing-columns.js";
+import { oneByOne } from "../../client/replica/one-by-one.js";
 import type { Action, ApplyBatch, ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf, toFingerprint } from "../../core/fingerprint.js";
 import type { ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
@@ -31,11 +31,12 @@ export const CLIENT_SABOTAGES: readonly Sabotage[] = [
     replica: (store, random, crash) => ({
       ...store,
       apply(batch) {
-        const { actions, ...progress } = batch;
-        if (actions.length === 0) return store.apply(batch);
+        const { actions, items, ...progress } = batch;
+        if (actions.length === 0 && items === undefined) return store.apply(batch);
         store.apply({ ...progress, actions: [] });
         if (random.chance(0.2)) crash();
-        return store.apply({ actions, nowUs: batch.nowUs });
+        const nowUs = batch.nowUs;
+        return store.apply(items === undefined ? { actions, nowUs } : { actions, items, nowUs });
       },
     }),
   },

@@ -1,3 +1,4 @@
+import { decodeExchangeResponse } from "../../client/decode-exchange.js";
 import { type ClientExchangeConfig, createClientExchange } from "../../client/protocol/exchange.js";
 import {
   type ClientOperation,
@@ -6,6 +7,7 @@ import {
   runOperation,
 } from "../../client/protocol/operation.js";
 import type { ExchangeReport } from "../../client/protocol/report.js";
+import { asBuffer } from "../../core/content.js";
 import { createDriver } from "../../core/drive.js";
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { ExchangeRequest, ExchangeResponse, type Limits } from "../../gen/tercet/v1/sync.js";
@@ -188,7 +190,7 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     serverDriver.resume();
     if (bytes === "end" && serverFault === undefined) return clientDriver.ended();
     if (bytes === "end") return finish(serverFault);
-    const message = ExchangeResponse.decode(bytes);
+    const message = decodeExchangeResponse(asBuffer(bytes));
     if (live && world.arrives(message, "client")) clientDriver.receive(world.response(message), world.nowClientUs());
     else abandon();
   }

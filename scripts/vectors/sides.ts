@@ -1,6 +1,8 @@
+import { decodeExchangeResponse } from "../../client/decode-exchange.js";
 import { type ClientExchange, createClientExchange } from "../../client/protocol/exchange.js";
 import { runOperation as runClientOperation } from "../../client/protocol/operation.js";
 import type { MemoryReplica } from "../../client/replica/memory.js";
+import { asBuffer } from "../../core/content.js";
 import { createDriver } from "../../core/drive.js";
 import type { Exchange } from "../../core/exchange.js";
 import type { Fault } from "../../core/fault.js";
@@ -112,7 +114,7 @@ export function clientSide(replica: MemoryReplica, options: ExchangeOptions): Si
     resolves: false,
   });
   const codec = {
-    decode: (bytes: Uint8Array) => ExchangeResponse.decode(bytes),
+    decode: (bytes: Uint8Array) => decodeExchangeResponse(asBuffer(bytes)),
     encode: (message: ExchangeRequest) => ExchangeRequest.encode(message).finish(),
   };
   const driven = side(exchange, codec, (operation) => {

@@ -95,7 +95,7 @@ async function run(recorded: Recorded): Promise<void> {
     }
     const wantedReplica = after.replica as unknown as ReplicaJson;
     // Of what it may keep of an Opened, this client keeps the limits.
-    const { settings } = wantedReplica as { settings?: { limits: Json } };
+    const { settings } = wantedReplica as unknown as { settings?: { limits: Json } };
     const kept = settings === undefined ? {} : { settings: { limits: settings.limits } };
     const conflicts = recordsOf(wantedReplica.conflicts as Json);
     expect(replicaTo(replica)).toEqual({ ...wantedReplica, ...kept, conflicts });

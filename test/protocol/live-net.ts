@@ -1,3 +1,4 @@
+import { decodeExchangeResponse } from "../../client/decode-exchange.js";
 import {
   type ClientExchange,
   type ClientExchangeConfig,
@@ -5,6 +6,7 @@ import {
 } from "../../client/protocol/exchange.js";
 import { runOperation as runClientOperation } from "../../client/protocol/operation.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
+import { asBuffer } from "../../core/content.js";
 import { createDriver } from "../../core/drive.js";
 import type { Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS } from "../../core/limits.js";
@@ -199,7 +201,7 @@ export function createLiveNet(held: Store, serverLimits: Partial<Limits> = {}): 
           closed ??= { fault: serverFault };
           return cut();
         }
-        const response = (options.tamper ?? ((same) => same))(ExchangeResponse.decode(bytes));
+        const response = (options.tamper ?? ((same) => same))(decodeExchangeResponse(asBuffer(bytes)));
         responses.push(response);
         clientDriver.receive(response, nowUs);
       },

@@ -1,3 +1,4 @@
+import { decodeExchangeResponse } from "../../client/decode-exchange.js";
 import { type ClientExchangeConfig, createClientExchange } from "../../client/protocol/exchange.js";
 import {
   type ConflictToResolve,
@@ -6,6 +7,7 @@ import {
 } from "../../client/protocol/operation.js";
 import type { ExchangeReport } from "../../client/protocol/report.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
+import { asBuffer } from "../../core/content.js";
 import { createDriver } from "../../core/drive.js";
 import type { ErrorReason, Fault } from "../../core/fault.js";
 import { DEFAULT_LIMITS } from "../../core/limits.js";
@@ -173,7 +175,7 @@ export function exchange(options: PairOptions): PairOutcome {
       serverDriver.resume();
       if (bytes === "end" && serverFault === undefined) clientDriver.ended();
       else if (bytes === "end") clientClosed ??= { fault: serverFault };
-      else clientDriver.receive((options.tamperResponse ?? same)(ExchangeResponse.decode(bytes)), nowUs);
+      else clientDriver.receive((options.tamperResponse ?? same)(decodeExchangeResponse(asBuffer(bytes))), nowUs);
     }
   }
   clientDriver.stop();

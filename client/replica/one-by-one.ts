@@ -1,0 +1,20 @@
+import { changeAt, type ProvedColumns } from "../../core/item-columns.js";
+import { settlesOf } from "./outgoing-columns.js";
+import type { Action, ApplyBatch } from "./store.js";
+
+/** What taking items in columns comes to, item by item. */
+export function toActions(items: ProvedColumns): Action[] {
+  return Array.from({ length: items.count }, (_, index): Action => {
+    const { id, fingerprint, content, revision, modifyTimeUs } = changeAt(items, index);
+    const upsert = { content, fingerprint: fingerprint as Uint8Array };
+    return { kind: "take", id, sequence: 0, upsert, revision, modifyTimeUs, conflict: undefined, onlyNew: true };
+  });
+}
+
+/** The same batch with all that it has in columns and runs as actions, in the order in which a replica does them. */
+export function oneByOne(batch: ApplyBatch): ApplyBatch {
+  const { items, settled, ...rest } = batch;
+  if (items === undefined && settled === undefined) return batch;
+  const taken = items === undefined ? [] : toActions(items);
+  return { ...rest, actions: [...taken, ...(settled ?? []).flatMap(settlesOf), ...batch.actions] };
+}

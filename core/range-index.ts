@@ -55,6 +55,11 @@ export interface RangeChange {
 export interface RangeIndex {
   /** Notes changes, before the items themselves are written; nothing is stored before `flush`. */
   note(changes: Iterable<RangeChange>): void;
+  /**
+   * Notes new items as `note` does, where all of their ids are greater than any there is; they come in ascending order, and
+   * their fingerprints one behind the other. False, and nothing noted, where they are not greater.
+   */
+  append(count: number, idAt: (index: number) => string, fingerprints: Uint8Array): boolean;
   /** Stores what changed, once the items themselves are written. Splits what has become too large. */
   flush(): void;
   /** Forgets what is in memory. */
@@ -134,6 +139,14 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
     lastId = id;
     return begins ? index + 1 : index;
+  }
+
+  /** Whether an id is greater than any there is. Then it falls into the last segment. */
+  function isBehindAll(id: string): boolean {
+    const last = segments().length - 1;
+    if (!isIn(last, id)) return false;
+    lastId ??= rows.entries(intervalOf(last), ALL_ENTRIES).at(-1)?.id ?? "";
+    return compareIds(id, lastId) > 0;
   }
 
   function save(segment: HeldSegment): void {
@@ -219,6 +232,18 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
           sums.add(segment.slot, after, 1);
         }
       }
+    },
+    append(count, idAt, fingerprints) {
+      if (count === 0 || !isBehindAll(idAt(0))) return count === 0;
+      for (let from = 0; from < count; ) {
+        const segment = segments()[appendTo(segments().length - 1, idAt(from))] as HeldSegment;
+        const end = Math.min(count, from + Math.max(1, APPEND_ENTRIES - segment.count));
+        dirty.add(segment);
+        segment.count += end - from;
+        for (; from < end; from++) sums.add(segment.slot, fingerprints, 1, from * FINGERPRINT_BYTES);
+        lastId = idAt(end - 1);
+      }
+      return true;
     },
     flush() {
       // In order, so that rows of one page are written together.
@@ -306,8 +331,8 @@ interface SumTable {
   /** Puts a sum in; answers its slot. */
   take(sum: Uint8Array): number;
   release(slot: number): void;
-  /** Adds a fingerprint or takes it out again, modulo 2^256. */
-  add(slot: number, fingerprint: Uint8Array, sign: 1 | -1): void;
+  /** Adds a fingerprint, which begins at `from`, or takes it out again, modulo 2^256. */
+  add(slot: number, fingerprints: Uint8Array, sign: 1 | -1, from?: number): void;
   /** A copy of a sum. */
   bytes(slot: number): Buffer;
   /** A sum as it is until the next call. */
@@ -334,11 +359,11 @@ function createSumTable(): SumTable {
     release(slot) {
       free.push(slot);
     },
-    add(slot, fingerprint, sign) {
+    add(slot, fingerprints, sign, from = 0) {
       const at = slot * FINGERPRINT_BYTES;
       let carry = 0;
       for (let i = 0; i < FINGERPRINT_BYTES; i++) {
-        const value = (table[at + i] as number) + sign * (fingerprint[i] as number) + carry;
+        const value = (table[at + i] as number) + sign * (fingerprints[from + i] as number) + carry;
         table[at + i] = value;
         carry = value >> 8;
       }

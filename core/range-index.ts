@@ -92,6 +92,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   let dirty = new Set<HeldSegment>();
   /** No item has a greater id; undefined where it is not known. */
   let lastId: string | undefined;
+  /** The greatest of those that were noted in the last segment while it was not known. */
+  let notedId = "";
 
   function hold({ from, count, sum }: Segment): HeldSegment {
     return { from, count, slot: sums.take(sum) };
@@ -130,12 +132,24 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     return compareIds(from, id) <= 0 && (to === undefined || compareIds(id, to) < 0);
   }
 
+  /** The last id, of which the last segment has some; what was noted may not be written yet. */
+  function readLastId(index: number): string {
+    const written = rows.entries(intervalOf(index), ALL_ENTRIES).at(-1)?.id ?? "";
+    return compareIds(written, notedId) > 0 ? written : notedId;
+  }
+
   /** Index of the segment that takes an item which comes into the last one. */
   function appendTo(index: number, id: string): number {
     const all = segments();
-    lastId ??= rows.entries(intervalOf(index), ALL_ENTRIES).at(-1)?.id ?? "";
+    // Too soon for a new segment, whatever the last id is: to read it would be most of a small write to a collection of many.
+    const { count } = all[index] as HeldSegment;
+    if (lastId === undefined && count > 0 && count < APPEND_ENTRIES) {
+      if (compareIds(id, notedId) > 0) notedId = id;
+      return index;
+    }
+    lastId ??= readLastId(index);
     if (compareIds(id, lastId) <= 0) return index;
-    const begins = (all[index] as HeldSegment).count >= APPEND_ENTRIES;
+    const begins = count >= APPEND_ENTRIES;
     if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
     lastId = id;
     return begins ? index + 1 : index;
@@ -145,7 +159,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   function isBehindAll(id: string): boolean {
     const last = segments().length - 1;
     if (!isIn(last, id)) return false;
-    lastId ??= rows.entries(intervalOf(last), ALL_ENTRIES).at(-1)?.id ?? "";
+    lastId ??= readLastId(last);
     return compareIds(id, lastId) > 0;
   }
 
@@ -262,6 +276,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
       loaded = undefined;
       dirty = new Set();
       lastId = undefined;
+      notedId = "";
     },
     total,
     split(interval, parts) {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import type { CollectionState, EpochState } from "../store/store.js";
@@ -27,7 +27,7 @@ const VERSION = 1;
 const BYTES = 1 + 16 + 8 + 8 + 8 + 4;
 
 function checkOf(body: Uint8Array): Buffer {
-  return createHash("sha256").update(body).digest().subarray(0, 4);
+  return Buffer.from(hash("sha256", body, "hex").slice(0, 8), "hex");
 }
 
 /** The token as bytes. */

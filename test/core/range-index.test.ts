@@ -157,6 +157,43 @@ describe("a range index", () => {
     check(world);
   });
 
+  it("takes what comes behind all there is in one", () => {
+    const world = createWorld();
+    const append = (ids: readonly string[]): boolean => {
+      const prints = ids.map((id) => fingerprintOf(id, "1"));
+      const taken = world.index.append(ids.length, (index) => ids[index] ?? "", Buffer.concat(prints));
+      for (const [index, id] of ids.entries()) if (taken) world.items.set(id, prints[index] ?? Buffer.alloc(32));
+      world.index.flush();
+      return taken;
+    };
+    for (const [count, from] of [
+      [5, 0],
+      [90, 5],
+      [1, 95],
+      [1, 96],
+      [500, 97],
+    ] as const) {
+      expect(append(numbered(count, from))).toBe(true);
+      check(world);
+    }
+    expect(append([])).toBe(true);
+    expect(append(numbered(3, 300))).toBe(false);
+    world.index.reset();
+    expect(append(numbered(200, 597))).toBe(true);
+    write(world, numbered(300, 700), "2");
+    check(world);
+    expect(world.segments.size).toBeLessThan(12);
+  });
+
+  it("begins a segment behind what was noted, also where that is not written yet", () => {
+    const world = createWorld();
+    write(world, numbered(10, 0), "1");
+    world.index.reset();
+    write(world, numbered(50, 10), "1");
+    write(world, [...numbered(300, 60), ...shuffled(numbered(50, 10))], "2");
+    check(world);
+  });
+
   it("splits large ranges by whole segments, into parts of about the same size", () => {
     const world = createWorld();
     write(world, shuffled(numbered(20_000)), "1");

@@ -28,20 +28,23 @@ export interface RangeSum {
 
 /** A sum of `count` items that stands at `sum` (32 bytes, or none for zero). */
 export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): RangeSum {
-  const limbs = new Float64Array(LIMBS);
+  /** Many sums stay empty. */
+  let made: Float64Array | undefined;
   let items = count;
   let operations = 0;
 
   function accumulate(bytes: Uint8Array, sign: 1 | -1, from = 0): void {
+    made ??= new Float64Array(LIMBS);
+    const limbs = made;
     for (let i = 0, at = from; i < LIMBS; i++, at += LIMB_BYTES) {
       const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16);
       limbs[i] = (limbs[i] as number) + sign * (low + (bytes[at + 3] as number) * 0x1000000);
     }
-    if (++operations === SPREAD_EVERY) spread();
+    if (++operations === SPREAD_EVERY) spread(limbs);
   }
 
   /** Brings every limb back into 32 bits. What carries out of the last one is a multiple of 2^256 and falls away. */
-  function spread(): void {
+  function spread(limbs: Float64Array): void {
     let carry = 0;
     for (let i = 0; i < LIMBS; i++) {
       const value = (limbs[i] as number) + carry;
@@ -75,10 +78,11 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
       if (total.sum.length === FINGERPRINT_BYTES) accumulate(total.sum, 1);
     },
     bytes() {
-      spread();
+      if (made === undefined) return Buffer.alloc(FINGERPRINT_BYTES);
+      spread(made);
       const out = Buffer.allocUnsafe(FINGERPRINT_BYTES);
       for (let i = 0, at = 0; i < LIMBS; i++, at += LIMB_BYTES) {
-        const limb = (limbs[i] as number) | 0;
+        const limb = (made[i] as number) | 0;
         out[at] = limb;
         out[at + 1] = limb >>> 8;
         out[at + 2] = limb >>> 16;

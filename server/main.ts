@@ -17,6 +17,7 @@ import { StartError } from "./start-error.js";
 import { createGroupCommit, type GroupCommit } from "./store/group-commit.js";
 import { createLiveStore } from "./store/live-store.js";
 import { openSqliteStore } from "./store/sqlite.js";
+import { createSyncedStore } from "./store/sqlite-synced.js";
 import type { Store } from "./store/store.js";
 
 /** How a server is started. */
@@ -121,7 +122,7 @@ export async function startServer(
   const credentials = createCredentials(options.tls);
   const feeds = createFeeds();
   const sqlite = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });
-  const store = createLiveStore(sqlite, feeds.advanced);
+  const store = createLiveStore(createSyncedStore(sqlite), feeds.advanced);
   const commit = createGroupCommit(store);
   const gate = createGate();
   const world: RpcWorld = {

@@ -12,6 +12,8 @@ export function isDamageable(message: ExchangeRequest | ExchangeResponse): boole
 /** The message with one of its contents damaged. It was decoded for this delivery alone, so it is changed in place. */
 export function damaged<T extends ExchangeRequest | ExchangeResponse>(message: T): T {
   const carrier = carriersOf(message)[0];
+  // What a batch has of its pushes beside them would stay undamaged.
+  if (message.message?.$case === "push") message.message.value = { ...message.message.value };
   if (carrier?.content?.$case === "text") carrier.content = { $case: "text", value: `${carrier.content.value}!` };
   return message;
 }

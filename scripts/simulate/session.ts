@@ -13,6 +13,7 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { ExchangeRequest, ExchangeResponse, type Limits } from "../../gen/tercet/v1/sync.js";
 import { createServerExchange } from "../../server/protocol/exchange.js";
 import type { ServerOperation, ServerResult } from "../../server/protocol/operation.js";
+import { decodeExchangeRequest } from "../../server/rpc/strict-decode.js";
 import type { Random } from "./random.js";
 
 /** What a stream that is under way needs of the world around it. */
@@ -180,7 +181,7 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     const bytes = toServer.shift() as Uint8Array | "end";
     clientDriver.resume();
     if (bytes === "end") return serverDriver.ended();
-    const message = ExchangeRequest.decode(bytes);
+    const message = decodeExchangeRequest(asBuffer(bytes));
     if (live && world.arrives(message, "server")) serverDriver.receive(world.request(message), world.nowServerUs());
     else kill();
   }

@@ -1,7 +1,8 @@
 import type { ExchangeRequest } from "../../gen/tercet/v1/sync.js";
 import type { Conversation } from "./conversation.js";
+import { pushBatchBytes, pushCount } from "./push-columns.js";
 import { chunkBytes, goesOn, type QueuedChunk } from "./receive-chunks.js";
-import { COMMIT_BYTES, pushBatchBytes, type QueuedBatch } from "./receive-content.js";
+import { COMMIT_BYTES, type QueuedBatch } from "./receive-content.js";
 import { comparedRanges } from "./reconcile.js";
 
 /** What a client says. */
@@ -43,7 +44,7 @@ export function createInbox(conversation: Pick<Conversation, "limits" | "unanswe
   function count({ message, bytes }: Queued): void {
     const { unanswered } = conversation;
     unanswered.bytes += bytes;
-    if (message.$case === "push") unanswered.items += message.value.pushes.length;
+    if (message.$case === "push") unanswered.items += pushCount(message.value);
     else if (message.$case === "fetch") unanswered.items += message.value.items.length;
     else if (message.$case === "ranges") unanswered.items += comparedRanges(message.value);
   }

@@ -1,13 +1,14 @@
-import { contentSize, fromContentField } from "../../core/content.js";
-import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import { Capability, type Push, type PushBatch } from "../../gen/tercet/v1/sync.js";
-import type { BatchWritten, StoredChange } from "../store/store.js";
+import { type AppliedRun, appliedRunOf, batchOfCreations } from "../store/creations.js";
+import type { BatchWritten, StoredChange, WriteBatch } from "../store/store.js";
 import type { CheckedUploads, UploadChecker } from "./check-uploads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
+import { pushColumnsOf, pushCount } from "./push-columns.js";
 import type { ChangeFeed } from "./send-change-info.js";
+import { validateCreations } from "./validate-creations.js";
 import { type ValidatedPush, validatePushes } from "./validate-push.js";
-import { cutVerdicts, mergeResults, type PushResult, toVerdicts } from "./verdict.js";
+import { appliedVerdict, cutVerdicts, mergeResults, type PushResult, toVerdicts } from "./verdict.js";
 
 /** Step 3 towards the server: receives pushes and gives verdicts. */
 export interface ContentReceiver {
@@ -31,9 +32,10 @@ export interface QueuedBatch {
 
 interface Received extends QueuedBatch {
   readonly first: number;
-  readonly validated: readonly (ValidatedPush | { readonly compareFirst: true })[];
-  /** Whether there is anything to write. */
-  readonly writes: boolean;
+  /** Undefined where all of it is to be written. */
+  readonly validated: readonly (ValidatedPush | { readonly compareFirst: true })[] | undefined;
+  /** What there is to write. */
+  readonly writes: WriteBatch | undefined;
 }
 
 /** The receiver of a conversation; `seenAtOpen` is what pushes have seen that do not say. */
@@ -47,36 +49,38 @@ export function createContentReceiver(
 
   function number(batch: PushBatch): number {
     const first = ordinal;
-    ordinal += batch.pushes.length;
+    ordinal += pushCount(batch);
     return first;
   }
 
   function validate({ batch, bytes }: QueuedBatch, uploads: CheckedUploads | undefined): Received {
-    const { limits, nowUs, skewUs } = conversation;
+    const { uid, limits, nowUs, skewUs } = conversation;
     const { itemBytes, groupItems, groupBytes } = limits;
     const seen = batch.revisionSeen ?? seenAtOpen();
     const rules = { itemBytes, groupItems, groupBytes, seen, nowUs, skewUs, uploads };
+    const received = { batch, bytes, first: number(batch) };
+    const columns = pushColumnsOf(batch);
+    const creations = columns && validateCreations(columns, batch.fingerprint, rules);
+    if (creations !== undefined) {
+      return { ...received, validated: undefined, writes: batchOfCreations(creations, uid, nowUs) };
+    }
     const validated = compareFirst(batch.pushes, validatePushes(batch.pushes, batch.fingerprint, rules));
-    return { batch, bytes, first: number(batch), validated, writes: validated.some((each) => "write" in each) };
+    const writes = validated.flatMap((each) => ("write" in each ? [each.write] : []));
+    return { ...received, validated, writes: writes.length === 0 ? undefined : { uid, nowUs, writes } };
   }
 
   function push(batches: readonly QueuedBatch[]): void {
     if (!conversation.capabilities.includes(Capability.CAPABILITY_CHUNKS)) return pushChecked(batches, undefined);
-    const pushes = batches.flatMap(({ batch }) => batch.pushes);
+    // Pushes that came as columns name no uploads.
+    const pushes = batches.flatMap(({ batch }) => (pushColumnsOf(batch) === undefined ? batch.pushes : []));
     checkUploads(pushes, (uploads) => pushChecked(batches, uploads));
   }
 
   function pushChecked(batches: readonly QueuedBatch[], uploads: CheckedUploads | undefined): void {
     const received = batches.map((queued) => validate(queued, uploads));
-    const { uid, nowUs } = conversation;
-    const written = received.filter(({ writes }) => writes);
-    if (written.length === 0) return answerAll(received, []);
-    const writeBatches = written.map(({ validated }) => ({
-      uid,
-      nowUs,
-      writes: validated.flatMap((each) => ("write" in each ? [each.write] : [])),
-    }));
-    conversation.ask({ kind: "write", batches: writeBatches }, (result) => {
+    const writes = received.flatMap((each) => (each.writes === undefined ? [] : [each.writes]));
+    if (writes.length === 0) return answerAll(received, []);
+    conversation.ask({ kind: "write", batches: writes }, (result) => {
       if (result.kind === "write") answerAll(received, result.written);
     });
   }
@@ -85,10 +89,17 @@ export function createContentReceiver(
   function answerAll(received: readonly Received[], written: readonly (BatchWritten | undefined)[]): void {
     const [current, ...rest] = received;
     if (current === undefined) return;
-    const [outcome, ...others] = current.writes ? written : [undefined, ...written];
-    if (current.writes && outcome === undefined) return conversation.close(deletedFault(conversation.name));
+    const [outcome, ...others] = current.writes === undefined ? [undefined, ...written] : written;
+    if (current.writes !== undefined && outcome === undefined) {
+      return conversation.close(deletedFault(conversation.name));
+    }
     const checkpoint = outcome === undefined ? undefined : feed.written(outcome);
-    const results = mergeResults(current.validated, outcome);
+    const run = outcome && current.validated === undefined ? appliedRunOf(outcome) : undefined;
+    if (run !== undefined) {
+      verdicts(current, run, outcome?.revision ?? 0, checkpoint);
+      return answerAll(rest, others);
+    }
+    const results = mergeResults(current.validated ?? current.batch.pushes.map(ALL_WRITTEN), outcome);
     completeConflicts(results, (complete) => {
       verdicts(current, complete, outcome?.revision ?? 0, checkpoint);
       answerAll(rest, others);
@@ -122,13 +133,14 @@ export function createContentReceiver(
   /** Gives the verdicts of a batch; `latest` is the latest revision that they may speak of. */
   function verdicts(
     { batch, bytes, first }: Pick<Received, "batch" | "bytes" | "first">,
-    results: readonly PushResult[],
+    results: readonly PushResult[] | AppliedRun,
     latest: number,
     checkpoint?: Checkpoint,
   ): void {
     conversation.unanswered.bytes -= bytes;
-    conversation.unanswered.items -= batch.pushes.length;
-    const messages = cutVerdicts(toVerdicts(results, first), conversation.limits.messageBytes);
+    conversation.unanswered.items -= pushCount(batch);
+    const all = "count" in results ? [appliedVerdict(results, first)] : toVerdicts(results, first);
+    const messages = cutVerdicts(all, conversation.limits.messageBytes);
     messages.forEach((each, index) => {
       const isLast = index === messages.length - 1;
       const witness = isLast && checkpoint === undefined && latest > 0 ? feed.witness(latest) : undefined;
@@ -145,6 +157,8 @@ export function createContentReceiver(
     },
   };
 }
+
+const ALL_WRITTEN = (): { readonly write: true } => ({ write: true });
 
 /**
  * A push that does not say what it has seen, on a stream without a token, has nothing to be held against; with it goes its
@@ -163,14 +177,4 @@ function compareFirst(
     const withGroup = "write" in push && groups.has(push.write.group);
     return unseen(push) || withGroup ? { compareFirst: true } : push;
   });
-}
-
-/** Bytes that a push batch counts in the window; the client counts the same. */
-export function pushBatchBytes(batch: PushBatch): number {
-  let bytes = 0;
-  for (const push of batch.pushes) {
-    const content = fromContentField(push.content);
-    bytes += ITEM_OVERHEAD_BYTES + push.id.length + (content === undefined ? 0 : contentSize(content));
-  }
-  return bytes;
 }

@@ -148,12 +148,9 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     },
     written(batch) {
       conversation.lineage = batch.lineage;
-      let made = false;
-      for (const outcome of batch.outcomes) {
-        if (outcome.kind !== "applied") continue;
-        own.add(outcome.revision, outcome.revision);
-        made = true;
-      }
+      const made = batch.revision > batch.revisionBefore;
+      // Whoever commits has the revisions of the batch for itself: none of others is between them.
+      if (made) own.add(batch.revisionBefore + 1, batch.revision);
       const atHead = endSent && cursor === batch.revisionBefore;
       cursor = own.advance(cursor);
       if (made && cursor < batch.revision) behind = true;

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import type { CollectionState, EpochState } from "../store/store.js";
@@ -30,7 +30,7 @@ const INTEGERS = EPOCH + 8;
 const CHECK_BYTES = 4;
 
 function checkOf(body: Uint8Array): Buffer {
-  return createHash("sha256").update(body).digest().subarray(0, CHECK_BYTES);
+  return Buffer.from(hash("sha256", body, "hex").slice(0, 2 * CHECK_BYTES), "hex");
 }
 
 /** The token as bytes. */

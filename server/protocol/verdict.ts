@@ -2,6 +2,7 @@ import { contentSize, fromContentField } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { toChangeInfo } from "../../core/page.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
+import type { AppliedRun } from "../store/creations.js";
 import type { BatchWritten, StoredChange, WriteOutcome } from "../store/store.js";
 
 /** What became of one push: what the store says, or why it never came to the store. */
@@ -34,6 +35,11 @@ export function toVerdicts(results: readonly PushResult[], firstOrdinal: number)
     verdicts.push(last);
   }
   return verdicts;
+}
+
+/** The verdict on pushes in a row that were all applied, the first of which has this ordinal. */
+export function appliedVerdict({ count, first }: AppliedRun, ordinal: number): Verdict {
+  return { ...NONE, ordinal, count, outcome: PushOutcome.PUSH_OUTCOME_APPLIED, revision: first };
 }
 
 /** Whether a verdict speaks of the next push, too, once it counts one more. */

@@ -1,9 +1,10 @@
+import { creationsOf } from "./creations.js";
 import type { BatchWritten, Store, WriteBatch } from "./store.js";
 
-/** Most content of a transaction, in bytes; one batch may exceed it. */
-const MAX_BYTES = 8 * 1024 * 1024;
+/** Most content of a transaction, in bytes; one batch may exceed it. Everybody waits for it: some 10 ms. */
+const MAX_BYTES = 1024 * 1024;
 /** Most writes of a transaction; one batch may exceed it. */
-const MAX_WRITES = 20_000;
+const MAX_WRITES = 4_000;
 
 /** Commits the batches of many callers together: an fsync costs the same for one as for a thousand. */
 export interface GroupCommit {
@@ -71,13 +72,22 @@ function takeTransaction(queue: readonly Waiting[]): readonly Waiting[] {
   let writes = 0;
   let end = 0;
   for (const { batch } of queue) {
-    writes += batch.writes.length;
-    // What was uploaded is only taken over.
-    for (const { upsert } of batch.writes) bytes += upsert?.upload === undefined ? (upsert?.size ?? 0) : 0;
+    const weight = weightOf(batch);
+    bytes += weight.bytes;
+    writes += weight.writes;
     if (end > 0 && (bytes > MAX_BYTES || writes > MAX_WRITES)) break;
     end += 1;
   }
   return queue.slice(0, end);
+}
+
+function weightOf(batch: WriteBatch): { readonly bytes: number; readonly writes: number } {
+  const items = creationsOf(batch)?.items;
+  if (items !== undefined) return { bytes: items.bytes.length, writes: items.count };
+  let bytes = 0;
+  // What was uploaded is only taken over.
+  for (const { upsert } of batch.writes) bytes += upsert?.upload === undefined ? (upsert?.size ?? 0) : 0;
+  return { bytes, writes: batch.writes.length };
 }
 
 /** Commits; where that fails, each batch by itself, so that only those fail that must. A promise only if the store gives one. */

@@ -9,8 +9,8 @@ const APPLICATION_ID = 0x54657263;
 export const ROW_CONTENT_BYTES = 768;
 
 const PAGE_CACHE_KIB = 64 * 1024;
-/** 4 KiB each: a checkpoint comes after about 16 MiB of log, so that scattered pages are written back once, not often. */
-const CHECKPOINT_PAGES = 4_096;
+/** 4 KiB each. SQLite itself writes the log back at the end of a commit only where sqlite-checkpoint.ts did not come to it. */
+const CHECKPOINT_PAGES = 8_192;
 const JOURNAL_SIZE_LIMIT = 128 * 1024 * 1024;
 
 /**
@@ -160,7 +160,7 @@ export function openDataFile(options: DataFileOptions): Database {
   try {
     const version = checkOwner(database, path);
     database.pragma("journal_mode = WAL");
-    database.pragma("synchronous = FULL");
+    setSynchronous(database, "FULL");
     database.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
     database.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     database.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`);
@@ -171,6 +171,11 @@ export function openDataFile(options: DataFileOptions): Database {
     database.close();
     throw toDataFileError(error, path);
   }
+}
+
+/** Whether a commit brings the log to the disk itself (FULL) or leaves it to a checkpoint, or to its caller (NORMAL). */
+export function setSynchronous(database: Database, level: "FULL" | "NORMAL"): void {
+  database.pragma(`synchronous = ${level}`);
 }
 
 /**

@@ -1,12 +1,15 @@
 import { asBuffer } from "../../core/content.js";
+import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import type { RangeChange } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
+import { type Creations, creationsOf, idAt, writtenAll } from "./creations.js";
 import type { HeldState } from "./decide-write.js";
 import { type BatchPlan, type PlannedChange, planBatch } from "./plan-batch.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
 import type { Compaction } from "./sqlite-compact.js";
+import { prepareCreations } from "./sqlite-creations.js";
 import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
 import type { RangeIndexes } from "./sqlite-ranges.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
@@ -24,6 +27,25 @@ export function prepareWrite(
   const find = prepareLookups(database);
   const removeOld = prepareRemoval(database);
   const insert = prepareInsertion(database, uploads);
+  const rows = prepareCreations(database);
+
+  /** Makes items that there are none of yet. */
+  function create(collection: CollectionRow, creations: Creations, nowUs: number): BatchWritten {
+    const { key, revision: revisionBefore, conflicts, last_conflict: lastConflict } = collection;
+    const { items, fingerprints, total } = creations;
+    const ranges = indexes.of(key);
+    if (items.isAscending) ranges.noteNew({ count: items.count, idAt: (index) => idAt(items, index), fingerprints });
+    else ranges.note(toRangeChanges(creations));
+    rows.insert(key, creations, revisionBefore);
+    ranges.flush();
+    const before = totalIn(collection);
+    const sum = createRangeSum(before.count, before.sum);
+    sum.merge(total);
+    const revision = revisionBefore + items.count;
+    compaction.mark(key, revision, nowUs);
+    collections.advance(collection, { revision, total: totalOf(sum), conflicts, lastConflict });
+    return writtenAll(items.count, revisionBefore, collections.lineage(key));
+  }
 
   /** Makes the changes; answers the last conflict number. The counters are stored once, after all of them. */
   function makeChanges(collection: CollectionRow, plan: BatchPlan, nowUs: number): void {
@@ -49,6 +71,9 @@ export function prepareWrite(
     const collection = collections.byUid(batch.uid);
     if (collection === undefined) return undefined;
     const { key, revision } = collection;
+    const creations = creationsOf(batch);
+    const areNew = creations !== undefined && creations.seen >= collection.compacted_revision;
+    if (areNew && rows.areNew(key, creations.items)) return create(collection, creations, batch.nowUs);
     const held = find.held(key, batch.writes);
     const state = { revision, compactedRevision: collection.compacted_revision };
     const describe = (index: number) => find.change(key, held[index] as HeldState, (batch.writes[index] as Write).id);
@@ -58,6 +83,13 @@ export function prepareWrite(
     const lineage = collections.lineage(key);
     return { outcomes: plan.outcomes, revisionBefore: revision, revision: plan.revision, lineage };
   };
+}
+
+function toRangeChanges({ items, fingerprints }: Creations): RangeChange[] {
+  return Array.from({ length: items.count }, (_, index): RangeChange => {
+    const after = fingerprints.subarray(index * FINGERPRINT_BYTES, (index + 1) * FINGERPRINT_BYTES);
+    return { id: idAt(items, index), before: undefined, after };
+  });
 }
 
 /** The key of the content that was uploaded for a write; undefined: there is none. */

@@ -1,4 +1,6 @@
+import { StorageError } from "../../core/storage-error.js";
 import { createDirectory } from "./directory.js";
+import { prepareCheckpointing } from "./sqlite-checkpoint.js";
 import { prepareCollections } from "./sqlite-collections.js";
 import { prepareCompaction } from "./sqlite-compact.js";
 import { prepareConflicts } from "./sqlite-conflicts.js";
@@ -7,10 +9,11 @@ import { preparePurge } from "./sqlite-purge.js";
 import { prepareRangeIndexes, prepareRanges } from "./sqlite-ranges.js";
 import { prepareReads } from "./sqlite-read.js";
 import { prepareRequests } from "./sqlite-requests.js";
-import { type DataFileOptions, dataFilePath, openDataFile, toDataFileError } from "./sqlite-schema.js";
+import { type DataFileOptions, dataFilePath, openDataFile, setSynchronous, toDataFileError } from "./sqlite-schema.js";
+import { createLogSync } from "./sqlite-sync.js";
 import { prepareUploads } from "./sqlite-uploads.js";
 import { prepareWrite } from "./sqlite-write.js";
-import type { CollectionCreation, CompactQuery, Store, UploadPiece, WriteBatch } from "./store.js";
+import type { BatchWritten, CollectionCreation, CompactQuery, Store, UploadPiece, WriteBatch } from "./store.js";
 
 /** How a SQLite store is opened. */
 export interface SqliteStoreOptions extends DataFileOptions {
@@ -23,6 +26,12 @@ export interface SqliteStoreOptions extends DataFileOptions {
 /** A store whose methods answer at once, without promises. */
 export type SqliteStore = {
   readonly [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>>;
+} & {
+  /**
+   * As `write`, but it resolves once the write is on the disk, which it holds nobody up for: reads see it before. Throws
+   * where nothing was written. Rejects where the disk failed, from then on always: only a restart tells what is there.
+   */
+  writeAside(batches: readonly WriteBatch[]): Promise<readonly (BatchWritten | undefined)[]>;
 };
 
 /**
@@ -58,6 +67,13 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
   const removal = scheduleSlices(() => {
     collections.forget();
     return database.transaction(compaction.slice).immediate();
+  });
+
+  const checkpointing = prepareCheckpointing(database);
+  const log = createLogSync(path);
+  const checkpoint = scheduleSlices(() => {
+    if (checkpointing.isDue()) checkpointing.run();
+    return false;
   });
 
   const writeAll = database.transaction((batches: readonly WriteBatch[]) =>
@@ -102,6 +118,11 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     }
   }
 
+  function write(batches: readonly WriteBatch[]): readonly (BatchWritten | undefined)[] {
+    checkpoint.start();
+    return run(() => indexes.guard(() => writeAll.immediate(batches)));
+  }
+
   purge.start();
   removal.start();
   return {
@@ -118,12 +139,30 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     readItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.items(row, query))),
     listItems: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.list(row, query))),
     readPart: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => reads.part(row, query))),
-    upload: (piece) => run(() => upload.immediate(piece)),
+    upload(piece) {
+      checkpoint.start();
+      return run(() => upload.immediate(piece));
+    },
     readUpload: (uid, uploadId, offset, length) =>
       run(() => ifThere(collections.byUid(uid), (row) => uploads.read(row.key, uploadId, offset, length))),
     dropUpload: (uid, uploadId) => run(() => dropUpload.immediate(uid, uploadId)),
     pruneUploads: (beforeUs, limit) => run(() => pruneUploads.immediate(beforeUs, limit)),
-    write: (batches) => run(() => indexes.guard(() => writeAll.immediate(batches))),
+    write,
+    writeAside(batches) {
+      setSynchronous(database, "NORMAL");
+      let written: readonly (BatchWritten | undefined)[];
+      try {
+        written = write(batches);
+      } finally {
+        setSynchronous(database, "FULL");
+      }
+      return log.sync().then(
+        () => written,
+        (cause: unknown) => {
+          throw new StorageError("failed", `${path}-wal could not be brought to the disk`, { cause });
+        },
+      );
+    },
     readRanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => ranges(row, query))),
     compact(query) {
       const horizon = run(() => compact.immediate(query));
@@ -140,6 +179,8 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
     close() {
       purge.stop();
       removal.stop();
+      checkpoint.stop();
+      log.close();
       run(() => database.close());
       release();
     },
@@ -158,7 +199,7 @@ function scheduleSlices(slice: () => boolean): { start(): void; stop(): void } {
     try {
       if (slice()) start();
     } catch {
-      // A full disk, say. What is left is invisible, and taken up with the next deletion or the next start.
+      // A full disk, say. What is left is invisible, and taken up the next time or with the next start.
     }
   }
   function start(): void {

@@ -181,6 +181,41 @@ describe("a range index", () => {
     check(world);
   });
 
+  it("takes what comes behind all there is in one", () => {
+    const world = createWorld();
+    const append = (ids: readonly string[]): void => {
+      const prints = ids.map((id) => fingerprintOf(id, "1"));
+      world.index.noteNew({ count: ids.length, idAt: (at) => ids[at] ?? "", fingerprints: Buffer.concat(prints) });
+      for (const [index, id] of ids.entries()) world.items.set(id, prints[index] ?? Buffer.alloc(32));
+      world.index.flush();
+    };
+    for (const [count, from] of [
+      [5, 0],
+      [90, 5],
+      [1, 95],
+      [1, 96],
+      [500, 97],
+    ] as const) {
+      append(numbered(count, from));
+      check(world);
+    }
+    append([]);
+    world.index.reset();
+    append(numbered(200, 597));
+    write(world, numbered(300, 700), "2");
+    check(world);
+    expect(world.segments.size).toBeLessThan(12);
+  });
+
+  it("begins a segment behind what was noted, also where that is not written yet", () => {
+    const world = createWorld();
+    write(world, numbered(10, 0), "1");
+    world.index.reset();
+    write(world, numbered(50, 10), "1");
+    write(world, [...numbered(300, 60), ...shuffled(numbered(50, 10))], "2");
+    check(world);
+  });
+
   it("splits large ranges by whole segments, into parts of about the same size", () => {
     const world = createWorld();
     write(world, shuffled(numbered(20_000)), "1");

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { BatchWritten, Store } from "../../server/store/store.js";
 import { ALL, batchOf, bytesOf, createCollection, EPOCH, LIST, NOW, put, remove, UID, writeOne } from "./build.js";
+import { describeCreations } from "./contract-creations.js";
 import { describeStoreModel } from "./contract-model.js";
 import { describeCompaction, describePruning, describeRanges } from "./contract-ranges.js";
 import { describeRangesModel } from "./contract-ranges-model.js";
@@ -44,6 +45,7 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
     describe("remembered requests", () => describeRequests(current));
     describe("history", () => describeHistory(current, () => opened));
   });
+  describe(`creations of the ${name} store`, () => describeCreations(open));
   describeStoreModel(name, open);
   describeRangesModel(name, open);
   describeUploadsModel(name, open);

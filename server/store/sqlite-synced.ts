@@ -1,0 +1,61 @@
+import { asBuffer } from "../../core/content.js";
+import { after } from "./run-operation.js";
+import type { SqliteStore } from "./sqlite.js";
+import type { Awaitable, Store } from "./store.js";
+
+/**
+ * A SQLite store whose writes wait for the disk while others have their turns. Until they are there, and for good where that
+ * fails, nobody reads the collections that they have changed: what a reader has seen must not be lost any more.
+ */
+export function createSyncedStore(sqlite: SqliteStore): Store {
+  /** Writes that are not on the disk yet, by collection: the last of each. */
+  const unsynced = new Map<string, Promise<unknown>>();
+  const keyOf = (uid: Uint8Array): string => asBuffer(uid).toString("latin1");
+
+  function whenSynced<T>(uid: Uint8Array, read: () => Awaitable<T>): Awaitable<T> {
+    const pending = unsynced.size === 0 ? undefined : unsynced.get(keyOf(uid));
+    return pending === undefined ? read() : pending.then(() => whenSynced(uid, read));
+  }
+
+  function whenAllSynced<T>(read: () => T): Awaitable<T> {
+    return unsynced.size === 0 ? read() : Promise.all(unsynced.values()).then(() => whenAllSynced(read));
+  }
+
+  const reader =
+    <Query extends { readonly uid: Uint8Array }, T>(read: (query: Query) => T) =>
+    (query: Query): Awaitable<T> =>
+      whenSynced(query.uid, () => read(query));
+
+  return {
+    ...sqlite,
+    getCollection(name) {
+      const state = sqlite.getCollection(name);
+      // Which one it is, is known; what it holds may have to wait.
+      return state === undefined ? undefined : whenSynced(state.uid, () => sqlite.getCollection(name));
+    },
+    listCollections: (from, limit) => whenAllSynced(() => sqlite.listCollections(from, limit)),
+    createCollection: (creation) =>
+      after(sqlite.createCollection(creation), (made) =>
+        whenSynced(made.state.uid, () => (made.created ? made : sqlite.createCollection(creation))),
+      ),
+    readChanges: reader(sqlite.readChanges),
+    readItems: reader(sqlite.readItems),
+    listItems: reader(sqlite.listItems),
+    readPart: reader(sqlite.readPart),
+    readRanges: reader(sqlite.readRanges),
+    listConflicts: reader(sqlite.listConflicts),
+    getConflict: (uid, number) => whenSynced(uid, () => sqlite.getConflict(uid, number)),
+    readConflictPart: (uid, number, offset, length) =>
+      whenSynced(uid, () => sqlite.readConflictPart(uid, number, offset, length)),
+    getRequest: (requestId) => whenAllSynced(() => sqlite.getRequest(requestId)),
+    write(batches) {
+      const pending = sqlite.writeAside(batches);
+      const keys = batches.map(({ uid }) => keyOf(uid));
+      for (const key of keys) unsynced.set(key, pending);
+      return pending.then((written) => {
+        for (const key of keys) if (unsynced.get(key) === pending) unsynced.delete(key);
+        return written;
+      });
+    },
+  };
+}

@@ -9,6 +9,7 @@ import { Mismatch, same, sameSet } from "../../scripts/conformance/expect.js";
 import { interopNames } from "../../scripts/conformance/interop.js";
 import { toAscii } from "../../scripts/conformance/json.js";
 import { matches } from "../../scripts/conformance/names.js";
+import { runCases } from "../../scripts/conformance/run-cases.js";
 import { serverCases } from "../../scripts/conformance/server-cases.js";
 import { splitCommand } from "../../scripts/conformance/testee.js";
 
@@ -52,9 +53,8 @@ describe("the command line", () => {
 
   it.each([
     ["an option that is none", ["--nonsense"]],
-    ["jobs that are no number", ["--jobs", "x"]],
     ["a pattern that leaves nothing", ["--only", "no such case"]],
-    ["two things to test", ["--testee", "true", "--all"]],
+    ["two things to test, and jobs that are no number", ["--testee", "true", "--all", "--jobs", "x"]],
     ["a language that is none", ["--language", "cobol"]],
     ["a list that is not there", ["--known-failing", "/no/such/file", "--list"]],
   ])("ends with 2 for %s", async (_, args) => {
@@ -87,23 +87,26 @@ describe("a testee that does not do its work", () => {
   });
 
   it.each([
-    ["dead", /the testee ended \(status 3\)\n {4}stderr: the stub will not live/],
-    ["dies", /the testee ended \(status 4\)\n {4}stderr: the stub breaks down/],
-    ["garbage", /the testee wrote what is no answer to any request: "Welcome to the stub!"/],
-    ["silent", /the testee did not answer to "open" within 300 ms/],
-  ])("that is %s, fails each case and is shown", async (how, shown) => {
-    const { status, stdout } = await runStub(how, "local/*", "--timeout", "300");
-    expect(status).toBe(1);
-    expect(stdout).toMatch(shown);
-    // It is started anew for each.
-    expect(stdout).toContain("FAILED local/empty-replica");
-    expect(stdout).toContain("FAILED local/bad-name-of-a-collection");
+    ["dead", "the testee ended (status 3)", "the stub will not live\n"],
+    ["dies", "the testee ended (status 4)", "the stub breaks down\n"],
+    ["garbage", 'the testee wrote what is no answer to any request: "Welcome to the stub!"', ""],
+    ["silent", 'the testee did not answer to "hello" within 300 ms', ""],
+  ])("that is of the kind %s, fails each case and is started anew for each", async (how, why, stderr) => {
+    const cases = clientCases.filter(({ name }) =>
+      ["local/empty-replica", "local/copies-go-their-own-ways"].includes(name),
+    );
+    const command = { argv: [process.execPath, stub, how] };
+    const outcomes = await runCases(cases, { command, timeoutMs: how === "silent" ? 300 : 30_000, jobs: 1 });
+    expect(outcomes).toMatchObject(
+      cases.map(({ name }) => ({ name, result: "failed", why: `TesteeDied: ${why}`, stderr })),
+    );
   });
 
   it("that lacks a feature, is not asked for it", async () => {
-    const { status, stdout } = await runStub("featureless", "large/pushed");
-    expect(status).toBe(0);
-    expect(stdout).toBe("testee: 0 passed, 0 failed, 3 skipped for want of a feature\n");
+    const cases = clientCases.filter(({ name }) => name.startsWith("large/pushed"));
+    const command = { argv: [process.execPath, stub, "featureless"] };
+    const outcomes = await runCases(cases, { command, timeoutMs: 30_000, jobs: 2 });
+    expect(outcomes.map(({ result, why }) => [result, why])).toEqual(cases.map(() => ["skipped", 'needs "chunks"']));
   });
 });
 
@@ -115,9 +118,6 @@ describe("known failures", () => {
       "# what the stub can't do\nlocal/p*-in-order   # not at all\nlocal/an-unknown-command-is-refused\n\n",
     );
     const args = ["--known-failing", path] as const;
-    const { status, stdout } = await runStub("idle", "local/*", "--only", "none", ...args);
-    expect(status).toBe(1);
-    expect(stdout).not.toContain("FAILED local/pending-changes-in-order");
     const all = await runStub("idle", "local/pending", "--only", "local/an-unknown", ...args);
     expect(all.stdout).toContain("testee: local/an-unknown-command-is-refused is known to fail, and passed");
     expect(all.stdout).toContain("testee: 1 passed, 0 failed, 1 known to fail");

@@ -33,7 +33,7 @@ W6   W1 and W2 with random ids (UUIDs); with --large also 5,000,000 items
 W7   1,000 replicas push one change each, 64 at a time; Tercet alone, whatever -n
 W8   one large item of 64 MiB, pulled and pushed
 W9   live: from a put at one replica to the event at another, idle and under load; Tercet alone
-W10  1,000 and 10,000 live exchanges: memory of each, one change fanned out to all; Tercet alone, about a minute
+W10  1,000 and 10,000 live exchanges: memory of each, one change fanned out to all; readers that stop; Tercet alone
 W11  W1 to W4 over a link of 20 ms round trip
 
 Every run has a server and a client process of its own, on files that were just copied; contenders take turns, run by run.

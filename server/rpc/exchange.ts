@@ -13,6 +13,7 @@ import { toStatus } from "./status.js";
 import { decodeExchangeRequest } from "./strict-decode.js";
 import type { Ticker } from "./ticker.js";
 import type { RpcWorld } from "./world.js";
+import { createBoundedWriter } from "./write-bounded.js";
 
 /** Characters of a name that go into the log. */
 const MAX_LOGGED = 128;
@@ -85,7 +86,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
         if (message.message?.$case === "ranges") record.recovery = true;
         if (message.message?.$case === "opened" && record.open?.live === true)
           follow(message.message.value.collectionUid);
-        return call.write(bytes);
+        return writer.write(bytes);
       },
       store: (operation) => runOperation(world, operation),
       close,
@@ -94,6 +95,8 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
       clock: () => performance.now(),
     },
   );
+
+  const writer = createBoundedWriter(call, () => driver.resume());
 
   /** From now on the exchange hears of what others write. */
   function follow(uid: Uint8Array): void {
@@ -131,7 +134,6 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
   const deaf = ticker.listen(tick);
   call.on("data", receive);
   call.on("end", () => driver.ended());
-  call.on("drain", () => driver.resume());
   call.once("close", () => {
     driver.stop();
     deaf();

@@ -37,11 +37,7 @@ export async function createCrowd(connections: RawConnections, size: number, inF
 
   async function all(text: string | undefined, atOnce: number): Promise<number> {
     const began = performance.now();
-    let next = 0;
-    const one = async (): Promise<void> => {
-      while (next < size) await exchange(next++, text);
-    };
-    await Promise.all(Array.from({ length: Math.min(atOnce, size) }, one));
+    await times(size, atOnce, (which) => exchange(which, text));
     return performance.now() - began;
   }
 
@@ -92,14 +88,7 @@ export async function openAudience(
     });
   }
 
-  let opened = 0;
-  const one = async (): Promise<void> => {
-    while (opened < size) {
-      opened += 1;
-      await openOne();
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(inFlight, size) }, one));
+  await times(size, inFlight, openOne);
   return {
     allHear() {
       if (failed !== undefined) return Promise.reject(failed);
@@ -112,4 +101,47 @@ export async function openAudience(
       for (const call of calls) call.cancel();
     },
   };
+}
+
+/** First pulls whose readers have stopped reading. */
+export interface PausedReaders {
+  close(): void;
+}
+
+/** Begins so many first pulls; resolves once each has read its first page, and reads no more. */
+export async function openPaused(
+  connections: RawConnections,
+  collection: string,
+  size: number,
+  inFlight: number,
+): Promise<PausedReaders> {
+  const calls: { cancel(): void }[] = [];
+  await times(size, inFlight, () => {
+    return new Promise((resolve, reject) => {
+      const call = connections.open(
+        (message) => {
+          if (message.$case !== "page") return;
+          call.pause();
+          resolve();
+        },
+        (error) => reject(error ?? new Error("a paused exchange ended")),
+      );
+      calls.push(call);
+      call.send(openMessage({ collection }));
+    });
+  });
+  return {
+    close() {
+      for (const call of calls) call.cancel();
+    },
+  };
+}
+
+/** Does something so many times, and so many at once. */
+async function times(count: number, atOnce: number, work: (which: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const one = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, one));
 }

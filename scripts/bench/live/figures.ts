@@ -18,6 +18,8 @@ const LOOP_DELAY_MS = 20;
 const P50_MS = 3;
 const P99_MS = 15;
 const KB_EACH = 25;
+/** Twice a message of the usual size, and what HTTP/2 holds: for a reader that stopped in mid-pull. */
+const KB_PAUSED = 1024;
 const FAN_OUT_MS = 500;
 
 /** The targets of the live workloads. */
@@ -33,7 +35,9 @@ export function liveTargets(figures: readonly LiveFigure[]): Target[] {
     if (what === "exchanges in a second of server CPU") add(figure, EXCHANGES_PER_SECOND, "/s", true);
     if (workload === "W7" && what.startsWith("event loop")) add(figure, LOOP_DELAY_MS, "ms");
     if (workload === "W9" && title === "live, idle") add(figure, what.endsWith("p50") ? P50_MS : P99_MS, "ms");
-    if (what === "resident memory of the server for each") add(figure, KB_EACH, "kB");
+    if (what === "resident memory of the server for each") {
+      add(figure, title.includes("stopped reading") ? KB_PAUSED : KB_EACH, "kB");
+    }
     if (what === "until all have heard of a change" && title.startsWith("10,000")) add(figure, FAN_OUT_MS, "ms");
   }
   return targets;

@@ -1,8 +1,8 @@
 // A client process of the live workloads: a crowd, an audience, or a replica that is live.
 import { createReplica, type LiveSync, type Replica } from "../../../client/index.js";
 import { answerOrders } from "../answer-orders.js";
-import { contentOf } from "../items.js";
-import { type Audience, type Crowd, createCrowd, openAudience } from "./crowd.js";
+import { contentOf, idOf } from "../items.js";
+import { type Audience, type Crowd, createCrowd, openAudience, openPaused, type PausedReaders } from "./crowd.js";
 import type { LiveOrder } from "./orders.js";
 import { type RawConnections, rawConnections } from "./raw-exchange.js";
 
@@ -15,6 +15,7 @@ const TIMED = "timed-";
 let connections: RawConnections | undefined;
 let crowd: Crowd | undefined;
 let audience: Audience | undefined;
+let paused: PausedReaders | undefined;
 let replica: Replica | undefined;
 let live: LiveSync | undefined;
 let load: NodeJS.Timeout | undefined;
@@ -37,6 +38,8 @@ function hear(id: string): void {
 
 async function openLive(order: Extract<LiveOrder, { kind: "replica" }>): Promise<void> {
   replica = createReplica(order.file, { collection: order.collection });
+  const indices = Array.from({ length: order.items ?? 0 }, (_, index) => index);
+  replica.putMany(indices.map((index) => [idOf("ordered", index), contentOf(index, "filled")]));
   if (order.listens) replica.on("change", ({ id }) => hear(id));
   live = replica.sync({ server: order.address, create: true, live: true });
   await live.caughtUp();
@@ -84,6 +87,10 @@ async function obey(order: LiveOrder): Promise<unknown> {
       return undefined;
     case "all-hear":
       return await audience?.allHear();
+    case "paused":
+      connections = rawConnections(order.address, order.connections);
+      paused = await openPaused(connections, order.collection, order.size, OPENING);
+      return undefined;
     case "replica":
       return await openLive(order);
     case "put":
@@ -102,6 +109,7 @@ async function obey(order: LiveOrder): Promise<unknown> {
 async function close(): Promise<void> {
   clearInterval(load);
   audience?.close();
+  paused?.close();
   connections?.close();
   await live?.stop();
   replica?.close();

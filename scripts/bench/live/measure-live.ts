@@ -23,6 +23,12 @@ const LOAD_PER_SECOND = 500;
 const AUDIENCES = [1000, 10_000] as const;
 const AUDIENCE_CONNECTIONS = 20;
 const FANS_OUT = 10;
+/** Paused readers of W10, each with a connection of its own, and items that none of them takes: many times their windows. */
+const PAUSED = 300;
+const PAUSED_ITEMS = 20_000;
+/** The server has sent what it can once its memory grows by less than this in so long. */
+const SETTLED_BYTES = 1_000_000;
+const SETTLING_MS = 500;
 const COLLECTION = "live";
 
 /** Measures W7, W9 and W10, as far as they are asked for. */
@@ -46,6 +52,7 @@ export async function measureLive(
   }
   if (only.includes("W10")) {
     for (const size of AUDIENCES) await measure(`W10 ${size}`, (place) => measureAudience(place, size));
+    await measure("W10 paused", (place) => measurePaused(place));
   }
   return figures;
 }
@@ -140,6 +147,35 @@ async function measureAudience(place: string, size: number): Promise<LiveFigure[
     figure("until all have heard of a change", "ms", times),
     figure("resident memory of the server in the end", "MB", [end.rss / 1e6]),
   ];
+}
+
+/** W10: what a reader costs the server that has begun a first pull and reads no more. */
+async function measurePaused(place: string): Promise<LiveFigure[]> {
+  const server = await startServerChild(settingIn(place));
+  const { address } = server;
+  const writer = startLiveChild();
+  const file = join(place, "writer");
+  await writer.ask({ kind: "replica", address, file, collection: COLLECTION, listens: false, items: PAUSED_ITEMS });
+  await writer.end();
+  const before = await settledMemory(server);
+  const readers = startLiveChild();
+  await readers.ask({ kind: "paused", address, collection: COLLECTION, size: PAUSED, connections: PAUSED });
+  const after = await settledMemory(server);
+  await readers.end();
+  await server.stop();
+  const title = `${PAUSED} readers that stopped reading a first pull of ${PAUSED_ITEMS.toLocaleString("en-US")} items`;
+  const each = spreadOf([(after - before) / PAUSED / 1000]);
+  return [{ workload: "W10", title, what: "resident memory of the server for each", unit: "kB", ...each }];
+}
+
+/** Resident bytes of the server, once they have stopped growing. */
+async function settledMemory(server: Awaited<ReturnType<typeof startServerChild>>): Promise<number> {
+  for (let last = (await server.memory()).rss; ; ) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLING_MS));
+    const { rss } = await server.memory();
+    if (rss - last < SETTLED_BYTES) return rss;
+    last = rss;
+  }
 }
 
 function settingIn(place: string): Setting {

@@ -11,6 +11,14 @@ export type LiveOrder =
       readonly connections: number;
     }
   | { readonly kind: "all-hear" }
+  /** Begins first pulls, so many, and takes their first page and nothing after it. */
+  | {
+      readonly kind: "paused";
+      readonly address: string;
+      readonly collection: string;
+      readonly size: number;
+      readonly connections: number;
+    }
   | {
       readonly kind: "replica";
       readonly address: string;
@@ -18,6 +26,8 @@ export type LiveOrder =
       readonly collection: string;
       /** Hears of changes, and measures how long they took. */
       readonly listens: boolean;
+      /** Items that it has, and sends first of all. */
+      readonly items?: number;
     }
   /** Puts one item with the time in it, so often, after so many milliseconds each. */
   | { readonly kind: "put"; readonly times: number; readonly everyMs: number }

@@ -19,6 +19,8 @@ export interface RawExchange {
   send(message: NonNullable<ExchangeRequest["message"]>): void;
   end(): void;
   cancel(): void;
+  /** Takes nothing more of what the server sends. */
+  pause(): void;
 }
 
 /** Connections that raw exchanges are spread over. */
@@ -58,6 +60,7 @@ export function rawConnections(address: string, count: number): RawConnections {
         send: (message) => void call.write(Buffer.from(ExchangeRequest.encode({ message }).finish())),
         end: () => void call.end(),
         cancel: () => call.cancel(),
+        pause: () => void call.pause(),
       };
     },
     close() {

@@ -1,0 +1,7 @@
+package tercet.conformance;
+
+import tercet.v1.SyncServiceGrpc;
+
+public final class Testee {
+  public static void main(String[] args) { System.out.println(SyncServiceGrpc.getExchangeMethod()); }
+}

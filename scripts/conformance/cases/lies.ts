@@ -69,7 +69,8 @@ async function judgeEnd(exchange: Promise<Report>, end: End): Promise<Report | u
   return report;
 }
 
-function ignoreError(error: unknown): undefined {
+/** For exchanges that may end either way; what is no error of the client's is thrown on. */
+export function ignoreError(error: unknown): undefined {
   if (error instanceof Error && error.name === "TesteeError") return undefined;
   throw error;
 }

@@ -11,12 +11,13 @@ type ServerMessage = NonNullable<ExchangeResponse["message"]>;
 
 /**
  * What becomes of a message at the relay: it passes (undefined), these come in its place, it is lost, the connection is cut
- * without a word before it, or the exchange ends with a status before it.
+ * without a word before it, or the exchange ends before it, with OK or with a status.
  */
 export type Fate<Message> =
   | undefined
   | "lost"
   | "cut"
+  | "ok"
   | { readonly instead: readonly (Message | Uint8Array)[] }
   | { readonly status: Fault };
 
@@ -86,6 +87,7 @@ async function pass(
     if (fate === undefined || fate === "lost") return fate === undefined;
     broken = true;
     if (fate === "cut") end.cut();
+    else if (fate === "ok") end.end();
     else if ("status" in fate) end.refuse(fate.status);
     call.cancel();
     return false;

@@ -1,0 +1,165 @@
+"""One exchange, from Open to the end of the stream: begin reading here."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+from tercet.v1.error_pb2 import ERROR_REASON_TOKEN_OTHER_HISTORY
+from tercet.v1.item_pb2 import (
+    CHANGE_STANDARD_MANUAL,
+    CHANGE_STANDARD_SERVER,
+    CHANGE_STANDARD_UNSPECIFIED,
+    RangeFingerprint,
+)
+from tercet.v1.sync_pb2 import (
+    CAPABILITY_CHUNKS,
+    CAPABILITY_GROUPS,
+    CAPABILITY_RECONCILE,
+    Done,
+    Open,
+    Opened,
+)
+
+from .change_info import says
+from .errors import ClientError, out_of_order, reason_name, unverified
+from .messages import take_message
+from .recover import recover
+from .replica import Replica, State
+from .send_content import due_units, send_eagerly, send_pending
+from .session import RecoveryReason, Report, Session, SyncOptions
+from .settle import take_changes
+
+# Proofs that are asked for before the exchange gives up on one: others change the collection faster than it is read.
+MOST_PASSES = 8
+
+
+async def sync(replica: Replica, options: SyncOptions) -> Report:
+    """Makes a replica equal with its collection.
+
+    An exchange that fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
+
+    Raises ClientError for what this side found, and grpc.aio.AioRpcError for what the server said.
+    """
+    session = Session(replica, options)
+    try:
+        await _exchange(session)
+        await session.stream.finish()
+    finally:
+        await session.stream.close()
+    # A conflict whose change lost its races has not ended.
+    for id in session.report.contended:
+        session.report.conflicts.pop(id, None)
+    return session.report
+
+
+async def _exchange(session: Session) -> None:
+    replica, stream, report = session.replica, session.stream, session.report
+    is_lost = not replica.checkpoint.token and replica.total.count > 0
+    stream.send(open=_to_open(session, is_lost))
+    if not is_lost:
+        send_eagerly(session)
+        stream.send(done=Done())
+    why = _take_opened(session, is_lost, *await stream.receive())
+    if why:
+        await recover(session, why)
+    await _judge_held(session)
+    is_asked = why is None
+    passes = 0
+    while passes < MOST_PASSES:
+        if is_asked or await send_pending(session):
+            passes += 1
+        if not is_asked:
+            stream.send(done=Done())
+            report.round_trips += 1
+        is_asked = False
+        proof = await _take_to_proof(session)
+        # A content that was fetched may be later than the proof: then it takes another one.
+        if due_units(session) or session.fetched_revision > replica.checkpoint.revision:
+            continue
+        report.verified = says(proof, replica.total)
+        if report.verified:
+            return
+        if report.recovery or not session.can(CAPABILITY_RECONCILE):
+            raise unverified("the replica does not hold what the server holds")
+        await recover(session, "unverified")
+
+
+async def _take_to_proof(session: Session) -> RangeFingerprint:
+    """Takes what the server says up to the proof that was asked for."""
+    while True:
+        name, message = await session.stream.receive()
+        await take_message(session, name, message)
+        if name == "page" and message.HasField("proof"):
+            break
+    if session.on_the_way:
+        raise out_of_order("a proof came before the verdicts on what was sent before it")
+    return message.proof
+
+
+def _to_open(session: Session, recovers: bool) -> Open:
+    replica, options = session.replica, session.options
+    return Open(
+        collection=replica.collection,
+        collection_uid=replica.uid,
+        token=replica.checkpoint.token,
+        witness=replica.witness.token,
+        standard=options.standard,
+        capabilities=[CAPABILITY_RECONCILE, CAPABILITY_CHUNKS, CAPABILITY_GROUPS],
+        limits=options.wishes,
+        create=options.create,
+        recreate=options.recreate,
+        client="tercet reference client, Python",
+        recover=recovers,
+    )
+
+
+def _take_opened(session: Session, is_lost: bool, name: str, opened: Message) -> RecoveryReason | None:
+    """Takes the server's first message. Answers why a recovery has to come first; None: it has not."""
+    if not isinstance(opened, Opened):
+        raise out_of_order(f'the first message was "{name}", not "opened"')
+    replica = session.replica
+    why = _why_recover(session, opened, is_lost)
+    if not CHANGE_STANDARD_SERVER <= opened.standard <= CHANGE_STANDARD_MANUAL:
+        raise ClientError("UNSUPPORTED", f"this client does not know the standard in force, {opened.standard}")
+    session.opened = opened
+    session.limits = replica.limits = opened.limits
+    session.ceiling_ahead_us = opened.server_time_us - session.options.now_us() + opened.skew_us
+    session.recovering = why is not None
+    session.report.standard = opened.standard
+    # In a recovery the lineage stays that of what the replica stands in, until it stands in the server's.
+    if why is None:
+        replica.uid = opened.collection_uid
+        # The epochs that are told begin with the token's.
+        kept = [each for each in replica.lineage if opened.lineage and each.first_revision < opened.lineage[0].first_revision]
+        replica.lineage = [*kept, *opened.lineage]
+    return why
+
+
+def _why_recover(session: Session, opened: Opened, is_lost: bool) -> RecoveryReason | None:
+    replica, options = session.replica, session.options
+    refused = opened.token_refused
+    is_other = refused == ERROR_REASON_TOKEN_OTHER_HISTORY
+    can_recover = CAPABILITY_RECONCILE in opened.capabilities
+    if refused and not can_recover or is_other and options.on_history_change == "stop":
+        raise ClientError(reason_name(refused), "the server can't serve the replica's token; nothing was changed")
+    if len(opened.collection_uid) != 16:
+        raise out_of_order("the server did not say which collection this is")
+    session.rebinds = bool(replica.uid) and replica.uid != opened.collection_uid
+    if session.rebinds and not options.recreate:
+        raise out_of_order("the server opened another collection than the replica's")
+    if is_lost:
+        return "asked"
+    if session.rebinds:
+        return "recreated"
+    if not refused:
+        return None
+    return "history" if is_other else "compacted"
+
+
+async def _judge_held(session: Session) -> None:
+    """Held items are judged anew where a standard was named for that: not where SERVER is in force for want of any."""
+    standard = session.opened.standard
+    is_unnamed = session.options.standard == CHANGE_STANDARD_UNSPECIFIED
+    if standard == CHANGE_STANDARD_MANUAL or is_unnamed and standard == CHANGE_STANDARD_SERVER:
+        return
+    held = [entry for entry in session.replica.pending() if entry.pending.held]
+    await take_changes(session, [entry.base or State(entry.id) for entry in held], rejudges=True)

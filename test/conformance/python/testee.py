@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
+from threading import Lock, Thread
 from typing import Any
 
+import grpc
 from tercet.v1.item_pb2 import ChangeStandard
 from tercet_client import ClientError, Replica, Report, SyncOptions, Version, read_error, sync
 from tercet_client.errors import reason_name
@@ -20,6 +23,7 @@ Json = dict[str, Any]
 
 replicas: dict[str, Replica] = {}
 clock_us = 0
+output = Lock()
 
 
 def now_us() -> int:
@@ -142,7 +146,7 @@ def do_transaction(request: Json) -> Json:
     return {}
 
 
-async def do_sync(request: Json) -> Json:
+def do_sync(request: Json) -> Json:
     options = SyncOptions(
         server=request["server"],
         now_us=now_us,
@@ -153,7 +157,9 @@ async def do_sync(request: Json) -> Json:
         timeout_s=request["timeout_ms"] / 1000 if "timeout_ms" in request else None,
     )
     replica = replica_of(request)
-    return to_report(await sync(replica, options), replica)
+    report = sync(replica, options)
+    with replica.lock:
+        return to_report(report, replica)
 
 
 def do_get(request: Json) -> Json:
@@ -172,7 +178,9 @@ def do_pending(request: Json) -> Json:
 def do_held(request: Json) -> Json:
     held = [entry for entry in entries_of(replica_of(request)) if entry.pending and entry.pending.held]
     theirs = [entry.base.version if entry.base else None for entry in held]
-    versions = [(entry.id, to_content(entry.mine) or None, to_content(their) or None) for entry, their in zip(held, theirs)]
+    versions = [
+        (entry.id, to_content(entry.mine) or None, to_content(their) or None) for entry, their in zip(held, theirs)
+    ]
     return {"held": [{"id": id, "mine": mine, "theirs": their} for id, mine, their in versions]}
 
 
@@ -216,33 +224,43 @@ def do_lose_checkpoint(request: Json) -> Json:
     return {}
 
 
-REQUESTS: dict[str, Callable[[Json], Any]] = {
+REQUESTS: dict[str, Callable[[Json], Json]] = {
     name.removeprefix("do_"): function for name, function in list(globals().items()) if name.startswith("do_")
 }
 
 
-async def answer(line: str) -> None:
-    request = json.loads(line)
+def answer(request: Json) -> None:
     try:
-        done = REQUESTS[request["do"]](request)
-        said = {"ok": await done if asyncio.iscoroutine(done) else done}
+        said = {"ok": carry_out(request)}
     except Exception as error:
         told = read_error(error)
-        if told.code == "INTERNAL" and not isinstance(error, ClientError):
-            sys.excepthook(type(error), error, error.__traceback__)
+        if told.code == "INTERNAL" and not isinstance(error, grpc.RpcError):
+            traceback.print_exc()
         said = {"error": {name: value for name, value in asdict(told).items() if value not in (None, ())}}
-    print(json.dumps({"n": request["n"], **said}), flush=True)
+    line = json.dumps({"n": request["n"], **said})
+    with output:
+        print(line, flush=True)
 
 
-async def main() -> None:
-    """Works on each line as it comes, so that writes go on while an exchange runs."""
-    running: set[asyncio.Task[None]] = set()
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        task = asyncio.create_task(answer(line))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    await asyncio.gather(*running)
+def carry_out(request: Json) -> Json:
+    function = REQUESTS.get(request["do"])
+    if function is None:
+        raise ClientError("UNSUPPORTED", f"unknown request {request['do']!r}")
+    replica = replicas.get(request.get("replica", ""))
+    # An exchange takes the lock by itself, and leaves it while it waits.
+    with nullcontext() if replica is None or function is do_sync else replica.lock:
+        return function(request)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "sync":
+            # Writes go on while an exchange runs.
+            Thread(target=answer, args=[request]).start()
+        else:
+            answer(request)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -21,6 +21,7 @@ from .replica import State, Version
 
 # Fingerprint of a state whose content did not agree with what it was told with: it has to be fetched.
 UNPROVED = b""
+SHA256_BYTES = 32
 
 
 def read_changes(changes: Iterable[ChangeInfo], proof: RangeFingerprint | None = None) -> list[State]:
@@ -56,8 +57,9 @@ def _check_known(info: ChangeInfo) -> None:
     if info.kind == CHANGE_KIND_DELETED:
         return
     is_told = info.WhichOneof("content") or info.HasField("fingerprint")
-    is_known = not info.HasField("fingerprint") or info.fingerprint.algorithm == FINGERPRINT_ALGORITHM_SHA256
-    if info.kind != CHANGE_KIND_UPSERTED or not is_told or not is_known:
+    fingerprint = info.fingerprint
+    is_known = fingerprint.algorithm == FINGERPRINT_ALGORITHM_SHA256 and len(fingerprint.value) == SHA256_BYTES
+    if info.kind != CHANGE_KIND_UPSERTED or not is_told or info.HasField("fingerprint") and not is_known:
         raise ClientError("UNSUPPORTED", f"the server told of {info.id!r} what this client does not know")
 
 

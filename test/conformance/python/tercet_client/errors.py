@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from tercet.v1.error_pb2 import ErrorReason
@@ -48,18 +48,27 @@ def read_error(error: Exception) -> Told:
     """Reads the status of a call with its details, or what this side refused. Other errors are bugs."""
     if isinstance(error, ClientError):
         return Told(CODES.get(error.reason, "INVALID_ARGUMENT"), error.reason, str(error))
-    if not isinstance(error, grpc.aio.AioRpcError):
+    if not isinstance(error, grpc.RpcError):
         return Told("INTERNAL", "", repr(error))
-    metadata = dict(error.trailing_metadata())
-    status = Status.FromString(metadata.get(DETAILS_KEY, b""))
+    status = _status_of(error)
     retry = _detail(status, RetryInfo())
     return Told(
         code=error.code().name,
         reason=_detail(status, ErrorInfo()).reason,
         message=error.details() or "",
         fields=tuple(violation.field for violation in _detail(status, BadRequest()).field_violations),
-        retry_after_ms=retry.retry_delay.ToTimedelta().total_seconds() * 1000 if retry.HasField("retry_delay") else None,
+        retry_after_ms=retry.retry_delay.ToTimedelta().total_seconds() * 1000
+        if retry.HasField("retry_delay")
+        else None,
     )
+
+
+def _status_of(error: grpc.RpcError) -> Status:
+    """The details that come with a status; none where they can't be read."""
+    try:
+        return Status.FromString(dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b""))
+    except DecodeError:
+        return Status()
 
 
 def _detail(status: Status, kind: Detail) -> Detail:

@@ -32,46 +32,47 @@ from .settle import take_changes
 MOST_PASSES = 8
 
 
-async def sync(replica: Replica, options: SyncOptions) -> Report:
+def sync(replica: Replica, options: SyncOptions) -> Report:
     """Makes a replica equal with its collection.
 
-    An exchange that fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
+    The application may change the replica, under its lock, while the exchange waits for the server. An exchange that fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
 
-    Raises ClientError for what this side found, and grpc.aio.AioRpcError for what the server said.
+    Raises ClientError for what this side found, and grpc.RpcError for what the server said.
     """
-    session = Session(replica, options)
-    try:
-        await _exchange(session)
-        await session.stream.finish()
-    finally:
-        await session.stream.close()
+    with replica.lock:
+        session = Session(replica, options)
+        try:
+            _exchange(session)
+            session.stream.finish()
+        finally:
+            session.stream.close()
     # A conflict whose change lost its races has not ended.
     for id in session.report.contended:
         session.report.conflicts.pop(id, None)
     return session.report
 
 
-async def _exchange(session: Session) -> None:
+def _exchange(session: Session) -> None:
     replica, stream, report = session.replica, session.stream, session.report
     is_lost = not replica.checkpoint.token and replica.total.count > 0
     stream.send(open=_to_open(session, is_lost))
     if not is_lost:
         send_eagerly(session)
         stream.send(done=Done())
-    why = _take_opened(session, is_lost, *await stream.receive())
+    why = _take_opened(session, is_lost, *stream.receive())
     if why:
-        await recover(session, why)
-    await _judge_held(session)
+        recover(session, why)
+    _judge_held(session)
     is_asked = why is None
     passes = 0
     while passes < MOST_PASSES:
-        if is_asked or await send_pending(session):
+        if is_asked or send_pending(session):
             passes += 1
         if not is_asked:
             stream.send(done=Done())
             report.round_trips += 1
         is_asked = False
-        proof = await _take_to_proof(session)
+        proof = _take_to_proof(session)
         # A content that was fetched may be later than the proof: then it takes another one.
         if due_units(session) or session.fetched_revision > replica.checkpoint.revision:
             continue
@@ -80,14 +81,14 @@ async def _exchange(session: Session) -> None:
             return
         if report.recovery or not session.can(CAPABILITY_RECONCILE):
             raise unverified("the replica does not hold what the server holds")
-        await recover(session, "unverified")
+        recover(session, "unverified")
 
 
-async def _take_to_proof(session: Session) -> RangeFingerprint:
+def _take_to_proof(session: Session) -> RangeFingerprint:
     """Takes what the server says up to the proof that was asked for."""
     while True:
-        name, message = await session.stream.receive()
-        await take_message(session, name, message)
+        name, message = session.stream.receive()
+        take_message(session, name, message)
         if name == "page" and message.HasField("proof"):
             break
     if session.on_the_way:
@@ -129,7 +130,11 @@ def _take_opened(session: Session, is_lost: bool, name: str, opened: Message) ->
     if why is None:
         replica.uid = opened.collection_uid
         # The epochs that are told begin with the token's.
-        kept = [each for each in replica.lineage if opened.lineage and each.first_revision < opened.lineage[0].first_revision]
+        kept = [
+            each
+            for each in replica.lineage
+            if opened.lineage and each.first_revision < opened.lineage[0].first_revision
+        ]
         replica.lineage = [*kept, *opened.lineage]
     return why
 
@@ -155,11 +160,11 @@ def _why_recover(session: Session, opened: Opened, is_lost: bool) -> RecoveryRea
     return "history" if is_other else "compacted"
 
 
-async def _judge_held(session: Session) -> None:
+def _judge_held(session: Session) -> None:
     """Held items are judged anew where a standard was named for that: not where SERVER is in force for want of any."""
     standard = session.opened.standard
     is_unnamed = session.options.standard == CHANGE_STANDARD_UNSPECIFIED
     if standard == CHANGE_STANDARD_MANUAL or is_unnamed and standard == CHANGE_STANDARD_SERVER:
         return
     held = [entry for entry in session.replica.pending() if entry.pending.held]
-    await take_changes(session, [entry.base or State(entry.id) for entry in held], rejudges=True)
+    take_changes(session, [entry.base or State(entry.id) for entry in held], rejudges=True)

@@ -27,28 +27,28 @@ from .settle import take_changes
 MOST_RACES = 5
 
 
-async def take_message(session: Session, name: str, message: Message) -> None:
+def take_message(session: Session, name: str, message: Message) -> None:
     """Takes a message in full, with whatever has to be fetched for it."""
     if name == "page":
-        await _take_page(session, message)
+        _take_page(session, message)
     elif name == "verdicts":
-        await _take_verdicts(session, message)
+        _take_verdicts(session, message)
     # Of an upload whose push has been sent; and what matters only to an exchange that stays open.
     elif name not in ("upload", "going_away"):
         raise out_of_order(f'"{name}" was not asked for')
 
 
-async def _take_page(session: Session, page: ChangePage) -> None:
-    await take_changes(session, read_changes(page.changes, page.fingerprint), page.checkpoint)
+def _take_page(session: Session, page: ChangePage) -> None:
+    take_changes(session, read_changes(page.changes, page.fingerprint), page.checkpoint)
     # The server waits for this before it goes on with contents that have to be fetched.
     if any(info.HasField("fingerprint") and not info.WhichOneof("content") for info in page.changes):
         session.stream.send(taken=Taken(revision=page.checkpoint.revision))
 
 
-async def _take_verdicts(session: Session, verdicts: Verdicts) -> None:
+def _take_verdicts(session: Session, verdicts: Verdicts) -> None:
     session.hear(verdicts.witness)
     told = [state for verdict in verdicts.verdicts for state in _take_verdict(session, verdict)]
-    await take_changes(session, told, verdicts.checkpoint if verdicts.HasField("checkpoint") else None)
+    take_changes(session, told, verdicts.checkpoint if verdicts.HasField("checkpoint") else None)
 
 
 def _take_verdict(session: Session, verdict: Verdict) -> Iterator[State]:

@@ -15,13 +15,13 @@ from .session import Session
 IDS_AT_ONCE = 1000
 
 
-async def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
+def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
     """Fetches the contents of these items, within the window.
 
     What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says is
     fetched once more, then the exchange fails.
     """
-    return [state for part in _slices(wanted, session.limits.window_bytes) for state in await _fetch(session, part)]
+    return [state for part in _slices(wanted, session.limits.window_bytes) for state in _fetch(session, part)]
 
 
 def _slices(wanted: Iterable[State], window_bytes: int) -> Iterator[list[State]]:
@@ -37,7 +37,7 @@ def _slices(wanted: Iterable[State], window_bytes: int) -> Iterator[list[State]]
     yield part
 
 
-async def _fetch(session: Session, wanted: list[State]) -> list[State]:
+def _fetch(session: Session, wanted: list[State]) -> list[State]:
     replica, stream = session.replica, session.stream
     waiting = {state.id for state in wanted}
     wrong_once = {state.id for state in wanted if state.fingerprint == UNPROVED}
@@ -45,7 +45,7 @@ async def _fetch(session: Session, wanted: list[State]) -> list[State]:
     stream.send(fetch=Fetch(items=[_wanted(replica, id) for id in waiting]))
     chunked = ""
     while waiting:
-        name, message = await stream.receive_only("contents", "chunk")
+        name, message = stream.receive_only("contents", "chunk")
         if name == "contents":
             read = _read_contents(session, message)
         else:

@@ -110,7 +110,7 @@ class Search:
     preamble: RangeAnswers | None = None
 
 
-async def recover(session: Session, why: RecoveryReason) -> None:
+def recover(session: Session, why: RecoveryReason) -> None:
     """Compares all items with the server's, and takes what differs."""
     session.recovering = True
     session.heard.Clear()
@@ -125,15 +125,15 @@ async def recover(session: Session, why: RecoveryReason) -> None:
             session.stream.send(ranges=_to_query(bases, now[at : at + RANGES_AT_ONCE]))
         search.asked.extend(now)
         session.report.round_trips += 1
-        await _take_answers(session, search)
-    await _complete(session, search)
+        _take_answers(session, search)
+    _complete(session, search)
 
 
-async def _take_answers(session: Session, search: Search) -> None:
+def _take_answers(session: Session, search: Search) -> None:
     while search.asked:
-        name, message = await session.stream.receive_only("ranges", "verdicts")
+        name, message = session.stream.receive_only("ranges", "verdicts")
         if name == "verdicts":
-            await take_message(session, name, message)
+            take_message(session, name, message)
             continue
         search.preamble = search.preamble or message
         session.hear(message.witness)
@@ -143,7 +143,7 @@ async def _take_answers(session: Session, search: Search) -> None:
             raise out_of_order("the server's answer to a recovery does not fit what was asked") from None
 
 
-async def _complete(session: Session, search: Search) -> None:
+def _complete(session: Session, search: Search) -> None:
     """Takes what was found, and stands where the server stood when the recovery began."""
     replica, preamble = session.replica, search.preamble
     if preamble is None or not preamble.HasField("head"):
@@ -164,7 +164,7 @@ async def _complete(session: Session, search: Search) -> None:
         # They speak of the history that was left.
         replica.lose_checkpoint()
 
-    await take_changes(session, search.found.values(), head, fork=fork, store=store)
+    take_changes(session, search.found.values(), head, fork=fork, store=store)
     session.recovering = False
 
 

@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from threading import Lock
 
 from tercet.v1.item_pb2 import CHANGE_STANDARD_MANUAL, Checkpoint, Epoch
 from tercet.v1.sync_pb2 import Limits
@@ -151,14 +152,16 @@ class Replica:
     last_sequence: int = 0
     # The latest modify time that was given out or heard of: a hybrid logical clock.
     last_time_us: int = 0
+    # Held by an exchange, but for the time that it waits for the server; whoever else uses the replica takes it, too.
+    lock: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         if not COLLECTION_NAME.fullmatch(self.collection):
             raise ClientError("INVALID_COLLECTION_NAME", f"{self.collection!r} is no name of a collection")
 
     def copy(self) -> Replica:
-        """A second replica in the same state."""
-        return copy.deepcopy(self)
+        """A second replica in the same state, with a lock of its own."""
+        return copy.deepcopy(self, {id(self.lock): Lock()})
 
     # ---- for the application
 

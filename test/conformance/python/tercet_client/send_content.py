@@ -53,7 +53,7 @@ def send_eagerly(session: Session) -> None:
         _push(session, batch, PushBatch())
 
 
-async def send_pending(session: Session) -> bool:
+def send_pending(session: Session) -> bool:
     """Sends what is due, as far as it fits into the window. Answers whether that was all."""
     limits = session.limits
     units = due_units(session)
@@ -72,7 +72,7 @@ async def send_pending(session: Session) -> bool:
             continue
         if _is_too_large(session, entry):
             _reject(session, entry)
-        elif await _upload(session, entry):
+        elif _upload(session, entry):
             _push(session, [entry], PushBatch(revision_seen=session.replica.checkpoint.revision))
     return True
 
@@ -156,7 +156,7 @@ def _to_push(session: Session, entry: Entry, fence: bool) -> Push:
     return push
 
 
-async def _upload(session: Session, entry: Entry) -> bool:
+def _upload(session: Session, entry: Entry) -> bool:
     """Sends a large content in chunks, before its push. What was begun before goes on where the server has it.
 
     Answers whether it still is what is pending.
@@ -176,14 +176,14 @@ async def _upload(session: Session, entry: Entry) -> bool:
     if is_begun:
         # A chunk without data asks how much there is.
         send_chunk(0, 0)
-        held = await _held_by_server(session, upload_id)
+        held = _held_by_server(session, upload_id)
     sent = held
     while sent < len(version.data):
         if sent == held or sent - held + limits.message_bytes <= limits.window_bytes:
             send_chunk(sent, limits.message_bytes)
             sent += limits.message_bytes
             continue
-        before, held = held, await _held_by_server(session, upload_id)
+        before, held = held, _held_by_server(session, upload_id)
         if held <= before:
             raise out_of_order("the server loses what it was sent of an upload")
         sent = max(sent, held)
@@ -191,9 +191,9 @@ async def _upload(session: Session, entry: Entry) -> bool:
     return now is not None and now.sequence == sequence
 
 
-async def _held_by_server(session: Session, upload_id: bytes) -> int:
+def _held_by_server(session: Session, upload_id: bytes) -> int:
     """How much of an upload the server holds, once it says so."""
     while True:
-        _, state = await session.stream.receive_only("upload")
+        _, state = session.stream.receive_only("upload")
         if state.upload_id == upload_id:
             return state.offset

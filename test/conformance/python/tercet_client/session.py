@@ -117,7 +117,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.limits = self.replica.limits
-        self.stream = Stream(self.options.server, self.options.timeout_s, self._begin_epoch)
+        self.stream = Stream(self.options.server, self.options.timeout_s, self.replica.lock, self._begin_epoch)
 
     def can(self, capability: Capability) -> bool:
         return capability in self.opened.capabilities

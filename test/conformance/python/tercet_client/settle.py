@@ -46,7 +46,7 @@ class Decision:
         return is_kept and self.theirs.fingerprint is not None and self.theirs.version is None
 
 
-async def take_changes(
+def take_changes(
     session: Session,
     told: Iterable[State],
     checkpoint: Checkpoint | None = None,
@@ -70,7 +70,7 @@ async def take_changes(
         if not missing:
             break
         # What was fetched is the server's state as well, and may be a later one.
-        states.update({state.id: state for state in await fetch_contents(session, missing)})
+        states.update({state.id: state for state in fetch_contents(session, missing)})
     for decision in decisions:
         _carry_out(session, decision)
     store()

@@ -6,9 +6,10 @@ the window, so that it is queued here at the worst.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Lock
 
 import grpc
 from google.protobuf.message import Message
@@ -16,62 +17,65 @@ from tercet.v1.item_pb2 import Epoch
 from tercet.v1.sync_pb2 import ExchangeRequest, ExchangeResponse
 from tercet.v1.sync_service_pb2_grpc import SyncServiceStub
 
-from .errors import ClientError, out_of_order
+from .errors import out_of_order
 
-# How long the server may keep this client waiting.
-STEP_TIMEOUT_S = 60
+# A server that is gone without a word is found out by pings; more frequent ones would be taken for an attack.
+CHANNEL_OPTIONS = [("grpc.keepalive_time_ms", 300_000)]
 
 
 class Stream:
-    """An exchange that begins. `epoch_begun`: new epochs may be told at any time, and count at once."""
+    """An exchange that begins.
 
-    def __init__(self, server: str, timeout_s: float | None, epoch_begun: Callable[[Epoch], None]) -> None:
+    `lock` is held by the caller, and left to others while the server is waited for, and only then. `epoch_begun`: new
+    epochs may be told at any time, and count at once.
+    """
+
+    def __init__(self, server: str, timeout_s: float | None, lock: Lock, epoch_begun: Callable[[Epoch], None]) -> None:
+        self._lock = lock
         self._epoch_begun = epoch_begun
-        self._requests: asyncio.Queue[ExchangeRequest | None] = asyncio.Queue()
+        self._requests: SimpleQueue[ExchangeRequest | None] = SimpleQueue()
         self._put_off: deque[tuple[str, Message]] = deque()
-        self._channel = grpc.aio.insecure_channel(server)
-        self._call = SyncServiceStub(self._channel).Exchange(self._outgoing(), timeout=timeout_s)
-        self._incoming = aiter(self._call)
+        self._channel = grpc.insecure_channel(server, CHANNEL_OPTIONS)
+        # (Not grpc.aio: there the status that the server ends a stream with is lost to a write that comes too late, grpc/grpc#36066.)
+        self._call = SyncServiceStub(self._channel).Exchange(iter(self._requests.get, None), timeout=timeout_s)
 
     def send(self, **message: Message) -> None:
         """Sends one message, named as in ExchangeRequest."""
-        self._requests.put_nowait(ExchangeRequest(**message))
+        self._requests.put(ExchangeRequest(**message))
 
-    async def receive(self) -> tuple[str, Message]:
+    def receive(self) -> tuple[str, Message]:
         """The next message, with its name in ExchangeResponse: one that was put off before, or one that comes."""
-        return self._put_off.popleft() if self._put_off else await self._read()
+        return self._put_off.popleft() if self._put_off else self._read()
 
-    async def receive_only(self, *names: str) -> tuple[str, Message]:
+    def receive_only(self, *names: str) -> tuple[str, Message]:
         """The next message of these names. Others that come first are put off."""
         while True:
-            name, message = await self._read()
+            name, message = self._read()
             if name in names:
                 return name, message
             self._put_off.append((name, message))
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """Half-closes, and waits for the server's end of the stream."""
-        self._requests.put_nowait(None)
-        while await self._next() is not None:
+        self._requests.put(None)
+        while self._next() is not None:
             pass
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Ends the call at once, where it has not ended."""
+        self._requests.put(None)
         self._call.cancel()
-        await self._channel.close()
+        self._channel.close()
 
-    async def _outgoing(self) -> AsyncIterator[ExchangeRequest]:
-        while (request := await self._requests.get()) is not None:
-            yield request
-
-    async def _next(self) -> ExchangeResponse | None:
+    def _next(self) -> ExchangeResponse | None:
+        self._lock.release()
         try:
-            return await asyncio.wait_for(anext(self._incoming, None), STEP_TIMEOUT_S)
-        except asyncio.TimeoutError:
-            raise ClientError("STALLED", "the server did not go on with the exchange") from None
+            return next(self._call, None)
+        finally:
+            self._lock.acquire()
 
-    async def _read(self) -> tuple[str, Message]:
-        while (response := await self._next()) is not None:
+    def _read(self) -> tuple[str, Message]:
+        while (response := self._next()) is not None:
             name = response.WhichOneof("message")
             if name == "epoch_begun":
                 self._epoch_begun(response.epoch_begun.epoch)

@@ -7,7 +7,9 @@ import { hideBin } from "yargs/helpers";
 import { clientCases } from "./conformance/cases.js";
 import { build, fileOf, type Language, languages, missingTool } from "./conformance/languages.js";
 import { matches, readKnownFailing } from "./conformance/names.js";
-import { type Outcome, runCases } from "./conformance/run-cases.js";
+import { startRealServer } from "./conformance/real-server.js";
+import { type Outcome, runCases, runServerCases } from "./conformance/run-cases.js";
+import { serverCases } from "./conformance/server-cases.js";
 import { describeFailure, describeSummary, type Summary, summarize, toJunit } from "./conformance/summary.js";
 import { splitCommand, type TesteeCommand } from "./conformance/testee.js";
 
@@ -22,17 +24,21 @@ const options = await yargs(hideBin(process.argv))
   .option("language", { type: "string", array: true, choices: names, describe: "Reference clients to test" })
   .option("all", { type: "boolean", default: false, describe: "All reference clients whose toolchains are here" })
   .option("require-all", { type: "boolean", default: false, describe: "--all, and a missing toolchain is a failure" })
+  .option("server", {
+    type: "string",
+    describe: "host:port of a server to hold against the rules, in place of a client",
+  })
   .option("list", { type: "boolean", default: false, describe: "Write the names of the cases and run nothing" })
   .option("only", { type: "string", array: true, describe: "Cases whose names contain this; * stands for anything" })
   .option("known-failing", { type: "string", describe: "File with names of cases whose failures do not count" })
   .option("junit", { type: "string", describe: "Write a JUnit report to this file" })
   .option("jobs", { type: "number", default: availableParallelism() * 2, describe: "Testees at once" })
   .option("timeout", { type: "number", default: 30_000, describe: "Milliseconds for each request of the testee" })
-  .check(({ jobs, timeout, testee, all, language }) => {
+  .check(({ jobs, timeout, testee, all, language, server }) => {
     if (!(Number.isInteger(jobs) && jobs > 0)) return "--jobs must be a whole number above 0";
     if (!(timeout > 0)) return "--timeout must be a number above 0";
-    const chosen = [testee !== undefined, all, language !== undefined].filter(Boolean).length;
-    return chosen <= 1 || "choose one of --testee, --language and --all";
+    const chosen = [testee !== undefined, all, language !== undefined, server !== undefined].filter(Boolean).length;
+    return chosen <= 1 || "choose one of --testee, --language, --all and --server";
   })
   .fail((message, error) => {
     process.stderr.write(`${message ?? error.message}\n`);
@@ -44,7 +50,12 @@ const options = await yargs(hideBin(process.argv))
 
 const write = (text: string): void => void process.stdout.write(`${text}\n`);
 const isKnown = options.knownFailing === undefined ? () => false : knownFailing(options.knownFailing);
-const cases = clientCases.filter(({ name }) => (options.only ?? [""]).some((pattern) => matches(name, pattern)));
+const isWanted = ({ name }: { readonly name: string }): boolean =>
+  (options.only ?? [""]).some((pattern) => matches(name, pattern));
+/** Without a client of one's own, this project's server is held against the rules, too. */
+const withServer = options.testee === undefined && options.language === undefined;
+const cases = options.server === undefined ? clientCases.filter(isWanted) : [];
+const casesForServers = withServer ? serverCases.filter(isWanted) : [];
 const summaries: Summary[] = [];
 let skipped = 0;
 
@@ -61,14 +72,34 @@ function usage(message: string): never {
   process.exit(2);
 }
 
-async function runClient(suite: string, command: TesteeCommand, isKnownHere: (name: string) => boolean): Promise<void> {
-  const onOutcome = (outcome: Outcome): void => {
+const tell =
+  (isKnownHere: (name: string) => boolean) =>
+  (outcome: Outcome): void => {
     if (outcome.result === "failed" && !isKnownHere(outcome.name)) write(describeFailure(outcome));
   };
-  const outcomes = await runCases(cases, { command, timeoutMs: options.timeout, jobs: options.jobs, onOutcome });
+
+function conclude(suite: string, outcomes: readonly Outcome[], isKnownHere: (name: string) => boolean): void {
   const summary = summarize(suite, outcomes, isKnownHere);
   summaries.push(summary);
   write(describeSummary(summary));
+}
+
+async function runClient(suite: string, command: TesteeCommand, isKnownHere: (name: string) => boolean): Promise<void> {
+  const { timeout: timeoutMs, jobs } = options;
+  const outcomes = await runCases(cases, { command, timeoutMs, jobs, onOutcome: tell(isKnownHere) });
+  conclude(suite, outcomes, isKnownHere);
+}
+
+async function runServer(address: string): Promise<void> {
+  const { timeout: timeoutMs, jobs } = options;
+  const outcomes = await runServerCases(casesForServers, address, { timeoutMs, jobs, onOutcome: tell(isKnown) });
+  conclude("server", outcomes, isKnown);
+}
+
+async function runOwnServer(): Promise<void> {
+  const server = await startRealServer();
+  await runServer(server.address);
+  await server.stop();
 }
 
 async function runLanguage(language: Language): Promise<void> {
@@ -90,16 +121,19 @@ async function runLanguage(language: Language): Promise<void> {
 }
 
 if (options.list) {
-  for (const { name } of cases) write(name);
+  for (const { name } of [...cases, ...casesForServers]) write(name);
   process.exit(0);
 }
-if (cases.length === 0) usage("--only leaves no case");
+if (cases.length + casesForServers.length === 0) usage("--only leaves no case");
 if (options.testee !== undefined) await runClient("testee", { argv: splitCommand(options.testee) }, isKnown);
+else if (options.server !== undefined) await runServer(options.server);
 else {
+  if (casesForServers.length > 0) await runOwnServer();
   const everything = options.all || options.requireAll;
   const fallback = names.includes(DEFAULT_LANGUAGE) ? DEFAULT_LANGUAGE : "library";
   const wanted = everything ? names : (options.language ?? [fallback]);
-  for (const language of known.filter(({ name }) => wanted.includes(name))) await runLanguage(language);
+  const chosen = cases.length === 0 ? [] : known.filter(({ name }) => wanted.includes(name));
+  for (const language of chosen) await runLanguage(language);
 }
 if (options.junit !== undefined) writeFileSync(options.junit, toJunit(summaries));
 if (options.requireAll && skipped > 0) write(`${skipped} skipped: --require-all makes that a failure`);

@@ -1,10 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { ROOT } from "./root.js";
 import { splitCommand, type TesteeCommand } from "./testee.js";
 
-const ROOT = rootOf(fileURLToPath(new URL(".", import.meta.url)));
 /** Folder of the reference clients. */
 const HOME = join(ROOT, "test/conformance");
 
@@ -74,9 +73,4 @@ function wordsOf(command: string): string[] {
 function runIn(language: Language, command: string, stdio: "ignore" | "pipe") {
   const [file = "", ...args] = wordsOf(command);
   return spawnSync(file, args, { cwd: folderOf(language), stdio, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
-}
-
-/** This file may be compiled, and then lies deeper. */
-function rootOf(folder: string): string {
-  return existsSync(join(folder, "package.json")) ? folder : rootOf(join(folder, ".."));
 }

@@ -1,6 +1,7 @@
 import type { Case } from "./case.js";
 import { NotApplicable } from "./expect.js";
 import { createPlace } from "./place.js";
+import { createServerPlace, type ServerCase } from "./server-place.js";
 import { startTestee, type Testee, type TesteeCommand, TesteeDied } from "./testee.js";
 
 /** How a case ended. */
@@ -30,19 +31,44 @@ const CASE_TIMEOUTS = 4;
 
 /** Runs cases with testees of their own; answers in the order of the cases. A testee that died is started again. */
 export async function runCases(cases: readonly Case[], options: RunOptions): Promise<readonly Outcome[]> {
-  const outcomes = new Map<string, Outcome>();
+  const runners = Array.from({ length: Math.min(options.jobs, Math.max(1, cases.length)) }, () => keepTestee(options));
+  const outcomes = await inTurn(cases, options, (each, at, job) => {
+    const { get } = runners[job] ?? keepTestee(options);
+    return runCase(each, at, get, options.timeoutMs);
+  });
+  await Promise.all(runners.map(({ stop }) => stop()));
+  return outcomes;
+}
+
+/** Runs cases against a server, so many at once. */
+export function runServerCases(
+  cases: readonly ServerCase[],
+  address: string,
+  options: Pick<RunOptions, "jobs" | "timeoutMs" | "onOutcome">,
+): Promise<readonly Outcome[]> {
+  return inTurn(cases, options, async (each) => {
+    const { place, clear } = createServerPlace(address);
+    return await timed(each.name, options.timeoutMs, () => each.run(place), clear);
+  });
+}
+
+/** Runs cases one after the other in each of several jobs; answers in their order. */
+async function inTurn<Each extends { readonly name: string }>(
+  cases: readonly Each[],
+  { jobs, onOutcome }: Pick<RunOptions, "jobs" | "onOutcome">,
+  run: (each: Each, at: number, job: number) => Promise<Outcome>,
+): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
   const queue = cases.entries();
-  async function work(): Promise<void> {
-    const testees = keepTestee(options);
+  async function work(_: unknown, job: number): Promise<void> {
     for (const [at, each] of queue) {
-      const outcome = await runCase(each, at, testees.get, options.timeoutMs);
-      outcomes.set(each.name, outcome);
-      options.onOutcome?.(outcome);
+      const outcome = await run(each, at, job);
+      outcomes[at] = outcome;
+      onOutcome?.(outcome);
     }
-    await testees.stop();
   }
-  await Promise.all(Array.from({ length: Math.min(options.jobs, Math.max(1, cases.length)) }, work));
-  return cases.flatMap(({ name }) => outcomes.get(name) ?? []);
+  await Promise.all(Array.from({ length: jobs }, work));
+  return outcomes;
 }
 
 function keepTestee({ command, timeoutMs }: RunOptions): { get(): Promise<Testee>; stop(): Promise<void> } {
@@ -60,28 +86,39 @@ function keepTestee({ command, timeoutMs }: RunOptions): { get(): Promise<Testee
 }
 
 async function runCase(each: Case, at: number, get: () => Promise<Testee>, timeoutMs: number): Promise<Outcome> {
-  const begun = performance.now();
-  const done = (result: Outcome["result"], why = "", stderr = ""): Outcome => {
-    return { name: each.name, result, why, stderr, ms: performance.now() - begun };
-  };
   let testee: Testee;
   try {
     testee = await get();
   } catch (error) {
-    return done("failed", describe(error), error instanceof TesteeDied ? error.stderr : "");
+    const stderr = error instanceof TesteeDied ? error.stderr : "";
+    return { name: each.name, result: "failed", why: describe(error), stderr, ms: 0 };
   }
   testee.takeStderr();
-  const own = createPlace(testee, `case${at}`);
-  const deadline = createDeadline(CASE_TIMEOUTS * timeoutMs);
+  const { place, clear } = createPlace(testee, `case${at}`);
+  const outcome = await timed(each.name, CASE_TIMEOUTS * timeoutMs, () => each.run(place), clear);
+  return outcome.result === "failed" ? { ...outcome, stderr: testee.takeStderr() } : outcome;
+}
+
+/** Runs a case and puts away what it made. */
+async function timed(
+  name: string,
+  timeoutMs: number,
+  run: () => Promise<void>,
+  clear: () => Promise<void>,
+): Promise<Outcome> {
+  const begun = performance.now();
+  const done = (result: Outcome["result"], why = ""): Outcome => {
+    return { name, result, why, stderr: "", ms: performance.now() - begun };
+  };
+  const deadline = createDeadline(timeoutMs);
   try {
-    await Promise.race([each.run(own.place), deadline.passed]);
+    await Promise.race([run(), deadline.passed]);
     return done("passed");
   } catch (error) {
-    if (error instanceof NotApplicable) return done("skipped", error.message);
-    return done("failed", describe(error), testee.takeStderr());
+    return done(error instanceof NotApplicable ? "skipped" : "failed", describe(error));
   } finally {
     deadline.clear();
-    await own.clear();
+    await clear();
   }
 }
 

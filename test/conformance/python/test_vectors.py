@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict, ParseDict
 from tercet.v1.item_pb2 import ChangeStandard
 from tercet.v1.sync_pb2 import ChangePage, IdBounds
+
 from tercet_client.change_info import UNPROVED, read_changes
 from tercet_client.compare import compare, compare_recovered, judge
 from tercet_client.errors import ClientError
@@ -73,7 +74,7 @@ class IdTest(unittest.TestCase):
 
     def test_order(self) -> None:
         ordered = self.vectors["ordered"]
-        self.assertEqual(sorted(reversed(ordered)), ordered)
+        self.assertEqual(sorted(ordered), ordered)
 
     def test_ids(self) -> None:
         for case in self.vectors["ids"]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 from tercet.v1.item_pb2 import ChangeStandard
+
 from tercet_client import ClientError, Replica, Report, SyncOptions, Version, read_error, sync
 from tercet_client.errors import reason_name
 from tercet_client.replica import Entry
@@ -73,6 +74,11 @@ def to_pending(entry: Entry) -> Json:
     pending = entry.pending
     told = {"id": entry.id, "kind": kind_of(entry.mine), "held": pending.held, "group": pending.group}
     return {**told, "rejected": reason_name(pending.rejected)}
+
+
+def to_held(entry: Entry) -> Json:
+    theirs = entry.base.version if entry.base else None
+    return {"id": entry.id, "mine": to_content(entry.mine) or None, "theirs": to_content(theirs) or None}
 
 
 def entries_of(replica: Replica) -> list[Entry]:
@@ -177,11 +183,7 @@ def do_pending(request: Json) -> Json:
 
 def do_held(request: Json) -> Json:
     held = [entry for entry in entries_of(replica_of(request)) if entry.pending and entry.pending.held]
-    theirs = [entry.base.version if entry.base else None for entry in held]
-    versions = [
-        (entry.id, to_content(entry.mine) or None, to_content(their) or None) for entry, their in zip(held, theirs)
-    ]
-    return {"held": [{"id": id, "mine": mine, "theirs": their} for id, mine, their in versions]}
+    return {"held": [to_held(entry) for entry in held]}
 
 
 def do_resolve(request: Json) -> Json:
@@ -234,9 +236,9 @@ def answer(request: Json) -> None:
         said = {"ok": carry_out(request)}
     except Exception as error:
         told = read_error(error)
-        if told.code == "INTERNAL" and not isinstance(error, grpc.RpcError):
+        if not isinstance(error, (ClientError, grpc.RpcError)):
             traceback.print_exc()
-        said = {"error": {name: value for name, value in asdict(told).items() if value not in (None, ())}}
+        said = {"error": told}
     line = json.dumps({"n": request["n"], **said})
     with output:
         print(line, flush=True)

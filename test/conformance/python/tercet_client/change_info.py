@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tercet.v1.item_pb2 import (
-    CHANGE_KIND_DELETED,
-    CHANGE_KIND_UPSERTED,
-    FINGERPRINT_ALGORITHM_SHA256,
-    ChangeInfo,
-    Fingerprint,
-    ItemContent,
-    RangeFingerprint,
-)
+from tercet.v1 import item_pb2
 
 from .errors import ClientError
 from .fingerprint import RangeSum
@@ -24,7 +16,7 @@ UNPROVED = b""
 SHA256_BYTES = 32
 
 
-def read_changes(changes: Iterable[ChangeInfo], proof: RangeFingerprint | None = None) -> list[State]:
+def read_changes(changes: Iterable[item_pb2.ChangeInfo], proof: item_pb2.RangeFingerprint | None = None) -> list[State]:
     """Fills in what changes leave out, and proves every inline content.
 
     It is proved by its own fingerprint, or, with all others that came without one, by the fingerprint of the page. What
@@ -52,14 +44,14 @@ def read_changes(changes: Iterable[ChangeInfo], proof: RangeFingerprint | None =
     return [proved(state, UNPROVED) if state.id in covered else state for state in states]
 
 
-def _check_known(info: ChangeInfo) -> None:
+def _check_known(info: item_pb2.ChangeInfo) -> None:
     """A change that this client does not understand can't be taken, and so no checkpoint that covers it."""
-    if info.kind == CHANGE_KIND_DELETED:
+    if info.kind == item_pb2.CHANGE_KIND_DELETED:
         return
     is_told = info.WhichOneof("content") or info.HasField("fingerprint")
     fingerprint = info.fingerprint
-    is_known = fingerprint.algorithm == FINGERPRINT_ALGORITHM_SHA256 and len(fingerprint.value) == SHA256_BYTES
-    if info.kind != CHANGE_KIND_UPSERTED or not is_told or info.HasField("fingerprint") and not is_known:
+    is_known = fingerprint.algorithm == item_pb2.FINGERPRINT_ALGORITHM_SHA256 and len(fingerprint.value) == SHA256_BYTES
+    if info.kind != item_pb2.CHANGE_KIND_UPSERTED or not is_told or info.HasField("fingerprint") and not is_known:
         raise ClientError("UNSUPPORTED", f"the server told of {info.id!r} what this client does not know")
 
 
@@ -70,24 +62,24 @@ def proved(state: State, fingerprint: bytes | None) -> State:
     return replace(state, fingerprint=UNPROVED, version=None)
 
 
-def version_in(message: ChangeInfo | ItemContent) -> Version | None:
+def version_in(message: item_pb2.ChangeInfo | item_pb2.ItemContent) -> Version | None:
     """The content of a message; None where it has none."""
     field = message.WhichOneof("content")
     return Version.of(message.id, getattr(message, field)) if field else None
 
 
-def fingerprint_in(message: ChangeInfo | ItemContent) -> bytes | None:
+def fingerprint_in(message: item_pb2.ChangeInfo | item_pb2.ItemContent) -> bytes | None:
     return message.fingerprint.value if message.HasField("fingerprint") else None
 
 
-def to_fingerprint(value: bytes | None) -> Fingerprint | None:
+def to_fingerprint(value: bytes | None) -> item_pb2.Fingerprint | None:
     """The message for a fingerprint; unset for no item."""
-    return None if value is None else Fingerprint(algorithm=FINGERPRINT_ALGORITHM_SHA256, value=value)
+    return None if value is None else item_pb2.Fingerprint(algorithm=item_pb2.FINGERPRINT_ALGORITHM_SHA256, value=value)
 
 
-def says(told: RangeFingerprint | None, own: RangeSum) -> bool:
+def says(told: item_pb2.RangeFingerprint | None, own: RangeSum) -> bool:
     """Whether a message says the same as a sum. One that is not set says: no items."""
     if told is None or told.count == 0:
         return own.count == 0
-    is_known = told.algorithm == FINGERPRINT_ALGORITHM_SHA256
+    is_known = told.algorithm == item_pb2.FINGERPRINT_ALGORITHM_SHA256
     return is_known and (told.count, told.sum) == (own.count, own.to_bytes())

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tercet.v1.item_pb2 import (
-    CHANGE_STANDARD_CLIENT,
-    CHANGE_STANDARD_MANUAL,
-    CHANGE_STANDARD_NEWEST,
-)
+from tercet.v1 import item_pb2
 
 from .replica import Entry, State
 
@@ -77,11 +73,11 @@ def judge(standard: int, mine: bytes | None, time_us: int, theirs: State) -> Out
 
     `time_us`: of mine; at most the server's clock and `skew_us`, as the server would store it.
     """
-    if standard == CHANGE_STANDARD_MANUAL:
+    if standard == item_pb2.CHANGE_STANDARD_MANUAL:
         return "held"
-    if standard == CHANGE_STANDARD_CLIENT:
+    if standard == item_pb2.CHANGE_STANDARD_CLIENT:
         return "mine"
-    if standard == CHANGE_STANDARD_NEWEST:
+    if standard == item_pb2.CHANGE_STANDARD_NEWEST:
         # The later time; on a tie the greater fingerprint, and a deletion is less than any.
         is_newer = (time_us, mine or b"") > (theirs.time_us, theirs.fingerprint or b"")
         return "mine" if is_newer else "theirs"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from tercet.v1.error_pb2 import ErrorReason
+from tercet.v1 import error_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 # The codes of what this side finds by itself, where it is not INVALID_ARGUMENT: error.proto names them.
@@ -33,55 +33,38 @@ class ClientError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Told:
-    """An error. `code` is the canonical name of the status code; `reason` is empty where there is none."""
+def read_error(error: Exception) -> dict[str, Any]:
+    """What can be told of an error: `code` (canonical name), `reason` ("" where there is none) and `message`.
 
-    code: str
-    reason: str
-    message: str
-    fields: tuple[str, ...] = ()
-    retry_after_ms: float | None = None
-
-
-def read_error(error: Exception) -> Told:
-    """Reads the status of a call with its details, or what this side refused. Other errors are bugs."""
+    Where the status has them also `fields`, those at fault, and `retry_after_ms`. Errors that are neither a ClientError
+    nor the status of a call are bugs: INTERNAL.
+    """
     if isinstance(error, ClientError):
-        return Told(CODES.get(error.reason, "INVALID_ARGUMENT"), error.reason, str(error))
+        return {"code": CODES.get(error.reason, "INVALID_ARGUMENT"), "reason": error.reason, "message": str(error)}
     if not isinstance(error, grpc.RpcError):
-        return Told("INTERNAL", "", repr(error))
-    status = _status_of(error)
-    retry = _detail(status, RetryInfo())
-    return Told(
-        code=error.code().name,
-        reason=_detail(status, ErrorInfo()).reason,
-        message=error.details() or "",
-        fields=tuple(violation.field for violation in _detail(status, BadRequest()).field_violations),
-        retry_after_ms=retry.retry_delay.ToTimedelta().total_seconds() * 1000
-        if retry.HasField("retry_delay")
-        else None,
-    )
+        return {"code": "INTERNAL", "reason": "", "message": repr(error)}
+    told: dict[str, Any] = {"code": error.code().name, "message": error.details() or ""}
+    told["reason"] = _detail(error, ErrorInfo()).reason
+    if violations := _detail(error, BadRequest()).field_violations:
+        told["fields"] = [violation.field for violation in violations]
+    retry = _detail(error, RetryInfo())
+    if retry.HasField("retry_delay"):
+        told["retry_after_ms"] = retry.retry_delay.ToMilliseconds()
+    return told
 
 
-def _status_of(error: grpc.RpcError) -> Status:
-    """The details that come with a status; none where they can't be read."""
-    try:
-        return Status.FromString(dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b""))
-    except DecodeError:
-        return Status()
-
-
-def _detail(status: Status, kind: Detail) -> Detail:
-    """The detail of a kind; an empty one where the status has none."""
-    for any_detail in status.details:
-        if any_detail.Unpack(kind):
-            break
-    return kind
+def _detail(error: grpc.RpcError, detail: Detail) -> Detail:
+    """The detail of a kind that came with a status; an empty one where there is none, or it can't be read."""
+    with suppress(DecodeError):
+        status = Status.FromString(dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b""))
+        any(each.Unpack(detail) for each in status.details)
+    return detail
 
 
 def reason_name(reason: int) -> str:
     """A reason without its prefix; empty for none."""
-    return ErrorReason.Name(reason).removeprefix("ERROR_REASON_") if reason else ""
+    known = error_pb2.ErrorReason.DESCRIPTOR.values_by_number.get(reason)
+    return known.name.removeprefix("ERROR_REASON_") if known and reason else str(reason or "")
 
 
 def out_of_order(message: str) -> ClientError:

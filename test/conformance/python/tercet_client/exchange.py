@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 from google.protobuf.message import Message
-from tercet.v1.error_pb2 import ERROR_REASON_TOKEN_OTHER_HISTORY
-from tercet.v1.item_pb2 import (
-    CHANGE_STANDARD_MANUAL,
-    CHANGE_STANDARD_SERVER,
-    CHANGE_STANDARD_UNSPECIFIED,
-    RangeFingerprint,
-)
-from tercet.v1.sync_pb2 import (
-    CAPABILITY_CHUNKS,
-    CAPABILITY_GROUPS,
-    CAPABILITY_RECONCILE,
-    Done,
-    Open,
-    Opened,
-)
+from tercet.v1 import error_pb2, item_pb2, sync_pb2
 
 from .change_info import says
 from .errors import ClientError, out_of_order, reason_name, unverified
@@ -35,7 +21,8 @@ MOST_PASSES = 8
 def sync(replica: Replica, options: SyncOptions) -> Report:
     """Makes a replica equal with its collection.
 
-    The application may change the replica, under its lock, while the exchange waits for the server. An exchange that fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
+    The application may change the replica, under its lock, while the exchange waits for the server. An exchange that fails
+    has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
 
     Raises ClientError for what this side found, and grpc.RpcError for what the server said.
     """
@@ -58,7 +45,7 @@ def _exchange(session: Session) -> None:
     stream.send(open=_to_open(session, is_lost))
     if not is_lost:
         send_eagerly(session)
-        stream.send(done=Done())
+        stream.send(done=sync_pb2.Done())
     why = _take_opened(session, is_lost, *stream.receive())
     if why:
         recover(session, why)
@@ -69,7 +56,7 @@ def _exchange(session: Session) -> None:
         if is_asked or send_pending(session):
             passes += 1
         if not is_asked:
-            stream.send(done=Done())
+            stream.send(done=sync_pb2.Done())
             report.round_trips += 1
         is_asked = False
         proof = _take_to_proof(session)
@@ -79,12 +66,12 @@ def _exchange(session: Session) -> None:
         report.verified = says(proof, replica.total)
         if report.verified:
             return
-        if report.recovery or not session.can(CAPABILITY_RECONCILE):
+        if report.recovery or not session.can(sync_pb2.CAPABILITY_RECONCILE):
             raise unverified("the replica does not hold what the server holds")
         recover(session, "unverified")
 
 
-def _take_to_proof(session: Session) -> RangeFingerprint:
+def _take_to_proof(session: Session) -> item_pb2.RangeFingerprint:
     """Takes what the server says up to the proof that was asked for."""
     while True:
         name, message = session.stream.receive()
@@ -96,16 +83,15 @@ def _take_to_proof(session: Session) -> RangeFingerprint:
     return message.proof
 
 
-def _to_open(session: Session, recovers: bool) -> Open:
+def _to_open(session: Session, recovers: bool) -> sync_pb2.Open:
     replica, options = session.replica, session.options
-    return Open(
+    return sync_pb2.Open(
         collection=replica.collection,
         collection_uid=replica.uid,
         token=replica.checkpoint.token,
         witness=replica.witness.token,
         standard=options.standard,
-        capabilities=[CAPABILITY_RECONCILE, CAPABILITY_CHUNKS, CAPABILITY_GROUPS],
-        limits=options.wishes,
+        capabilities=[sync_pb2.CAPABILITY_RECONCILE, sync_pb2.CAPABILITY_CHUNKS, sync_pb2.CAPABILITY_GROUPS],
         create=options.create,
         recreate=options.recreate,
         client="tercet reference client, Python",
@@ -115,11 +101,11 @@ def _to_open(session: Session, recovers: bool) -> Open:
 
 def _take_opened(session: Session, is_lost: bool, name: str, opened: Message) -> RecoveryReason | None:
     """Takes the server's first message. Answers why a recovery has to come first; None: it has not."""
-    if not isinstance(opened, Opened):
+    if not isinstance(opened, sync_pb2.Opened):
         raise out_of_order(f'the first message was "{name}", not "opened"')
     replica = session.replica
     why = _why_recover(session, opened, is_lost)
-    if not CHANGE_STANDARD_SERVER <= opened.standard <= CHANGE_STANDARD_MANUAL:
+    if not item_pb2.CHANGE_STANDARD_SERVER <= opened.standard <= item_pb2.CHANGE_STANDARD_MANUAL:
         raise ClientError("UNSUPPORTED", f"this client does not know the standard in force, {opened.standard}")
     session.opened = opened
     session.limits = replica.limits = opened.limits
@@ -130,20 +116,16 @@ def _take_opened(session: Session, is_lost: bool, name: str, opened: Message) ->
     if why is None:
         replica.uid = opened.collection_uid
         # The epochs that are told begin with the token's.
-        kept = [
-            each
-            for each in replica.lineage
-            if opened.lineage and each.first_revision < opened.lineage[0].first_revision
-        ]
-        replica.lineage = [*kept, *opened.lineage]
+        first = opened.lineage[0].first_revision if opened.lineage else 0
+        replica.lineage = [*(each for each in replica.lineage if each.first_revision < first), *opened.lineage]
     return why
 
 
-def _why_recover(session: Session, opened: Opened, is_lost: bool) -> RecoveryReason | None:
+def _why_recover(session: Session, opened: sync_pb2.Opened, is_lost: bool) -> RecoveryReason | None:
     replica, options = session.replica, session.options
     refused = opened.token_refused
-    is_other = refused == ERROR_REASON_TOKEN_OTHER_HISTORY
-    can_recover = CAPABILITY_RECONCILE in opened.capabilities
+    is_other = refused == error_pb2.ERROR_REASON_TOKEN_OTHER_HISTORY
+    can_recover = sync_pb2.CAPABILITY_RECONCILE in opened.capabilities
     if refused and not can_recover or is_other and options.on_history_change == "stop":
         raise ClientError(reason_name(refused), "the server can't serve the replica's token; nothing was changed")
     if len(opened.collection_uid) != 16:
@@ -163,8 +145,8 @@ def _why_recover(session: Session, opened: Opened, is_lost: bool) -> RecoveryRea
 def _judge_held(session: Session) -> None:
     """Held items are judged anew where a standard was named for that: not where SERVER is in force for want of any."""
     standard = session.opened.standard
-    is_unnamed = session.options.standard == CHANGE_STANDARD_UNSPECIFIED
-    if standard == CHANGE_STANDARD_MANUAL or is_unnamed and standard == CHANGE_STANDARD_SERVER:
+    is_unnamed = session.options.standard == item_pb2.CHANGE_STANDARD_UNSPECIFIED
+    if standard == item_pb2.CHANGE_STANDARD_MANUAL or is_unnamed and standard == item_pb2.CHANGE_STANDARD_SERVER:
         return
     held = [entry for entry in session.replica.pending() if entry.pending.held]
     take_changes(session, [entry.base or State(entry.id) for entry in held], rejudges=True)

@@ -1,7 +1,7 @@
 """What both sides must compute alike: fingerprints of items, sums of fingerprints, ids, and bounds between them.
 
-`vectors/fingerprints.json`, `range-fingerprints.json` and `ids.json` hold examples of all of it. The order of ids, by their
-UTF-8 bytes, needs nothing here: Python compares strings by code points, which is the same order.
+`vectors/fingerprints.json`, `range-fingerprints.json` and `ids.json` hold examples of all of it. The order of ids, by
+their UTF-8 bytes, needs nothing here: Python compares strings by code points, which is the same order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os.path import commonprefix
 
-from tercet.v1.sync_pb2 import IdBounds
+from tercet.v1 import sync_pb2
 
 MODULUS = 1 << 256
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -21,7 +21,7 @@ MOST_BOUND_BYTES = 516
 
 
 def fingerprint_of(id: str, content: bytes) -> bytes:
-    """The fingerprint of an item. Everywhere in this client, `None` in its place is "no such item", or a deleted one."""
+    """The fingerprint of an item. Everywhere in this client, None in its place is "no such item", or a deleted one."""
     return hashlib.sha256(id.encode() + b"\0" + content).digest()
 
 
@@ -57,9 +57,9 @@ def is_id(id: str) -> bool:
     return 1 <= size <= MOST_ID_BYTES and CONTROL_CHARACTER.search(id) is None
 
 
-def encode_bounds(bounds: Iterable[str]) -> IdBounds:
-    """Codes ascending bounds: each as the bytes that it shares with the one before it, in whole characters, and the rest."""
-    coded = IdBounds()
+def encode_bounds(bounds: Iterable[str]) -> sync_pb2.IdBounds:
+    """Codes ascending bounds: each as the bytes (of whole characters) that it shares with the one before, and the rest."""
+    coded = sync_pb2.IdBounds()
     before = ""
     for bound in bounds:
         prefix = commonprefix([before, bound])
@@ -69,7 +69,7 @@ def encode_bounds(bounds: Iterable[str]) -> IdBounds:
     return coded
 
 
-def decode_bounds(coded: IdBounds) -> list[str]:
+def decode_bounds(coded: sync_pb2.IdBounds) -> list[str]:
     """The bounds again. ValueError where they are too long, cut in mid-character, or do not ascend."""
     bounds = []
     before = b""

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from google.protobuf.message import Message
-from tercet.v1.sync_pb2 import (
-    PUSH_OUTCOME_ALREADY_APPLIED,
-    PUSH_OUTCOME_APPLIED,
-    PUSH_OUTCOME_COMPARE_FIRST,
-    PUSH_OUTCOME_CONFLICT,
-    PUSH_OUTCOME_REJECTED,
-    ChangePage,
-    Taken,
-    Verdict,
-    Verdicts,
-)
+from tercet.v1 import sync_pb2
 
 from .change_info import read_changes
 from .errors import out_of_order
@@ -38,20 +28,20 @@ def take_message(session: Session, name: str, message: Message) -> None:
         raise out_of_order(f'"{name}" was not asked for')
 
 
-def _take_page(session: Session, page: ChangePage) -> None:
+def _take_page(session: Session, page: sync_pb2.ChangePage) -> None:
     take_changes(session, read_changes(page.changes, page.fingerprint), page.checkpoint)
     # The server waits for this before it goes on with contents that have to be fetched.
     if any(info.HasField("fingerprint") and not info.WhichOneof("content") for info in page.changes):
-        session.stream.send(taken=Taken(revision=page.checkpoint.revision))
+        session.stream.send(taken=sync_pb2.Taken(revision=page.checkpoint.revision))
 
 
-def _take_verdicts(session: Session, verdicts: Verdicts) -> None:
+def _take_verdicts(session: Session, verdicts: sync_pb2.Verdicts) -> None:
     session.hear(verdicts.witness)
     told = [state for verdict in verdicts.verdicts for state in _take_verdict(session, verdict)]
     take_changes(session, told, verdicts.checkpoint if verdicts.HasField("checkpoint") else None)
 
 
-def _take_verdict(session: Session, verdict: Verdict) -> Iterator[State]:
+def _take_verdict(session: Session, verdict: sync_pb2.Verdict) -> Iterator[State]:
     """Settles what a verdict speaks of; answers what is to be compared because of it."""
     count = verdict.count
     if verdict.ordinal != session.first_ordinal or not 1 <= count <= len(session.on_the_way):
@@ -59,17 +49,17 @@ def _take_verdict(session: Session, verdict: Verdict) -> Iterator[State]:
     session.first_ordinal += count
     for index in range(count):
         sent = session.on_the_way.popleft()
-        if verdict.outcome == PUSH_OUTCOME_APPLIED:
+        if verdict.outcome == sync_pb2.PUSH_OUTCOME_APPLIED:
             revision = verdict.revision + (0 if verdict.one_revision else index)
             session.report.sent += sent.version is not None
             session.report.sent_deletions += sent.version is None
             yield from _settle(session, sent, revision)
-        elif verdict.outcome == PUSH_OUTCOME_ALREADY_APPLIED:
+        elif verdict.outcome == sync_pb2.PUSH_OUTCOME_ALREADY_APPLIED:
             session.report.settled += sent.sequence not in session.settled
             yield from _settle(session, sent, verdict.revision)
         else:
             _take_back(session, sent, verdict)
-    if verdict.outcome == PUSH_OUTCOME_CONFLICT and verdict.HasField("current"):
+    if verdict.outcome == sync_pb2.PUSH_OUTCOME_CONFLICT and verdict.HasField("current"):
         current = verdict.current
         # A content that does not come along is still to come with the change feed.
         is_to_come = current.revision > session.replica.checkpoint.revision and not current.WhichOneof("content")
@@ -89,20 +79,20 @@ def _settle(session: Session, sent: Sent, revision: int) -> Iterator[State]:
         session.replica.agree(entry, revision)
 
 
-def _take_back(session: Session, sent: Sent, verdict: Verdict) -> None:
+def _take_back(session: Session, sent: Sent, verdict: sync_pb2.Verdict) -> None:
     """What was sent was not made. But where something was sent on an earlier stream, that may still arrive."""
     replica, report = session.replica, session.report
     entry = replica.entry(sent.id)
     if entry.pending and not sent.resent:
         left = tuple(each for each in entry.pending.sendings if each != sent.fingerprint)
         replica.change_pending(entry, sendings=left)
-    if verdict.outcome == PUSH_OUTCOME_COMPARE_FIRST:
+    if verdict.outcome == sync_pb2.PUSH_OUTCOME_COMPARE_FIRST:
         session.tried.discard(sent.sequence)
-    elif verdict.outcome == PUSH_OUTCOME_REJECTED:
+    elif verdict.outcome == sync_pb2.PUSH_OUTCOME_REJECTED:
         report.rejected[sent.id] = verdict.reason
         if entry.pending and entry.pending.sequence == sent.sequence:
             replica.change_pending(entry, rejected=verdict.reason)
-    elif verdict.outcome == PUSH_OUTCOME_CONFLICT and sent.again:
+    elif verdict.outcome == sync_pb2.PUSH_OUTCOME_CONFLICT and sent.again:
         session.races[sent.id] += 1
         if session.races[sent.id] >= MOST_RACES:
             report.contended.add(sent.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tercet.v1.sync_pb2 import ContentChunk, Contents, ContentWanted, Fetch
+from tercet.v1 import sync_pb2
 
 from .change_info import UNPROVED, fingerprint_in, proved, version_in
 from .errors import ClientError, out_of_order, reason_name, unverified
@@ -18,8 +18,8 @@ IDS_AT_ONCE = 1000
 def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
     """Fetches the contents of these items, within the window.
 
-    What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says is
-    fetched once more, then the exchange fails.
+    What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says
+    is fetched once more, then the exchange fails.
     """
     return [state for part in _slices(wanted, session.limits.window_bytes) for state in _fetch(session, part)]
 
@@ -42,7 +42,7 @@ def _fetch(session: Session, wanted: list[State]) -> list[State]:
     waiting = {state.id for state in wanted}
     wrong_once = {state.id for state in wanted if state.fingerprint == UNPROVED}
     states = []
-    stream.send(fetch=Fetch(items=[_wanted(replica, id) for id in waiting]))
+    stream.send(fetch=sync_pb2.Fetch(items=[_wanted(replica, id) for id in waiting]))
     chunked = ""
     while waiting:
         name, message = stream.receive_only("contents", "chunk")
@@ -62,17 +62,21 @@ def _fetch(session: Session, wanted: list[State]) -> list[State]:
                 raise unverified(f"the content of {state.id!r} does not agree with its fingerprint, twice")
             else:
                 wrong_once.add(state.id)
-                stream.send(fetch=Fetch(items=[ContentWanted(id=state.id)]))
+                stream.send(fetch=sync_pb2.Fetch(items=[sync_pb2.ContentWanted(id=state.id)]))
     return states
 
 
-def _wanted(replica: Replica, id: str) -> ContentWanted:
+def _wanted(replica: Replica, id: str) -> sync_pb2.ContentWanted:
     """What was cut in mid-content goes on from there."""
     begun = replica.downloads.get(id)
-    return ContentWanted(id=id, offset=len(begun.data), revision=begun.revision) if begun else ContentWanted(id=id)
+    return (
+        sync_pb2.ContentWanted(id=id, offset=len(begun.data), revision=begun.revision)
+        if begun
+        else sync_pb2.ContentWanted(id=id)
+    )
 
 
-def _read_contents(session: Session, contents: Contents) -> list[State]:
+def _read_contents(session: Session, contents: sync_pb2.Contents) -> list[State]:
     session.hear(contents.witness)
     for refused in contents.refused:
         raise ClientError(reason_name(refused.reason), f"the server can't send {refused.id!r}: {refused.message}")
@@ -85,7 +89,7 @@ def _read_contents(session: Session, contents: Contents) -> list[State]:
     return states
 
 
-def _read_chunk(replica: Replica, id: str, chunk: ContentChunk) -> list[State]:
+def _read_chunk(replica: Replica, id: str, chunk: sync_pb2.ContentChunk) -> list[State]:
     """A piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole."""
     begun = replica.downloads.get(id)
     if chunk.offset == 0:

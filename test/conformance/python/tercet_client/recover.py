@@ -1,7 +1,7 @@
 """Recovery: finds what differs between the bases of the replica and the server's items.
 
-Sums of ranges of ids are compared, and those that differ are cut. Everything that was found is taken in one transaction at
-the end: an exchange that is cut before has changed nothing.
+Sums of ranges of ids are compared, and those that differ are cut. Everything that was found is taken in one transaction
+at the end: an exchange that is cut before has changed nothing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
-from tercet.v1.sync_pb2 import (
-    RANGE_KIND_ITEMS,
-    RANGE_KIND_SUM,
-    RANGE_KIND_UNSPECIFIED,
-    RANGE_OUTCOME_EQUAL,
-    RANGE_OUTCOME_LIST,
-    RANGE_OUTCOME_SPLIT,
-    RangeAnswers,
-    RangeList,
-    RangeQuery,
-    Recover,
-)
+from tercet.v1 import sync_pb2
 
 from .change_info import read_changes
 from .errors import out_of_order
@@ -43,7 +32,7 @@ SHORT = 8
 
 @dataclass(frozen=True)
 class Range:
-    """A range of ids, [start, end), with the bases in it: from the first of them to before the last in the list of all."""
+    """A range of ids, [start, end), with the bases in it: [first, last) in the list of all."""
 
     start: str
     # None: to the last id.
@@ -107,7 +96,7 @@ class Search:
     # The server's states of what differs, by id.
     found: dict[str, State] = field(default_factory=dict)
     # The first answer: it says the head, the fork, and more that holds for all.
-    preamble: RangeAnswers | None = None
+    preamble: sync_pb2.RangeAnswers | None = None
 
 
 def recover(session: Session, why: RecoveryReason) -> None:
@@ -115,7 +104,7 @@ def recover(session: Session, why: RecoveryReason) -> None:
     session.recovering = True
     session.heard.Clear()
     session.report.recovery = Recovery(why)
-    session.stream.send(recover=Recover(lineage=[] if session.rebinds else session.replica.lineage))
+    session.stream.send(recover=sync_pb2.Recover(lineage=[] if session.rebinds else session.replica.lineage))
     bases = Bases(session.replica)
     search = Search(bases, waiting=bases.cut(bases.everything()))
     at_once = max(1, session.limits.window_items // 2)
@@ -169,35 +158,35 @@ def _complete(session: Session, search: Search) -> None:
 
 
 def _unsettled_creations(replica: Replica) -> list[str]:
-    """A creation that was sent, and that the server tells nothing of, may have been made, and deleted by somebody else."""
+    """Creations that were sent: those that the server tells nothing of may have been made, and deleted by others."""
     unknown = [entry for entry in replica.pending() if entry.base is None or entry.base.fingerprint is None]
     return [entry.id for entry in unknown if entry.pending.sendings]
 
 
-def _to_query(bases: Bases, ranges: list[Range]) -> RangeQuery:
+def _to_query(bases: Bases, ranges: list[Range]) -> sync_pb2.RangeQuery:
     """The ranges, which are in order, as a query; with nothing asked of what is between them."""
-    query = RangeQuery(counts=[part.count for part in ranges])
+    query = sync_pb2.RangeQuery(counts=[part.count for part in ranges])
     ends: list[str] = []
     at: str | None = ""
     for part in ranges:
         if part.start != at:
             ends.append(part.start)
-            query.kinds.append(RANGE_KIND_UNSPECIFIED)
+            query.kinds.append(sync_pb2.RANGE_KIND_UNSPECIFIED)
         if part.end is not None:
             ends.append(part.end)
         at = part.end
-        query.kinds.append(RANGE_KIND_ITEMS if part.is_leaf else RANGE_KIND_SUM)
+        query.kinds.append(sync_pb2.RANGE_KIND_ITEMS if part.is_leaf else sync_pb2.RANGE_KIND_SUM)
         if part.is_leaf:
             query.items += b"".join(each[:SHORT] for each in bases.fingerprints[part.first : part.last])
         else:
             query.sums += bases.short_sum(part)
     if at is not None:
-        query.kinds.append(RANGE_KIND_UNSPECIFIED)
+        query.kinds.append(sync_pb2.RANGE_KIND_UNSPECIFIED)
     query.ends.CopyFrom(encode_bounds(ends))
     return query
 
 
-def _read_answers(search: Search, answers: RangeAnswers) -> None:
+def _read_answers(search: Search, answers: sync_pb2.RangeAnswers) -> None:
     """Takes what is listed, and the parts that differ, which are to be asked next.
 
     ValueError, IndexError or StopIteration where the answers do not fit what was asked.
@@ -208,14 +197,14 @@ def _read_answers(search: Search, answers: RangeAnswers) -> None:
     totals = zip(answers.counts, sums, strict=True)
     for outcome in answers.outcomes:
         asked = search.asked.popleft()
-        if outcome == RANGE_OUTCOME_LIST:
+        if outcome == sync_pb2.RANGE_OUTCOME_LIST:
             _take_list(search, asked, next(lists))
-        elif outcome == RANGE_OUTCOME_SPLIT:
+        elif outcome == sync_pb2.RANGE_OUTCOME_SPLIT:
             for part in _parts(bases, asked, next(sizes), ends):
                 own = bases.total(part)
                 if (own.count, own.to_bytes()[:SHORT]) != next(totals):
                     search.waiting += bases.cut(part)
-        elif outcome != RANGE_OUTCOME_EQUAL:
+        elif outcome != sync_pb2.RANGE_OUTCOME_EQUAL:
             raise ValueError("unknown outcome")
     if any(next(rest, None) is not None for rest in (sizes, lists, ends, totals)):
         raise ValueError("more was answered than was asked")
@@ -228,7 +217,7 @@ def _parts(bases: Bases, whole: Range, size: int, ends: Iterator[str]) -> list[R
     return [bases.narrow(whole, *part) for part in zip([whole.start, *inner], [*inner, whole.end], strict=True)]
 
 
-def _take_list(search: Search, asked: Range, listed: RangeList) -> None:
+def _take_list(search: Search, asked: Range, listed: sync_pb2.RangeList) -> None:
     """What the server has in a range that differs; and what it does not have, and nothing is known of its deletion."""
     search.found.update({state.id: state for state in read_changes([*listed.items, *listed.deleted])})
     own = search.bases.ids[asked.first : asked.last]

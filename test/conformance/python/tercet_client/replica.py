@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
-from tercet.v1.item_pb2 import CHANGE_STANDARD_MANUAL, Checkpoint, Epoch
-from tercet.v1.sync_pb2 import Limits
+from tercet.v1 import item_pb2, sync_pb2
 
 from .errors import ClientError
 from .fingerprint import RangeSum, fingerprint_of, is_id
 
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # The limits of a server that has not said anything else.
-DEFAULT_LIMITS = Limits(
+DEFAULT_LIMITS = sync_pb2.Limits(
     inline_bytes=16 << 10,
     eager_bytes=512 << 10,
     message_bytes=128 << 10,
@@ -138,12 +137,12 @@ class Replica:
     # Empty before the first exchange.
     uid: bytes = b""
     # How far the server's changes were taken; an empty token before the first page.
-    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    checkpoint: item_pb2.Checkpoint = field(default_factory=item_pb2.Checkpoint)
     # The latest revision that was heard of beyond the checkpoint.
-    witness: Checkpoint = field(default_factory=Checkpoint)
-    lineage: list[Epoch] = field(default_factory=list)
+    witness: item_pb2.Checkpoint = field(default_factory=item_pb2.Checkpoint)
+    lineage: list[item_pb2.Epoch] = field(default_factory=list)
     # As last heard from the server.
-    limits: Limits = field(default_factory=lambda: DEFAULT_LIMITS)
+    limits: sync_pb2.Limits = field(default_factory=lambda: DEFAULT_LIMITS)
     # Count and sum over the fingerprints of all bases.
     total: RangeSum = RangeSum()
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -189,7 +188,7 @@ class Replica:
             self.change_pending(member, group=self.last_sequence)
 
     def resolve(self, id: str, how: str | Version | None, now_us: int) -> None:
-        """Ends a conflict that is held, with all of its group: "mine" or "theirs" prevails, or another version (None: deletion)."""
+        """Ends a conflict that is held, with its group: "mine" or "theirs" prevails, or a version (None: deletion)."""
         held = self.entry(id)
         if not (held.pending and held.pending.held):
             raise ClientError("ITEM_HELD", "the item is not held")
@@ -197,16 +196,16 @@ class Replica:
         self._check(id, version)
         for entry in self.group_of(held):
             if how == "theirs":
-                self.take_theirs(entry, entry.base or State(entry.id), CHANGE_STANDARD_MANUAL, now_us)
+                self.take_theirs(entry, entry.base or State(entry.id), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
             else:
-                self._renew(entry, replace(entry.pending, held=False, overrides=CHANGE_STANDARD_MANUAL))
+                self._renew(entry, replace(entry.pending, held=False, overrides=item_pb2.CHANGE_STANDARD_MANUAL))
         fingerprint = version.fingerprint if version else None
         if isinstance(how, str) or fingerprint == held.fingerprint:
             return
         if held.base and held.base.fingerprint == fingerprint:
-            self.take_theirs(held, replace(held.base, version=version), CHANGE_STANDARD_MANUAL, now_us)
+            self.take_theirs(held, replace(held.base, version=version), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
         else:
-            self._keep_record(held, fingerprint, CHANGE_STANDARD_MANUAL)
+            self._keep_record(held, fingerprint, item_pb2.CHANGE_STANDARD_MANUAL)
             self._write(held, version, self._tick(now_us))
 
     def pending(self) -> list[Entry]:
@@ -214,8 +213,8 @@ class Replica:
         return sorted((each for each in self.entries.values() if each.pending), key=lambda each: each.pending.sequence)
 
     def lose_checkpoint(self) -> None:
-        self.checkpoint = Checkpoint()
-        self.witness = Checkpoint()
+        self.checkpoint = item_pb2.Checkpoint()
+        self.witness = item_pb2.Checkpoint()
 
     # ---- for the exchange
 
@@ -264,16 +263,16 @@ class Replica:
         entry.base = base
         self._keep(entry)
 
-    def hear(self, witness: Checkpoint) -> None:
+    def hear(self, witness: item_pb2.Checkpoint) -> None:
         """The server spoke of a revision: one that does not know it any more was restored to before it."""
         if witness.revision > max(self.checkpoint.revision, self.witness.revision):
             self.witness = witness
 
-    def stand(self, checkpoint: Checkpoint) -> None:
+    def stand(self, checkpoint: item_pb2.Checkpoint) -> None:
         """All changes up to a checkpoint have been taken. Stored together with the last of them."""
         self.checkpoint = checkpoint
         if self.witness.revision <= checkpoint.revision:
-            self.witness = Checkpoint()
+            self.witness = item_pb2.Checkpoint()
 
     # ---- inside
 

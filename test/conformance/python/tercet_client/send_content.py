@@ -1,4 +1,4 @@
-"""Step 3, towards the server: sends pending changes, each with its content, its fingerprint and the state that it was made on.
+"""Step 3, towards the server: sends pending changes, each with its content, its fingerprint and what it was made on.
 
 What is sent is remembered before it is sent.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 
-from tercet.v1.error_pb2 import ERROR_REASON_ITEM_TOO_LARGE
-from tercet.v1.item_pb2 import CHANGE_KIND_DELETED, CHANGE_KIND_UPSERTED
-from tercet.v1.sync_pb2 import CAPABILITY_CHUNKS, ContentChunk, Push, PushBatch
+from tercet.v1 import error_pb2, item_pb2, sync_pb2
 
 from .change_info import to_fingerprint
 from .errors import out_of_order
@@ -50,7 +48,7 @@ def send_eagerly(session: Session) -> None:
     if is_much or are_many or any(map(_is_large, entries)) or not session.replica.checkpoint.token:
         return
     for batch in _batches(units, limits.message_bytes):
-        _push(session, batch, PushBatch())
+        _push(session, batch, sync_pb2.PushBatch())
 
 
 def send_pending(session: Session) -> bool:
@@ -63,7 +61,7 @@ def send_pending(session: Session) -> bool:
         count += len(batch)
         if count > len(batch) and (size > limits.window_bytes or count > limits.window_items):
             return False
-        _push(session, batch, PushBatch(revision_seen=session.replica.checkpoint.revision))
+        _push(session, batch, sync_pb2.PushBatch(revision_seen=session.replica.checkpoint.revision))
     for entry in [entry for unit in units for entry in unit if _is_large(entry)]:
         if size > limits.window_bytes // 2:
             return False
@@ -73,7 +71,7 @@ def send_pending(session: Session) -> bool:
         if _is_too_large(session, entry):
             _reject(session, entry)
         elif _upload(session, entry):
-            _push(session, [entry], PushBatch(revision_seen=session.replica.checkpoint.revision))
+            _push(session, [entry], sync_pb2.PushBatch(revision_seen=session.replica.checkpoint.revision))
     return True
 
 
@@ -97,23 +95,23 @@ def _batches(units: Iterable[Unit], message_bytes: int) -> Iterator[list[Entry]]
 
 
 def _is_too_large(session: Session, entry: Entry) -> bool:
-    most = session.limits.item_bytes if session.can(CAPABILITY_CHUNKS) else WHOLE_BYTES
+    most = session.limits.item_bytes if session.can(sync_pb2.CAPABILITY_CHUNKS) else WHOLE_BYTES
     return len(entry.mine.data) > min(most, session.limits.item_bytes)
 
 
 def _reject(session: Session, entry: Entry) -> None:
     """What the server would not take is not sent."""
-    session.report.rejected[entry.id] = ERROR_REASON_ITEM_TOO_LARGE
+    session.report.rejected[entry.id] = error_pb2.ERROR_REASON_ITEM_TOO_LARGE
     session.tried.add(entry.pending.sequence)
-    session.replica.change_pending(entry, rejected=ERROR_REASON_ITEM_TOO_LARGE)
+    session.replica.change_pending(entry, rejected=error_pb2.ERROR_REASON_ITEM_TOO_LARGE)
 
 
-def _push(session: Session, entries: Iterable[Entry], batch: PushBatch) -> None:
+def _push(session: Session, entries: Iterable[Entry], batch: sync_pb2.PushBatch) -> None:
     batch.pushes.extend(_remember(session, entry) for entry in entries)
     session.stream.send(push=batch)
 
 
-def _remember(session: Session, entry: Entry) -> Push:
+def _remember(session: Session, entry: Entry) -> sync_pb2.Push:
     """Remembers that an entry's change is sent, and makes the message."""
     pending = entry.pending
     sent = Sent(
@@ -133,11 +131,11 @@ def _remember(session: Session, entry: Entry) -> Push:
     return push
 
 
-def _to_push(session: Session, entry: Entry, fence: bool) -> Push:
+def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
     pending, base = entry.pending, entry.base
-    push = Push(
+    push = sync_pb2.Push(
         id=entry.id,
-        kind=CHANGE_KIND_UPSERTED if entry.mine else CHANGE_KIND_DELETED,
+        kind=item_pb2.CHANGE_KIND_UPSERTED if entry.mine else item_pb2.CHANGE_KIND_DELETED,
         fingerprint=to_fingerprint(entry.fingerprint),
         expected=to_fingerprint(base.fingerprint if base else None),
         overrides=pending.overrides,
@@ -168,7 +166,7 @@ def _upload(session: Session, entry: Entry) -> bool:
 
     def send_chunk(offset: int, length: int) -> None:
         piece = version.data[offset : offset + length]
-        chunk = ContentChunk(upload_id=upload_id, id=entry.id, offset=offset, data=piece)
+        chunk = sync_pb2.ContentChunk(upload_id=upload_id, id=entry.id, offset=offset, data=piece)
         chunk.size, chunk.text = len(version.data), version.is_text
         session.stream.send(chunk=chunk)
 

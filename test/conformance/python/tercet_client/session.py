@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tercet.v1.item_pb2 import CHANGE_STANDARD_UNSPECIFIED, Checkpoint, Epoch
-from tercet.v1.sync_pb2 import Capability, Limits, Opened
+from tercet.v1 import item_pb2, sync_pb2
 
 from .compare import Outcome
 from .replica import Replica, Version
@@ -26,13 +25,11 @@ class SyncOptions:
     # The clock, in microseconds.
     now_us: Callable[[], int]
     # UNSPECIFIED: the collection's, else SERVER.
-    standard: int = CHANGE_STANDARD_UNSPECIFIED
+    standard: int = item_pb2.CHANGE_STANDARD_UNSPECIFIED
     create: bool = False
     recreate: bool = False
     # What the server lost, restored to an earlier time, is offered again, or given up; or nothing is done at all.
     on_history_change: Literal["offer", "follow", "stop"] = "offer"
-    # What the client would like; what is left out is no wish.
-    wishes: Limits = field(default_factory=Limits)
     timeout_s: float | None = None
 
 
@@ -67,7 +64,7 @@ class Recovery:
 class Report:
     """What an exchange did."""
 
-    standard: int = CHANGE_STANDARD_UNSPECIFIED
+    standard: int = item_pb2.CHANGE_STANDARD_UNSPECIFIED
     received: int = 0
     deleted: int = 0
     sent: int = 0
@@ -89,10 +86,10 @@ class Session:
     options: SyncOptions
     report: Report = field(default_factory=Report)
     # In force; before Opened, what was last heard of.
-    limits: Limits = field(init=False)
+    limits: sync_pb2.Limits = field(init=False)
     stream: Stream = field(init=False)
     # The server's first message, once it has come.
-    opened: Opened = field(default_factory=Opened)
+    opened: sync_pb2.Opened = field(default_factory=sync_pb2.Opened)
     # What to add to this side's clock for the latest modify time that the server takes.
     ceiling_ahead_us: int = 0
     # Pushes without a verdict, in order, and the ordinal of the first.
@@ -106,27 +103,27 @@ class Session:
     # Races that each item lost.
     races: Counter[str] = field(default_factory=Counter)
     # Epochs that the server began since Opened.
-    begun: list[Epoch] = field(default_factory=list)
+    begun: list[item_pb2.Epoch] = field(default_factory=list)
     # The replica does not stand in the server's history: a recovery is due, or under way.
     recovering: bool = False
     # The replica goes on with another collection than its own, which was deleted.
     rebinds: bool = False
     # The latest revision that the server spoke of on this stream, and that of a content that was fetched.
-    heard: Checkpoint = field(default_factory=Checkpoint)
+    heard: item_pb2.Checkpoint = field(default_factory=item_pb2.Checkpoint)
     fetched_revision: int = 0
 
     def __post_init__(self) -> None:
         self.limits = self.replica.limits
         self.stream = Stream(self.options.server, self.options.timeout_s, self.replica.lock, self._begin_epoch)
 
-    def can(self, capability: Capability) -> bool:
+    def can(self, capability: sync_pb2.Capability) -> bool:
         return capability in self.opened.capabilities
 
-    def hear(self, witness: Checkpoint) -> None:
+    def hear(self, witness: item_pb2.Checkpoint) -> None:
         if witness.revision > self.heard.revision:
             self.heard = witness
 
-    def _begin_epoch(self, epoch: Epoch) -> None:
+    def _begin_epoch(self, epoch: item_pb2.Epoch) -> None:
         self.begun.append(epoch)
         # In a recovery the lineage stays that of what the replica stands in.
         if not self.recovering:

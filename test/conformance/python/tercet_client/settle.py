@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from tercet.v1.item_pb2 import CHANGE_STANDARD_UNSPECIFIED, Checkpoint
+from tercet.v1 import item_pb2
 
 from .change_info import UNPROVED
 from .compare import Comparison, Outcome, compare, compare_recovered, judge
@@ -49,7 +49,7 @@ class Decision:
 def take_changes(
     session: Session,
     told: Iterable[State],
-    checkpoint: Checkpoint | None = None,
+    checkpoint: item_pb2.Checkpoint | None = None,
     *,
     fork: int | None = None,
     rejudges: bool = False,
@@ -152,7 +152,7 @@ def _fate_of(session: Session, conflicts: list[Decision], members: list[Entry]) 
 def _carry_out(session: Session, decision: Decision) -> None:
     replica, report, standard = session.replica, session.report, session.opened.standard
     entry, theirs, comparison, outcome = decision.entry, decision.theirs, decision.comparison, decision.outcome
-    overrides = standard if outcome == "mine" else CHANGE_STANDARD_UNSPECIFIED
+    overrides = standard if outcome == "mine" else item_pb2.CHANGE_STANDARD_UNSPECIFIED
     is_held = outcome == "held"
     if outcome and not decision.is_companion:
         report.conflicts[entry.id] = (standard, outcome)

@@ -1,7 +1,7 @@
 """The stream, as one thread that sends and reads.
 
-That can't deadlock: the server reads on while it writes, and what this client sends without waiting for an answer fits into
-the window, so that it is queued here at the worst.
+That can't deadlock: the server reads on while it writes, and what this client sends without waiting for an answer fits
+into the window, so that it is queued here at the worst.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from threading import Lock
 
 import grpc
 from google.protobuf.message import Message
-from tercet.v1.item_pb2 import Epoch
-from tercet.v1.sync_pb2 import ExchangeRequest, ExchangeResponse
+from tercet.v1 import item_pb2, sync_pb2
 from tercet.v1.sync_service_pb2_grpc import SyncServiceStub
 
 from .errors import out_of_order
@@ -30,18 +29,20 @@ class Stream:
     epochs may be told at any time, and count at once.
     """
 
-    def __init__(self, server: str, timeout_s: float | None, lock: Lock, epoch_begun: Callable[[Epoch], None]) -> None:
+    def __init__(
+        self, server: str, timeout_s: float | None, lock: Lock, epoch_begun: Callable[[item_pb2.Epoch], None]
+    ) -> None:
         self._lock = lock
         self._epoch_begun = epoch_begun
-        self._requests: SimpleQueue[ExchangeRequest | None] = SimpleQueue()
+        self._requests: SimpleQueue[sync_pb2.ExchangeRequest | None] = SimpleQueue()
         self._put_off: deque[tuple[str, Message]] = deque()
         self._channel = grpc.insecure_channel(server, CHANNEL_OPTIONS)
-        # (Not grpc.aio: there the status that the server ends a stream with is lost to a write that comes too late, grpc/grpc#36066.)
+        # Not grpc.aio: there a write that comes too late hides the server's status (grpc/grpc#36066).
         self._call = SyncServiceStub(self._channel).Exchange(iter(self._requests.get, None), timeout=timeout_s)
 
     def send(self, **message: Message) -> None:
         """Sends one message, named as in ExchangeRequest."""
-        self._requests.put(ExchangeRequest(**message))
+        self._requests.put(sync_pb2.ExchangeRequest(**message))
 
     def receive(self) -> tuple[str, Message]:
         """The next message, with its name in ExchangeResponse: one that was put off before, or one that comes."""
@@ -67,7 +68,7 @@ class Stream:
         self._call.cancel()
         self._channel.close()
 
-    def _next(self) -> ExchangeResponse | None:
+    def _next(self) -> sync_pb2.ExchangeResponse | None:
         self._lock.release()
         try:
             return next(self._call, None)

@@ -21,8 +21,8 @@ MOST_PASSES = 8
 def sync(replica: Replica, options: SyncOptions) -> Report:
     """Makes a replica equal with its collection.
 
-    The application may change the replica, under its lock, while the exchange waits for the server. An exchange that fails
-    has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
+    The application may change the replica, under its lock, while the exchange waits for the server. An exchange that
+    fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
 
     Raises ClientError for what this side found, and grpc.RpcError for what the server said.
     """

@@ -58,7 +58,7 @@ def is_id(id: str) -> bool:
 
 
 def encode_bounds(bounds: Iterable[str]) -> sync_pb2.IdBounds:
-    """Codes ascending bounds: each as the bytes (of whole characters) that it shares with the one before, and the rest."""
+    """Codes ascending bounds: each as the bytes (of whole characters) shared with the one before it, and the rest."""
     coded = sync_pb2.IdBounds()
     before = ""
     for bound in bounds:

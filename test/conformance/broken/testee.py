@@ -1,13 +1,12 @@
-"""The Python reference client with a mistake in it, which TERCET_MISTAKE names: the conformance kit has to find it.
+"""The Python reference client with a mistake in it, for the conformance kit to find: `testee.py order-by-utf16`.
 
-Each mistake is one that somebody who writes a client is likely to make, and is put in place of the right thing here; the
-client itself knows nothing of them. `mistakes.json` says which cases have to fail for each.
+Each mistake is one that somebody who writes a client is likely to make, and is put in place of the right thing here;
+the client itself knows nothing of them. `mistakes.json` says which cases have to fail for each.
 """
 
 from __future__ import annotations
 
 import bisect
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -92,5 +91,5 @@ MISTAKES: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    MISTAKES[os.environ["TERCET_MISTAKE"]]()
+    MISTAKES[sys.argv[1]]()
     testee.main()

@@ -66,7 +66,7 @@ def _exchange(session: Session) -> None:
         report.verified = says(proof, replica.total)
         if report.verified:
             return
-        if report.recovery or not session.can(sync_pb2.CAPABILITY_RECONCILE):
+        if report.recovery or sync_pb2.CAPABILITY_RECONCILE not in session.opened.capabilities:
             raise unverified("the replica does not hold what the server holds")
         recover(session, "unverified")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from tercet.v1 import sync_pb2
@@ -22,11 +22,12 @@ from .replica import Replica, State
 from .session import Recovery, RecoveryReason, Session
 from .settle import take_changes
 
-# A range with so few bases is compared item by item.
-LEAF_ITEMS = 12
 # With the ranges between them that are not asked about, a query may have 4,096.
 RANGES_AT_ONCE = 2000
-# Of sums and fingerprints that travel in a recovery.
+# A range with more bases than this is asked about in so many parts.
+SMALL = 16
+PARTS = 4
+# Bytes of a sum that travel in a recovery.
 SHORT = 8
 
 
@@ -40,33 +41,34 @@ class Range:
     first: int
     last: int
 
-    @property
-    def count(self) -> int:
-        return self.last - self.first
 
-    @property
-    def is_leaf(self) -> bool:
-        return self.count <= LEAF_ITEMS
-
-
-class Bases:
-    """All bases in the order of their ids, and the sums of the first n of them."""
+class Search:
+    """Looks for what differs from the bases of a replica, and collects what it has found."""
 
     def __init__(self, replica: Replica) -> None:
-        bases = {id: entry.base.fingerprint for id, entry in sorted(replica.entries.items()) if entry.base}
-        known = {id: fingerprint for id, fingerprint in bases.items() if fingerprint is not None}
-        self.ids = list(known)
-        self.fingerprints = list(known.values())
-        self.sums = list(accumulate(map(RangeSum.of, self.fingerprints), initial=RangeSum()))
+        bases = [entry.base for _, entry in sorted(replica.entries.items()) if entry.base and entry.base.fingerprint]
+        # All bases in the order of their ids, and the sums of the first n of them.
+        self.ids = [base.id for base in bases]
+        self.sums = list(accumulate((RangeSum.of(base.fingerprint) for base in bases), initial=RangeSum()))
+        # The server's states of what differs, by id.
+        self.found: dict[str, State] = {}
+        # The first answer: it says the head, the fork, and more that holds for all.
+        self.preamble: sync_pb2.RangeAnswers | None = None
 
     def everything(self) -> Range:
         return Range("", None, 0, len(self.ids))
 
-    def total(self, part: Range) -> RangeSum:
-        return self.sums[part.last] - self.sums[part.first]
+    def cut(self, whole: Range) -> list[Range]:
+        """Parts of about the same size, unless it is small: the server cuts them again, which saves round trips."""
+        count = whole.last - whole.first
+        if count <= SMALL:
+            return [whole]
+        inner = [self.ids[whole.first + count * part // PARTS] for part in range(1, PARTS)]
+        return self.split(whole, inner)
 
-    def short_sum(self, part: Range) -> bytes:
-        return self.total(part).to_bytes()[:SHORT]
+    def split(self, whole: Range, inner: list[str]) -> list[Range]:
+        """The parts of a range between these bounds."""
+        return [self.narrow(whole, *part) for part in zip([whole.start, *inner], [*inner, whole.end], strict=True)]
 
     def narrow(self, within: Range, start: str, end: str | None) -> Range:
         """A part of a range, with the bases in it."""
@@ -74,29 +76,10 @@ class Bases:
         last = within.last if end is None else bisect_left(self.ids, end, first, within.last)
         return Range(start, end, first, last)
 
-    def cut(self, whole: Range) -> list[Range]:
-        """Parts of about the same size. Few parts cost fewer bytes, many parts fewer round trips."""
-        if whole.is_leaf:
-            return [whole]
-        parts = 16 if whole.count >= 16_384 else 8 if whole.count >= 1024 else 4
-        cuts = [whole.first + whole.count * part // parts for part in range(1, parts)]
-        starts = [whole.start, *(self.ids[at] for at in cuts)]
-        ends = [*starts[1:], whole.end]
-        return [Range(*part) for part in zip(starts, ends, [whole.first, *cuts], [*cuts, whole.last], strict=True)]
-
-
-@dataclass
-class Search:
-    """What is being searched, and what has been found."""
-
-    bases: Bases
-    # Ranges without an answer, in the order in which they were asked; and finer ones, to be asked next.
-    asked: deque[Range] = field(default_factory=deque)
-    waiting: list[Range] = field(default_factory=list)
-    # The server's states of what differs, by id.
-    found: dict[str, State] = field(default_factory=dict)
-    # The first answer: it says the head, the fork, and more that holds for all.
-    preamble: sync_pb2.RangeAnswers | None = None
+    def total(self, part: Range) -> tuple[int, bytes]:
+        """Count and sum of the bases in a range, as they travel."""
+        total = self.sums[part.last] - self.sums[part.first]
+        return total.count, total.to_bytes()[:SHORT]
 
 
 def recover(session: Session, why: RecoveryReason) -> None:
@@ -105,21 +88,21 @@ def recover(session: Session, why: RecoveryReason) -> None:
     session.heard.Clear()
     session.report.recovery = Recovery(why)
     session.stream.send(recover=sync_pb2.Recover(lineage=[] if session.rebinds else session.replica.lineage))
-    bases = Bases(session.replica)
-    search = Search(bases, waiting=bases.cut(bases.everything()))
-    at_once = max(1, session.limits.window_items // 2)
-    while search.waiting:
-        now, search.waiting = search.waiting[:at_once], search.waiting[at_once:]
-        for at in range(0, len(now), RANGES_AT_ONCE):
-            session.stream.send(ranges=_to_query(bases, now[at : at + RANGES_AT_ONCE]))
-        search.asked.extend(now)
-        session.report.round_trips += 1
-        _take_answers(session, search)
+    search = Search(session.replica)
+    at_once = min(RANGES_AT_ONCE, session.limits.window_items)
+    ranges = search.cut(search.everything())
+    while ranges:
+        slices = [ranges[at : at + at_once] for at in range(0, len(ranges), at_once)]
+        ranges = [finer for part in slices for finer in _compare(session, search, part)]
     _complete(session, search)
 
 
-def _take_answers(session: Session, search: Search) -> None:
-    while search.asked:
+def _compare(session: Session, search: Search, ranges: list[Range]) -> Iterator[Range]:
+    """Lets the server compare ranges, and takes what it lists; answers those parts of the others that differ."""
+    session.stream.send(ranges=_to_query(search, ranges))
+    session.report.round_trips += 1
+    asked = deque(ranges)
+    while asked:
         name, message = session.stream.receive_only("ranges", "verdicts")
         if name == "verdicts":
             take_message(session, name, message)
@@ -127,7 +110,7 @@ def _take_answers(session: Session, search: Search) -> None:
         search.preamble = search.preamble or message
         session.hear(message.witness)
         try:
-            _read_answers(search, message)
+            yield from _read_answers(search, asked, message)
         except (ValueError, IndexError, StopIteration):
             raise out_of_order("the server's answer to a recovery does not fit what was asked") from None
 
@@ -163,9 +146,10 @@ def _unsettled_creations(replica: Replica) -> list[str]:
     return [entry.id for entry in unknown if entry.pending.sendings]
 
 
-def _to_query(bases: Bases, ranges: list[Range]) -> sync_pb2.RangeQuery:
-    """The ranges, which are in order, as a query; with nothing asked of what is between them."""
-    query = sync_pb2.RangeQuery(counts=[part.count for part in ranges])
+def _to_query(search: Search, ranges: list[Range]) -> sync_pb2.RangeQuery:
+    """The ranges, which are in order, as a query by their sums; with nothing asked of what is between them."""
+    totals = [search.total(part) for part in ranges]
+    query = sync_pb2.RangeQuery(counts=[count for count, _ in totals], sums=b"".join(sum for _, sum in totals))
     ends: list[str] = []
     at: str | None = ""
     for part in ranges:
@@ -175,55 +159,43 @@ def _to_query(bases: Bases, ranges: list[Range]) -> sync_pb2.RangeQuery:
         if part.end is not None:
             ends.append(part.end)
         at = part.end
-        query.kinds.append(sync_pb2.RANGE_KIND_ITEMS if part.is_leaf else sync_pb2.RANGE_KIND_SUM)
-        if part.is_leaf:
-            query.items += b"".join(each[:SHORT] for each in bases.fingerprints[part.first : part.last])
-        else:
-            query.sums += bases.short_sum(part)
+        query.kinds.append(sync_pb2.RANGE_KIND_SUM)
     if at is not None:
         query.kinds.append(sync_pb2.RANGE_KIND_UNSPECIFIED)
     query.ends.CopyFrom(encode_bounds(ends))
     return query
 
 
-def _read_answers(search: Search, answers: sync_pb2.RangeAnswers) -> None:
-    """Takes what is listed, and the parts that differ, which are to be asked next.
+def _read_answers(search: Search, asked: deque[Range], answers: sync_pb2.RangeAnswers) -> list[Range]:
+    """Takes what is listed; answers the parts that differ.
 
     ValueError, IndexError or StopIteration where the answers do not fit what was asked.
     """
-    bases = search.bases
     sizes, lists, ends = iter(answers.parts), iter(answers.lists), iter(decode_bounds(answers.ends))
     sums = [answers.sums[at : at + SHORT] for at in range(0, len(answers.sums), SHORT)]
     totals = zip(answers.counts, sums, strict=True)
+    finer = []
     for outcome in answers.outcomes:
-        asked = search.asked.popleft()
+        whole = asked.popleft()
         if outcome == sync_pb2.RANGE_OUTCOME_LIST:
-            _take_list(search, asked, next(lists))
+            _take_list(search, whole, next(lists))
         elif outcome == sync_pb2.RANGE_OUTCOME_SPLIT:
-            for part in _parts(bases, asked, next(sizes), ends):
-                own = bases.total(part)
-                if (own.count, own.to_bytes()[:SHORT]) != next(totals):
-                    search.waiting += bases.cut(part)
+            for part in search.split(whole, [next(ends) for _ in range(next(sizes) - 1)]):
+                finer += [] if search.total(part) == next(totals) else search.cut(part)
         elif outcome != sync_pb2.RANGE_OUTCOME_EQUAL:
             raise ValueError("unknown outcome")
     if any(next(rest, None) is not None for rest in (sizes, lists, ends, totals)):
         raise ValueError("more was answered than was asked")
+    return finer
 
 
-def _parts(bases: Bases, whole: Range, size: int, ends: Iterator[str]) -> list[Range]:
-    if size < 2:
-        raise ValueError("a range was split into less than two parts")
-    inner = [next(ends) for _ in range(size - 1)]
-    return [bases.narrow(whole, *part) for part in zip([whole.start, *inner], [*inner, whole.end], strict=True)]
+def _take_list(search: Search, whole: Range, listed: sync_pb2.RangeList) -> None:
+    """Takes what the server has in a range that differs, and what it has deleted after the fork.
 
-
-def _take_list(search: Search, asked: Range, listed: sync_pb2.RangeList) -> None:
-    """What the server has in a range that differs; and what it does not have, and nothing is known of its deletion."""
-    search.found.update({state.id: state for state in read_changes([*listed.items, *listed.deleted])})
-    own = search.bases.ids[asked.first : asked.last]
-    differing = [own[index] for index in listed.differing] if asked.is_leaf else own
-    # Deletions beyond the fork would be told, but for those up to the horizon.
+    Of the rest nothing is known there: it was deleted up to the fork, or up to the horizon of tombstones.
+    """
+    told = read_changes([*listed.items, *listed.deleted])
     compacted, fork = search.preamble.compacted_revision, search.preamble.fork_revision
     revision = compacted if compacted > fork else 0
-    for id in differing:
-        search.found.setdefault(id, State(id, revision=revision))
+    search.found.update({id: State(id, revision=revision) for id in search.ids[whole.first : whole.last]})
+    search.found.update({state.id: state for state in told})

@@ -14,17 +14,8 @@ from .errors import ClientError
 from .fingerprint import RangeSum, fingerprint_of, is_id
 
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# The limits of a server that has not said anything else.
-DEFAULT_LIMITS = sync_pb2.Limits(
-    inline_bytes=16 << 10,
-    eager_bytes=512 << 10,
-    message_bytes=128 << 10,
-    item_bytes=64 << 20,
-    window_bytes=4 << 20,
-    window_items=16_384,
-    group_items=1000,
-    group_bytes=1 << 20,
-)
+# Of a server that has not said anything else; before it has, nothing is sent that its other limits are about.
+DEFAULT_LIMITS = sync_pb2.Limits(item_bytes=64 << 20, group_items=1000, group_bytes=1 << 20)
 # A clock that is further ahead than this must not carry ours away.
 MOST_AHEAD_US = 60_000_000
 

@@ -48,30 +48,32 @@ def send_eagerly(session: Session) -> None:
     if is_much or are_many or any(map(_is_large, entries)) or not session.replica.checkpoint.token:
         return
     for batch in _batches(units, limits.message_bytes):
-        _push(session, batch, sync_pb2.PushBatch())
+        _push(session, batch)
 
 
 def send_pending(session: Session) -> bool:
-    """Sends what is due, as far as it fits into the window. Answers whether that was all."""
-    limits = session.limits
+    """Sends what is due, as far as it fits into the window: small changes first. Answers whether that was all."""
+    limits, revision = session.limits, session.replica.checkpoint.revision
     units = due_units(session)
+    small = [unit for unit in units if not any(map(_is_large, unit))]
     size = count = 0
-    for batch in _batches([unit for unit in units if not any(map(_is_large, unit))], limits.message_bytes):
+    for batch in _batches(small, limits.message_bytes):
         size += sum(entry.size for entry in batch)
         count += len(batch)
         if count > len(batch) and (size > limits.window_bytes or count > limits.window_items):
             return False
-        _push(session, batch, sync_pb2.PushBatch(revision_seen=session.replica.checkpoint.revision))
-    for entry in [entry for unit in units for entry in unit if _is_large(entry)]:
-        if size > limits.window_bytes // 2:
+        _push(session, batch, revision)
+    if small:
+        return len(small) == len(units)
+    # While one is uploaded, the application may change it and others: what is due is looked up anew.
+    while units := due_units(session):
+        entry = units[0][0]
+        if not _is_large(entry):
             return False
-        # While one is sent, the application may change the others.
-        if not _is_large(entry) or not _is_due(session, [entry]):
-            continue
-        if _is_too_large(session, entry):
+        if len(entry.mine.data) > _most_bytes(session):
             _reject(session, entry)
         elif _upload(session, entry):
-            _push(session, [entry], sync_pb2.PushBatch(revision_seen=session.replica.checkpoint.revision))
+            _push(session, units[0], revision)
     return True
 
 
@@ -94,9 +96,9 @@ def _batches(units: Iterable[Unit], message_bytes: int) -> Iterator[list[Entry]]
         yield batch
 
 
-def _is_too_large(session: Session, entry: Entry) -> bool:
-    most = session.limits.item_bytes if session.can(sync_pb2.CAPABILITY_CHUNKS) else WHOLE_BYTES
-    return len(entry.mine.data) > min(most, session.limits.item_bytes)
+def _most_bytes(session: Session) -> int:
+    can_chunk = sync_pb2.CAPABILITY_CHUNKS in session.opened.capabilities
+    return session.limits.item_bytes if can_chunk else WHOLE_BYTES
 
 
 def _reject(session: Session, entry: Entry) -> None:
@@ -106,9 +108,9 @@ def _reject(session: Session, entry: Entry) -> None:
     session.replica.change_pending(entry, rejected=error_pb2.ERROR_REASON_ITEM_TOO_LARGE)
 
 
-def _push(session: Session, entries: Iterable[Entry], batch: sync_pb2.PushBatch) -> None:
-    batch.pushes.extend(_remember(session, entry) for entry in entries)
-    session.stream.send(push=batch)
+def _push(session: Session, entries: Iterable[Entry], revision_seen: int | None = None) -> None:
+    pushes = [_remember(session, entry) for entry in entries]
+    session.stream.send(push=sync_pb2.PushBatch(pushes=pushes, revision_seen=revision_seen))
 
 
 def _remember(session: Session, entry: Entry) -> sync_pb2.Push:

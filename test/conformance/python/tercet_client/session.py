@@ -116,9 +116,6 @@ class Session:
         self.limits = self.replica.limits
         self.stream = Stream(self.options.server, self.options.timeout_s, self.replica.lock, self._begin_epoch)
 
-    def can(self, capability: sync_pb2.Capability) -> bool:
-        return capability in self.opened.capabilities
-
     def hear(self, witness: item_pb2.Checkpoint) -> None:
         if witness.revision > self.heard.revision:
             self.heard = witness

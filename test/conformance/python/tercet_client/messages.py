@@ -38,6 +38,8 @@ def _take_page(session: Session, page: sync_pb2.ChangePage) -> None:
 def _take_verdicts(session: Session, verdicts: sync_pb2.Verdicts) -> None:
     session.hear(verdicts.witness)
     told = [state for verdict in verdicts.verdicts for state in _take_verdict(session, verdict)]
+    # What is settled is stored already, even if the contents to be fetched for the rest never come.
+    session.replica.hear(session.heard)
     take_changes(session, told, verdicts.checkpoint if verdicts.HasField("checkpoint") else None)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from tercet.v1 import sync_pb2
+from tercet.v1 import item_pb2, sync_pb2
 
 from .change_info import read_changes
 from .errors import out_of_order
@@ -85,7 +85,7 @@ class Search:
 def recover(session: Session, why: RecoveryReason) -> None:
     """Compares all items with the server's, and takes what differs."""
     session.recovering = True
-    session.heard.Clear()
+    session.heard = item_pb2.Checkpoint()
     session.report.recovery = Recovery(why)
     session.stream.send(recover=sync_pb2.Recover(lineage=[] if session.rebinds else session.replica.lineage))
     search = Search(session.replica)

@@ -82,6 +82,8 @@ class Report:
 
 @dataclass
 class Session:
+    """What the steps of an exchange share."""
+
     replica: Replica
     options: SyncOptions
     report: Report = field(default_factory=Report)

@@ -21,16 +21,16 @@ def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
     What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says
     is fetched once more, then the exchange fails.
     """
-    return [state for part in _slices(wanted, session.limits.window_bytes) for state in _fetch(session, part)]
+    return [state for part in _slices(wanted, session.limits) for state in _fetch(session, part)]
 
 
-def _slices(wanted: Iterable[State], window_bytes: int) -> Iterator[list[State]]:
+def _slices(wanted: Iterable[State], limits: sync_pb2.Limits) -> Iterator[list[State]]:
     """Items cut where the contents would go beyond the window; a larger one by itself."""
     part: list[State] = []
     size = 0
     for state in wanted:
         size += state.size + 64
-        if part and (size > window_bytes or len(part) == IDS_AT_ONCE):
+        if part and (size > limits.window_bytes or len(part) == min(IDS_AT_ONCE, limits.window_items)):
             yield part
             part, size = [], state.size + 64
         part.append(state)
@@ -42,7 +42,7 @@ def _fetch(session: Session, wanted: list[State]) -> list[State]:
     waiting = {state.id for state in wanted}
     wrong_once = {state.id for state in wanted if state.fingerprint == UNPROVED}
     states = []
-    stream.send(fetch=sync_pb2.Fetch(items=[_wanted(replica, id) for id in waiting]))
+    stream.send(fetch=sync_pb2.Fetch(items=[_wanted(replica, state.id) for state in wanted]))
     chunked = ""
     while waiting:
         name, message = stream.receive_only("contents", "chunk")
@@ -68,12 +68,9 @@ def _fetch(session: Session, wanted: list[State]) -> list[State]:
 
 def _wanted(replica: Replica, id: str) -> sync_pb2.ContentWanted:
     """What was cut in mid-content goes on from there."""
-    begun = replica.downloads.get(id)
-    return (
-        sync_pb2.ContentWanted(id=id, offset=len(begun.data), revision=begun.revision)
-        if begun
-        else sync_pb2.ContentWanted(id=id)
-    )
+    if begun := replica.downloads.get(id):
+        return sync_pb2.ContentWanted(id=id, offset=len(begun.data), revision=begun.revision)
+    return sync_pb2.ContentWanted(id=id)
 
 
 def _read_contents(session: Session, contents: sync_pb2.Contents) -> list[State]:
@@ -91,18 +88,18 @@ def _read_contents(session: Session, contents: sync_pb2.Contents) -> list[State]
 
 def _read_chunk(replica: Replica, id: str, chunk: sync_pb2.ContentChunk) -> list[State]:
     """A piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole."""
-    begun = replica.downloads.get(id)
     if chunk.offset == 0:
-        begun = Download(chunk.revision, chunk.size, chunk.modify_time_us, chunk.text)
-    end = chunk.offset + len(chunk.data)
+        replica.downloads[id] = Download(chunk.revision, chunk.size, chunk.modify_time_us, chunk.text)
+    begun = replica.downloads.get(id)
     goes_on = begun and (len(begun.data), begun.revision, begun.size) == (chunk.offset, chunk.revision, chunk.size)
+    end = chunk.offset + len(chunk.data)
     if not goes_on or end > chunk.size or not chunk.data and end < chunk.size:
         raise out_of_order(f"a piece of {id!r} does not go on from the one before it")
-    data = begun.data + chunk.data
+    begun.data += chunk.data
     if end < chunk.size:
-        replica.downloads[id] = Download(begun.revision, begun.size, begun.time_us, begun.is_text, data)
         return []
-    replica.downloads.pop(id, None)
+    del replica.downloads[id]
+    data = bytes(begun.data)
     version = Version(fingerprint_of(id, data), data, begun.is_text)
     state = State(id, None, begun.revision, begun.time_us, begun.size, version)
     return [proved(state, chunk.fingerprint.value)]

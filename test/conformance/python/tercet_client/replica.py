@@ -105,7 +105,7 @@ class ConflictRecord:
     standard: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Download:
     """A large content of which some chunks have come."""
 
@@ -113,7 +113,7 @@ class Download:
     size: int
     time_us: int
     is_text: bool
-    data: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
 
 
 def size_of(id: str, version: Version | None) -> int:

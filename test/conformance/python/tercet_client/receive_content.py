@@ -1,0 +1,105 @@
+"""Step 3, towards the client: asks for contents that were not inline, and proves each by its fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tercet.v1 import sync_pb2
+
+from .change_info import UNPROVED, fingerprint_in, proved, version_in
+from .errors import ClientError, out_of_order, reason_name, unverified
+from .fingerprint import fingerprint_of
+from .replica import Download, Replica, State, Version
+from .session import Session
+
+IDS_AT_ONCE = 1000
+
+
+def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
+    """Fetches the contents of these items, within the window.
+
+    What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says
+    is fetched once more, then the exchange fails.
+    """
+    return [state for part in _slices(wanted, session.limits) for state in _fetch(session, part)]
+
+
+def _slices(wanted: Iterable[State], limits: sync_pb2.Limits) -> Iterator[list[State]]:
+    """Items cut where the contents would go beyond the window; a larger one by itself."""
+    part: list[State] = []
+    size = 0
+    for state in wanted:
+        size += state.size + 64
+        if part and (size > limits.window_bytes or len(part) == min(IDS_AT_ONCE, limits.window_items)):
+            yield part
+            part, size = [], state.size + 64
+        part.append(state)
+    yield part
+
+
+def _fetch(session: Session, wanted: list[State]) -> list[State]:
+    replica, stream = session.replica, session.stream
+    waiting = {state.id for state in wanted}
+    wrong_once = {state.id for state in wanted if state.fingerprint == UNPROVED}
+    states = []
+    stream.send(fetch=sync_pb2.Fetch(items=[_wanted(replica, state.id) for state in wanted]))
+    chunked = ""
+    while waiting:
+        name, message = stream.receive_only("contents", "chunk")
+        if name == "contents":
+            read = _read_contents(session, message)
+        else:
+            chunked = message.id or chunked
+            read = _read_chunk(replica, chunked, message)
+        for state in read:
+            if state.id not in waiting:
+                raise out_of_order(f"the content of {state.id!r} was not asked for")
+            if state.fingerprint != UNPROVED:
+                waiting.remove(state.id)
+                states.append(state)
+                session.fetched_revision = max(session.fetched_revision, state.revision)
+            elif state.id in wrong_once:
+                raise unverified(f"the content of {state.id!r} does not agree with its fingerprint, twice")
+            else:
+                wrong_once.add(state.id)
+                stream.send(fetch=sync_pb2.Fetch(items=[sync_pb2.ContentWanted(id=state.id)]))
+    return states
+
+
+def _wanted(replica: Replica, id: str) -> sync_pb2.ContentWanted:
+    """What was cut in mid-content goes on from there."""
+    if begun := replica.downloads.get(id):
+        return sync_pb2.ContentWanted(id=id, offset=len(begun.data), revision=begun.revision)
+    return sync_pb2.ContentWanted(id=id)
+
+
+def _read_contents(session: Session, contents: sync_pb2.Contents) -> list[State]:
+    session.hear(contents.witness)
+    for refused in contents.refused:
+        raise ClientError(reason_name(refused.reason), f"the server can't send {refused.id!r}: {refused.message}")
+    states = [State(gone.id, None, gone.revision, gone.modify_time_us) for gone in contents.deleted]
+    for item in contents.items:
+        version = version_in(item)
+        size = len(version.data) if version else 0
+        state = State(item.id, None, item.revision, item.modify_time_us, size, version)
+        states.append(proved(state, fingerprint_in(item)))
+    return states
+
+
+def _read_chunk(replica: Replica, id: str, chunk: sync_pb2.ContentChunk) -> list[State]:
+    """A piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole."""
+    if chunk.offset == 0:
+        replica.downloads[id] = Download(chunk.revision, chunk.size, chunk.modify_time_us, chunk.text)
+    begun = replica.downloads.get(id)
+    goes_on = begun and (len(begun.data), begun.revision, begun.size) == (chunk.offset, chunk.revision, chunk.size)
+    end = chunk.offset + len(chunk.data)
+    if not goes_on or end > chunk.size or not chunk.data and end < chunk.size:
+        raise out_of_order(f"a piece of {id!r} does not go on from the one before it")
+    begun.data += chunk.data
+    if end < chunk.size:
+        return []
+    del replica.downloads[id]
+    data = bytes(begun.data)
+    version = Version(fingerprint_of(id, data), data, begun.is_text)
+    state = State(id, None, begun.revision, begun.time_us, begun.size, version)
+    return [proved(state, chunk.fingerprint.value)]

@@ -1,0 +1,305 @@
+"""A replica in memory. In a database each public method is one transaction: so is what it writes together."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+from tercet.v1 import item_pb2, sync_pb2
+
+from .errors import ClientError
+from .fingerprint import RangeSum, fingerprint_of, is_id
+
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Of a server that has not said anything else; before it has, nothing is sent that its other limits are about.
+DEFAULT_LIMITS = sync_pb2.Limits(item_bytes=64 << 20, group_items=1000, group_bytes=1 << 20)
+# A clock that is further ahead than this must not carry ours away.
+MOST_AHEAD_US = 60_000_000
+
+
+@dataclass(frozen=True)
+class Version:
+    """A content of an item. What came as text goes as text; the fingerprint is the same for both."""
+
+    fingerprint: bytes
+    data: bytes
+    is_text: bool
+
+    @classmethod
+    def of(cls, id: str, content: str | bytes) -> Version:
+        data = content.encode() if isinstance(content, str) else content
+        return cls(fingerprint_of(id, data), data, isinstance(content, str))
+
+    @property
+    def content(self) -> str | bytes:
+        return self.data.decode() if self.is_text else self.data
+
+
+@dataclass(frozen=True)
+class State:
+    """A state that an item has, or had, at the server. Without a fingerprint: deleted, or there is no such item."""
+
+    id: str
+    fingerprint: bytes | None = None
+    revision: int = 0
+    time_us: int = 0
+    size: int = 0
+    # The content, where it is at hand.
+    version: Version | None = None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change of this side that the server does not have yet. What the item is now, its entry says."""
+
+    # Grows with every local change. A verdict on another number speaks of an earlier change.
+    sequence: int = 0
+    # Fingerprints of what was sent and has no verdict (None: a deletion): it may arrive yet, or have arrived.
+    sendings: tuple[bytes | None, ...] = ()
+    # Set where it prevails over a change of the server, the base: by which standard.
+    overrides: int = 0
+    # In conflict with the base until somebody resolves it. Not sent.
+    held: bool = False
+    # Changes with the same number go together, or not at all; 0 for none.
+    group: int = 0
+    # Why the server did not accept it.
+    rejected: int = 0
+    # Under which id the chunks of a large content were begun to be sent.
+    upload: bytes = b""
+
+
+@dataclass
+class Entry:
+    """All that is known of an item."""
+
+    id: str
+    # What the application sees; None: no item.
+    mine: Version | None = None
+    time_us: int = 0
+    # What was last agreed on with the server; of a held item, theirs. None: nothing is known of it there.
+    base: State | None = None
+    # None: the item is clean.
+    pending: Pending | None = None
+
+    @property
+    def fingerprint(self) -> bytes | None:
+        return self.mine.fingerprint if self.mine else None
+
+    @property
+    def size(self) -> int:
+        """What its change counts in the window, and in an atomic group."""
+        return size_of(self.id, self.mine)
+
+
+@dataclass(frozen=True)
+class ConflictRecord:
+    """A version of this side (None: a deletion) that gave way to another, by a standard."""
+
+    id: str
+    version: Version | None
+    time_us: int
+    prevailed: bytes | None
+    standard: int
+
+
+@dataclass
+class Download:
+    """A large content of which some chunks have come."""
+
+    revision: int
+    size: int
+    time_us: int
+    is_text: bool
+    data: bytearray = field(default_factory=bytearray)
+
+
+def size_of(id: str, version: Version | None) -> int:
+    return len(id.encode()) + (len(version.data) if version else 0) + 64
+
+
+@dataclass
+class Replica:
+    """A copy of a collection, which the application may change while it is apart from the server."""
+
+    collection: str
+    # Empty before the first exchange.
+    uid: bytes = b""
+    # How far the server's changes were taken; an empty token before the first page.
+    checkpoint: item_pb2.Checkpoint = field(default_factory=item_pb2.Checkpoint)
+    # The latest revision that was heard of beyond the checkpoint.
+    witness: item_pb2.Checkpoint = field(default_factory=item_pb2.Checkpoint)
+    lineage: list[item_pb2.Epoch] = field(default_factory=list)
+    # As last heard from the server.
+    limits: sync_pb2.Limits = field(default_factory=lambda: DEFAULT_LIMITS)
+    # Count and sum over the fingerprints of all bases.
+    total: RangeSum = RangeSum()
+    entries: dict[str, Entry] = field(default_factory=dict)
+    conflicts: list[ConflictRecord] = field(default_factory=list)
+    downloads: dict[str, Download] = field(default_factory=dict)
+    last_sequence: int = 0
+    # The latest modify time that was given out or heard of: a hybrid logical clock.
+    last_time_us: int = 0
+    # Held by an exchange, but for the time that it waits for the server; whoever else uses the replica takes it, too.
+    lock: Lock = field(default_factory=Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        if not COLLECTION_NAME.fullmatch(self.collection):
+            raise ClientError("INVALID_COLLECTION_NAME", f"{self.collection!r} is no name of a collection")
+
+    def copy(self) -> Replica:
+        """A second replica in the same state, with a lock of its own."""
+        return copy.deepcopy(self, {id(self.lock): Lock()})
+
+    # ---- for the application
+
+    def write(self, id: str, version: Version | None, now_us: int) -> None:
+        """Changes one item; no version deletes it."""
+        self._check(id, version)
+        entry = self.entry(id)
+        if entry.fingerprint != (version.fingerprint if version else None):
+            self._write(entry, version, self._tick(now_us))
+
+    def transaction(self, versions: Mapping[str, Version | None], now_us: int) -> None:
+        """Changes items all or none, here and at the server, with all that is pending in a group with one of them."""
+        for id, version in versions.items():
+            self._check(id, version)
+        entries = [self.entry(id) for id in versions]
+        changed = [each for each in entries if each.fingerprint != getattr(versions[each.id], "fingerprint", None)]
+        group = {member.id: member for entry in changed for member in (entry, *self.group_of(entry))}
+        size = sum(size_of(id, versions.get(id, member.mine)) for id, member in group.items())
+        if len(group) > 1 and (len(group) > self.limits.group_items or size > self.limits.group_bytes):
+            raise ClientError("GROUP_INVALID", "the atomic group is too large")
+        time_us = self._tick(now_us)
+        for entry in changed:
+            self._write(entry, versions[entry.id], time_us)
+        for member in group.values() if len(group) > 1 else ():
+            self.change_pending(member, group=self.last_sequence)
+
+    def resolve(self, id: str, how: str | Version | None, now_us: int) -> None:
+        """Ends a conflict that is held, with its group: "mine" or "theirs" prevails, or a version (None: deletion)."""
+        held = self.entry(id)
+        if not (held.pending and held.pending.held):
+            raise ClientError("ITEM_HELD", "the item is not held")
+        version = held.mine if isinstance(how, str) else how
+        self._check(id, version)
+        for entry in self.group_of(held):
+            if how == "theirs":
+                self.take_theirs(entry, entry.base or State(entry.id), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
+            else:
+                self._renew(entry, replace(entry.pending, held=False, overrides=item_pb2.CHANGE_STANDARD_MANUAL))
+        fingerprint = version.fingerprint if version else None
+        if isinstance(how, str) or fingerprint == held.fingerprint:
+            return
+        if held.base and held.base.fingerprint == fingerprint:
+            self.take_theirs(held, replace(held.base, version=version), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
+        else:
+            self._keep_record(held, fingerprint, item_pb2.CHANGE_STANDARD_MANUAL)
+            self._write(held, version, self._tick(now_us))
+
+    def pending(self) -> list[Entry]:
+        """Pending changes in the order in which they were made."""
+        return sorted((each for each in self.entries.values() if each.pending), key=lambda each: each.pending.sequence)
+
+    def lose_checkpoint(self) -> None:
+        self.checkpoint = item_pb2.Checkpoint()
+        self.witness = item_pb2.Checkpoint()
+
+    # ---- for the exchange
+
+    def entry(self, id: str) -> Entry:
+        """The entry of an item; one that nothing is known of has an empty one."""
+        return self.entries.get(id) or Entry(id)
+
+    def group_of(self, entry: Entry) -> list[Entry]:
+        """All members of a pending change's atomic group; without a group, the change alone."""
+        group = entry.pending.group if entry.pending else 0
+        return [each for each in self.pending() if each.pending.group == group] if group else [entry]
+
+    def change_pending(self, entry: Entry, **changes: object) -> None:
+        if entry.pending:
+            entry.pending = replace(entry.pending, **changes)
+
+    def take_theirs(self, entry: Entry, theirs: State, standard: int | None, now_us: int) -> None:
+        """The item becomes what the server has. With a standard, mine gave way by it, and is kept in a record."""
+        if standard is not None and entry.fingerprint != theirs.fingerprint:
+            self._keep_record(entry, theirs.fingerprint, standard)
+        entry.mine, entry.time_us, entry.pending = theirs.version, theirs.time_us, None
+        self.last_time_us = max(self.last_time_us, min(theirs.time_us, now_us + MOST_AHEAD_US))
+        self.move_base(entry, theirs)
+
+    def stand_on(self, entry: Entry, theirs: State, overrides: int, held: bool) -> None:
+        """The pending change stays, on what the server has now: whatever was sent of it before is settled."""
+        self.change_pending(entry, sendings=(), overrides=overrides, held=held)
+        self.move_base(entry, theirs)
+
+    def agree(self, entry: Entry, revision: int) -> None:
+        """The server has what mine is, as of this revision: nothing is left to send."""
+        entry.pending = None
+        size = len(entry.mine.data) if entry.mine else 0
+        self.move_base(entry, State(entry.id, entry.fingerprint, revision, entry.time_us, size, entry.mine))
+
+    def offer(self, entry: Entry, theirs: State, overrides: int, held: bool) -> None:
+        """A clean item is pending again: the server, which was restored to an earlier time, lost it."""
+        self._renew(entry, Pending(overrides=overrides, held=held))
+        # Where nothing is known of it at the server, not even of a deletion, it is a creation.
+        self.move_base(entry, theirs if theirs.revision else None)
+
+    def move_base(self, entry: Entry, base: State | None) -> None:
+        """The only place where a base changes: the sum over all bases changes with it."""
+        self.total -= RangeSum.of(entry.base.fingerprint if entry.base else None)
+        self.total += RangeSum.of(base.fingerprint if base else None)
+        entry.base = base
+        self._keep(entry)
+
+    def hear(self, witness: item_pb2.Checkpoint) -> None:
+        """The server spoke of a revision: one that does not know it any more was restored to before it."""
+        if witness.revision > max(self.checkpoint.revision, self.witness.revision):
+            self.witness = witness
+
+    def stand(self, checkpoint: item_pb2.Checkpoint) -> None:
+        """All changes up to a checkpoint have been taken. Stored together with the last of them."""
+        self.checkpoint = checkpoint
+        if self.witness.revision <= checkpoint.revision:
+            self.witness = item_pb2.Checkpoint()
+
+    # ---- inside
+
+    def _check(self, id: str, version: Version | None) -> None:
+        if not is_id(id):
+            raise ClientError("INVALID_ID", f"{id!r} is no id")
+        if version and len(version.data) > self.limits.item_bytes:
+            raise ClientError("ITEM_TOO_LARGE", f"a content may have {self.limits.item_bytes} bytes")
+
+    def _tick(self, now_us: int) -> int:
+        self.last_time_us = max(now_us, self.last_time_us + 1)
+        return self.last_time_us
+
+    def _write(self, entry: Entry, mine: Version | None, time_us: int) -> None:
+        entry.mine, entry.time_us = mine, time_us
+        pending, base = entry.pending, entry.base
+        # Back to what the server has: nothing is left to send. But what was sent, or overrides another change, goes on.
+        is_back = pending and entry.fingerprint == (base.fingerprint if base else None)
+        if is_back and not pending.sendings and not pending.overrides:
+            entry.pending = None
+            entry.time_us = base.time_us if base else time_us
+        else:
+            self._renew(entry, pending or Pending())
+        self._keep(entry)
+
+    def _renew(self, entry: Entry, before: Pending) -> None:
+        """A pending change with a number of its own; it goes on from the one before it."""
+        self.last_sequence += 1
+        entry.pending = replace(before, sequence=self.last_sequence, rejected=0, upload=b"")
+
+    def _keep(self, entry: Entry) -> None:
+        """Stores an entry; of an item that is gone on both sides nothing is kept."""
+        if entry.mine is None and entry.pending is None:
+            self.entries.pop(entry.id, None)
+        else:
+            self.entries[entry.id] = entry
+
+    def _keep_record(self, entry: Entry, prevailed: bytes | None, standard: int) -> None:
+        self.conflicts.append(ConflictRecord(entry.id, entry.mine, entry.time_us, prevailed, standard))

@@ -1,4 +1,5 @@
-//! Generates the stubs from the contract, with a compiler of protos that is a crate: nothing else has to be installed.
+//! Generates the stubs from the contract, with a compiler of protos that is a crate: nothing else
+//! has to be installed.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = "../../../proto";

@@ -10,18 +10,20 @@ use crate::proto::{
 use crate::proto::{change_info, item_content};
 use crate::replica::{Content, State, Version};
 
-/// Fingerprint of a state whose content did not agree with what it was told with: it has to be fetched. (No content that
-/// anybody knows of has it.)
+/// Fingerprint of a state whose content did not agree with what it was told with: it has to be
+/// fetched. (No content that anybody knows of has it.)
 pub const UNPROVED: Fingerprint = [0; 32];
 
 /// Fills in what changes leave out, and proves every inline content.
 ///
-/// It is proved by its own fingerprint, or, with all others that came without one, by the fingerprint of the page. What is not
-/// proved comes without its content, and with the fingerprint UNPROVED.
+/// It is proved by its own fingerprint, or, with all others that came without one, by the
+/// fingerprint of the page. What is not proved comes without its content, and with the fingerprint
+/// UNPROVED.
 ///
 /// # Errors
 ///
-/// UNSUPPORTED: a change that this client does not understand can't be taken, and so no checkpoint that covers it.
+/// UNSUPPORTED: a change that this client does not understand can't be taken, and so no checkpoint
+/// that covers it.
 pub fn read_changes(
     changes: Vec<ChangeInfo>,
     proof: Option<&RangeFingerprint>,

@@ -1,4 +1,5 @@
-//! Step 2: what is to be done with one item of which the server's state was told, and whose change prevails. Nothing but values.
+//! Step 2: what is to be done with one item of which the server's state was told, and whose change
+//! prevails. Nothing but values.
 
 use crate::fingerprint::Fingerprint;
 use crate::proto::ChangeStandard;
@@ -54,10 +55,11 @@ pub fn compare(entry: &Entry, sendings: &[Option<Fingerprint>], theirs: &State) 
     compare_pending(entry, sendings, theirs)
 }
 
-/// The comparison of a recovery. `fork` is the last revision that the histories of both sides share.
+/// The comparison of a recovery. `fork` is the last revision that the histories of both sides
+/// share.
 ///
-/// What was agreed on up to it is as real as what the server has; what was agreed on later the server lost, and its revisions
-/// say nothing then.
+/// What was agreed on up to it is as real as what the server has; what was agreed on later the
+/// server lost, and its revisions say nothing then.
 pub fn compare_recovered(
     entry: &Entry,
     sendings: &[Option<Fingerprint>],

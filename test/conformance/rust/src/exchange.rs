@@ -9,13 +9,14 @@ use crate::replica::{Entry, Replica};
 use crate::session::{OnHistoryChange, RecoveryReason, Report, Session, SyncOptions};
 use crate::settle::Occasion;
 
-/// Proofs that are asked for before the exchange gives up on one: others change the collection faster than it is read.
+/// Proofs that are asked for before the exchange gives up on one: others change the collection
+/// faster than it is read.
 const MOST_PASSES: u32 = 8;
 
 /// Makes a replica equal with its collection.
 ///
-/// An exchange that fails, or is dropped, has lost nothing: the replica keeps what it has taken, and the next one goes on from
-/// there.
+/// An exchange that fails, or is dropped, has lost nothing: the replica keeps what it has taken,
+/// and the next one goes on from there.
 ///
 /// # Errors
 ///
@@ -113,7 +114,8 @@ impl Session<'_> {
         }
     }
 
-    /// Takes the server's first message. Answers why a recovery has to come first; `None`: it has not.
+    /// Takes the server's first message. Answers why a recovery has to come first; `None`: it has
+    /// not.
     async fn take_opened(&mut self, is_lost: bool) -> Result<Option<RecoveryReason>> {
         let Response::Opened(opened) = self.receive().await? else {
             return Err(Error::out_of_order("the first message was not Opened"));
@@ -131,7 +133,8 @@ impl Session<'_> {
         self.ceiling_ahead_us = opened.server_time_us - self.now_us() + opened.skew_us;
         self.recovering = why.is_some();
         self.report.standard = opened.standard();
-        // In a recovery the lineage stays that of what the replica stands in, until it stands in the server's.
+        // In a recovery the lineage stays that of what the replica stands in, until it stands in
+        // the server's.
         if why.is_none() {
             self.replica.uid = opened.collection_uid.clone();
             // The epochs that are told begin with the token's.
@@ -178,7 +181,8 @@ impl Session<'_> {
         })
     }
 
-    /// Held items are judged anew where a standard was named for that: not where SERVER is in force for want of any.
+    /// Held items are judged anew where a standard was named for that: not where SERVER is in force
+    /// for want of any.
     async fn judge_held(&mut self) -> Result<()> {
         let is_unnamed = self.options.standard == ChangeStandard::Unspecified;
         match self.opened.standard() {

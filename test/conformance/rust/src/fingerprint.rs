@@ -1,4 +1,5 @@
-//! What both sides must compute alike: fingerprints of items, their sums, ids, and bounds between ids.
+//! What both sides must compute alike: fingerprints of items, their sums, ids, and bounds between
+//! ids.
 //!
 //! The order of ids, by their UTF-8 bytes, needs nothing here: it is Rust's own order of strings.
 
@@ -12,7 +13,8 @@ use crate::proto::IdBounds;
 const MOST_ID_BYTES: usize = 512;
 const MOST_BOUND_BYTES: usize = 516;
 
-/// The fingerprint of an item. Everywhere in this client, `None` in its place is "no such item", or a deleted one.
+/// The fingerprint of an item. Everywhere in this client, `None` in its place is "no such item", or
+/// a deleted one.
 pub type Fingerprint = [u8; 32];
 
 pub fn fingerprint_of(id: &str, content: &[u8]) -> Fingerprint {
@@ -24,7 +26,8 @@ pub fn fingerprint_of(id: &str, content: &[u8]) -> Fingerprint {
         .into()
 }
 
-/// A range fingerprint: the number of items, and the sum of their fingerprints modulo 2^256, little-endian.
+/// A range fingerprint: the number of items, and the sum of their fingerprints modulo 2^256,
+/// little-endian.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RangeSum {
     pub count: i64,
@@ -42,11 +45,12 @@ impl Add for RangeSum {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        let mut carry = 0;
+        let mut carry = false;
         let sum = from_fn(|at| {
-            let digit = u16::from(self.sum[at]) + u16::from(other.sum[at]) + carry;
-            carry = digit >> 8;
-            digit as u8
+            let (digit, above) = self.sum[at].overflowing_add(other.sum[at]);
+            let (digit, above_again) = digit.overflowing_add(carry.into());
+            carry = above || above_again;
+            digit
         });
         RangeSum {
             count: self.count + other.count,
@@ -78,7 +82,8 @@ pub fn is_id(id: &str) -> bool {
     (1..=MOST_ID_BYTES).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
-/// Codes ascending bounds: each as the bytes (of whole characters) shared with the one before it, and the rest.
+/// Codes ascending bounds: each as the bytes (of whole characters) shared with the one before it,
+/// and the rest.
 pub fn encode_bounds<'a>(bounds: impl IntoIterator<Item = &'a str>) -> IdBounds {
     let mut coded = IdBounds::default();
     let mut before = "";

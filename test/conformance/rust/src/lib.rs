@@ -1,4 +1,5 @@
-//! A small client of Tercet: a replica in memory, and the whole exchange but live. Begin reading with [`exchange`].
+//! A small client of Tercet: a replica in memory, and the whole exchange but live. Begin reading
+//! with [`exchange`].
 
 pub mod change_info;
 pub mod compare;

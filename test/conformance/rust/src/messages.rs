@@ -13,12 +13,14 @@ use crate::settle::Occasion;
 const MOST_RACES: u32 = 5;
 
 impl Session<'_> {
-    /// Takes a message in full, with whatever has to be fetched for it. Answers the proof, if it came with one.
+    /// Takes a message in full, with whatever has to be fetched for it. Answers the proof, if it
+    /// came with one.
     pub async fn take_message(&mut self, message: Response) -> Result<Option<RangeFingerprint>> {
         match message {
             Response::Page(page) => return self.take_page(page).await,
             Response::Verdicts(verdicts) => self.take_verdicts(verdicts).await?,
-            // Of an upload whose push has been sent; and what matters only to an exchange that stays open.
+            // Of an upload whose push has been sent; and what matters only to an exchange that
+            // stays open.
             Response::Upload(_) | Response::GoingAway(_) => {}
             _ => return Err(Error::out_of_order("a message came that was not asked for")),
         }
@@ -97,7 +99,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The server has what was sent. Where it is not pending any more, that is to be compared like anybody's change.
+    /// The server has what was sent. Where it is not pending any more, that is to be compared like
+    /// anybody's change.
     fn settle(&mut self, sent: Sent, revision: i64) -> Option<State> {
         let entry = self.replica.entry(&sent.id);
         let fingerprint = sent.fingerprint();
@@ -127,7 +130,8 @@ impl Session<'_> {
         None
     }
 
-    /// What was sent was not made. But where something was sent on an earlier stream, that may still arrive.
+    /// What was sent was not made. But where something was sent on an earlier stream, that may
+    /// still arrive.
     fn take_back(&mut self, sent: &Sent, verdict: &Verdict) {
         let fingerprint = sent.fingerprint();
         let outcome = verdict.outcome();

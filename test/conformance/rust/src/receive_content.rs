@@ -1,4 +1,5 @@
-//! Step 3, towards the client: asks for contents that were not inline, and proves each by its fingerprint.
+//! Step 3, towards the client: asks for contents that were not inline, and proves each by its
+//! fingerprint.
 
 use std::collections::HashSet;
 
@@ -15,8 +16,8 @@ const IDS_AT_ONCE: usize = 1000;
 impl Session<'_> {
     /// Fetches the contents of these items, within the window.
     ///
-    /// What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says is
-    /// fetched once more, then the exchange fails.
+    /// What comes may be of a later revision than was told, or a deletion. A content that is not
+    /// what its fingerprint says is fetched once more, then the exchange fails.
     pub async fn fetch_contents(&mut self, wanted: &[&State]) -> Result<Vec<State>> {
         let mut states = Vec::new();
         let mut rest = wanted;
@@ -136,7 +137,8 @@ fn resumed(replica: &Replica, id: &str) -> ContentWanted {
     }
 }
 
-/// A piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole.
+/// A piece of a large content. It is kept beyond the exchange, should that be cut, until the
+/// content is whole.
 fn read_chunk(replica: &mut Replica, id: &str, chunk: ContentChunk) -> Result<Option<State>> {
     let ContentChunk {
         revision,
@@ -173,7 +175,8 @@ fn read_chunk(replica: &mut Replica, id: &str, chunk: ContentChunk) -> Result<Op
         return Ok(None);
     }
     replica.downloads.remove(id);
-    // A text that is not UTF-8 is not what anybody sent: it fails its proof, or was bytes after all.
+    // A text that is not UTF-8 is not what anybody sent: it fails its proof, or was bytes after
+    // all.
     let content = match String::from_utf8(begun.data) {
         Ok(text) if begun.is_text => Content::Text(text.into()),
         Ok(text) => Content::Data(text.into_bytes().into()),

@@ -1,7 +1,7 @@
 //! Recovery: finds what differs between the bases of the replica and the server's items.
 //!
-//! Sums of ranges of ids are compared, and those that differ are cut. Everything that was found is taken in one transaction at
-//! the end: an exchange that is cut before has changed nothing.
+//! Sums of ranges of ids are compared, and those that differ are cut. Everything that was found is
+//! taken in one transaction at the end: an exchange that is cut before has changed nothing.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -120,7 +120,8 @@ impl Bases {
 /// What is being searched, and what has been found.
 struct Search {
     bases: Bases,
-    /// Ranges without an answer, in the order in which they were asked; and finer ones, to be asked next.
+    /// Ranges without an answer, in the order in which they were asked; and finer ones, to be asked
+    /// next.
     asked: VecDeque<Range>,
     waiting: Vec<Range>,
     /// The server's states of what differs, by id.
@@ -227,8 +228,9 @@ impl Session<'_> {
             .compare_changes(found, Occasion::Recovered { fork })
             .await?;
         // From here on nothing is awaited: in a database, this is one transaction.
-        self.store(decisions, None);
-        // Revisions beyond the fork may be of another history. The server has had all of these states at its head.
+        self.carry_out(decisions);
+        // Revisions beyond the fork may be of another history. The server has had all of these
+        // states at its head.
         for base in self
             .replica
             .entries
@@ -249,13 +251,15 @@ impl Session<'_> {
         self.replica.uid = self.opened.collection_uid.clone();
         // They speak of the history that was left.
         self.replica.lose_checkpoint();
-        self.store(Vec::new(), Some(head));
+        self.replica.hear(&self.heard);
+        self.replica.stand(head);
         self.recovering = false;
         Ok(())
     }
 }
 
-/// Creations that were sent: those that the server tells nothing of may have been made, and deleted by others.
+/// Creations that were sent: those that the server tells nothing of may have been made, and deleted
+/// by others.
 fn unsettled_creations(replica: &Replica) -> Vec<String> {
     let sent = replica.entries.values().filter(|entry| {
         let is_sent = entry
@@ -375,7 +379,8 @@ impl Search {
         Ok(parts)
     }
 
-    /// What the server has in a range that differs; and what it does not have, and nothing is known of its deletion.
+    /// What the server has in a range that differs; and what it does not have, and nothing is known
+    /// of its deletion.
     fn take_list(&mut self, asked: &Range, listed: RangeList) -> Result<()> {
         let RangeList {
             mut items,

@@ -1,4 +1,5 @@
-//! A replica in memory. In a database each public method is one transaction: so is what it writes together.
+//! A replica in memory. In a database each public method is one transaction: so is what it writes
+//! together.
 //!
 //! Clones of contents, and so of versions, states and entries, are cheap: the bytes are shared.
 
@@ -130,7 +131,8 @@ pub struct Entry {
     /// What the application sees; `None`: no item.
     pub mine: Option<Version>,
     pub time_us: i64,
-    /// What was last agreed on with the server; of a held item, theirs. `None`: nothing is known of it there.
+    /// What was last agreed on with the server; of a held item, theirs. `None`: nothing is known of
+    /// it there.
     pub base: Option<State>,
     /// `None`: the item is clean.
     pub pending: Option<Pending>,
@@ -145,11 +147,27 @@ impl Entry {
         self.base.as_ref().and_then(|base| base.fingerprint)
     }
 
-    /// The base; of an item that nothing is known of, that it is not there.
+    /// The base, with its content where that is at hand; of an item that nothing is known of, that
+    /// it is not there.
     pub fn base_state(&self) -> State {
-        self.base
-            .clone()
-            .unwrap_or_else(|| State::absent(&self.id, 0))
+        let base = self.base.clone();
+        self.with_content(base.unwrap_or_else(|| State::absent(&self.id, 0)))
+    }
+
+    /// A state of the item, with its content where that is at hand.
+    pub fn with_content(&self, mut state: State) -> State {
+        let base = self.base.as_ref().and_then(|base| base.version.as_ref());
+        if state.fingerprint.is_some() && state.version.is_none() {
+            let is_it = |version: &&Version| Some(version.fingerprint) == state.fingerprint;
+            state.version = self
+                .mine
+                .as_ref()
+                .into_iter()
+                .chain(base)
+                .find(is_it)
+                .cloned();
+        }
+        state
     }
 
     /// The number of its pending change; 0 where it has none.
@@ -270,7 +288,8 @@ impl Replica {
         Ok(())
     }
 
-    /// Changes items all or none, here and at the server, with all that is pending in a group with one of them.
+    /// Changes items all or none, here and at the server, with all that is pending in a group with
+    /// one of them.
     pub fn transaction(
         &mut self,
         writes: Vec<(String, Option<Version>)>,
@@ -344,11 +363,10 @@ impl Replica {
                 }
             }
         }
-        match how {
-            Resolution::Other(version) if fingerprint_in(&version) != held.fingerprint() => {
-                self.replace_held(id, version, now_us);
-            }
-            _ => {}
+        if let Resolution::Other(version) = how
+            && fingerprint_in(&version) != held.fingerprint()
+        {
+            self.replace_held(id, version, now_us);
         }
         Ok(())
     }
@@ -425,7 +443,8 @@ impl Replica {
         }
     }
 
-    /// The item becomes what the server has. With a standard, mine gave way by it, and is kept in a record.
+    /// The item becomes what the server has. With a standard, mine gave way by it, and is kept in a
+    /// record.
     pub fn take_theirs(
         &mut self,
         mut entry: Entry,
@@ -438,11 +457,10 @@ impl Replica {
             fingerprint_in(&theirs.version),
             "the content is at hand"
         );
-        match standard {
-            Some(standard) if entry.fingerprint() != theirs.fingerprint => {
-                self.keep_record(&entry, theirs.fingerprint, standard);
-            }
-            _ => {}
+        if let Some(standard) = standard
+            && entry.fingerprint() != theirs.fingerprint
+        {
+            self.keep_record(&entry, theirs.fingerprint, standard);
         }
         self.last_time_us = self
             .last_time_us
@@ -453,7 +471,8 @@ impl Replica {
         self.move_base(entry, Some(theirs));
     }
 
-    /// The pending change stays, on what the server has now: whatever was sent of it before is settled.
+    /// The pending change stays, on what the server has now: whatever was sent of it before is
+    /// settled.
     pub fn stand_on(
         &mut self,
         mut entry: Entry,
@@ -511,7 +530,8 @@ impl Replica {
         self.keep(entry);
     }
 
-    /// The server spoke of a revision: one that does not know it any more was restored to before it.
+    /// The server spoke of a revision: one that does not know it any more was restored to before
+    /// it.
     pub fn hear(&mut self, witness: &Checkpoint) {
         if witness.revision > self.checkpoint.revision.max(self.witness.revision) {
             self.witness = witness.clone();
@@ -556,7 +576,8 @@ impl Replica {
         entry.time_us = time_us;
         let is_back = entry.fingerprint() == entry.base_fingerprint();
         entry.pending = match entry.pending.take() {
-            // Back to what the server has: nothing is left to send. But what was sent, or overrides another change, goes on.
+            // Back to what the server has: nothing is left to send. But what was sent, or overrides
+            // another change, goes on.
             Some(Pending {
                 sendings,
                 overrides: ChangeStandard::Unspecified,

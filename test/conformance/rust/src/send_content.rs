@@ -1,4 +1,5 @@
-//! Step 3, towards the server: sends pending changes, each with its content, its fingerprint and what it was made on.
+//! Step 3, towards the server: sends pending changes, each with its content, its fingerprint and
+//! what it was made on.
 //!
 //! What is sent is remembered before it is sent.
 
@@ -20,7 +21,8 @@ const EAGER_CHANGES: i64 = 4096;
 type Unit = Vec<Entry>;
 
 impl Session<'_> {
-    /// Pending changes in their order, those of a group together: without those that had their turn, or are held.
+    /// Pending changes in their order, those of a group together: without those that had their
+    /// turn, or are held.
     pub fn due_units(&self) -> Vec<Unit> {
         let mut units: Vec<Unit> = Vec::new();
         let mut groups = BTreeMap::new();
@@ -126,7 +128,8 @@ impl Session<'_> {
             .change_pending(&entry.id, |pending| pending.rejected = reason);
     }
 
-    /// Sends one batch. `seen`: the checkpoint that its changes have seen; `None`: the token's in Open.
+    /// Sends one batch. `seen`: the checkpoint that its changes have seen; `None`: the token's in
+    /// Open.
     fn push(&mut self, entries: Vec<Entry>, seen: Option<i64>) {
         let pushes = entries
             .into_iter()
@@ -188,8 +191,8 @@ impl Session<'_> {
         }
     }
 
-    /// Sends a large content in chunks, before its push. What was begun before goes on where the server has it. Answers the entry
-    /// with the id of the upload.
+    /// Sends a large content in chunks, before its push. What was begun before goes on where the
+    /// server has it. Answers the entry with the id of the upload.
     async fn upload(&mut self, entry: Entry) -> Result<Entry> {
         let begun = entry.pending.as_ref().and_then(|pending| pending.upload);
         let upload = begun.unwrap_or_else(random_id);
@@ -203,7 +206,7 @@ impl Session<'_> {
             held = self.held_by_server(&upload).await?;
         }
         let mut sent = held;
-        let piece = self.limits.message_bytes;
+        let piece = self.limits.message_bytes.max(1);
         while sent < size {
             if sent == held || sent - held + piece <= self.limits.window_bytes {
                 self.send(chunk_of(&entry, upload, sent, piece));
@@ -225,12 +228,11 @@ impl Session<'_> {
     /// How much of an upload the server holds, once it says so.
     async fn held_by_server(&mut self, upload: &[u8; 16]) -> Result<i64> {
         loop {
-            let message = self
-                .receive_only(|message| matches!(message, Response::Upload(_)))
-                .await?;
-            match message {
-                Response::Upload(state) if state.upload_id == upload => return Ok(state.offset),
-                _ => {}
+            let is_upload = |message: &Response| matches!(message, Response::Upload(_));
+            if let Response::Upload(state) = self.receive_only(is_upload).await?
+                && state.upload_id == upload
+            {
+                return Ok(state.offset.max(0));
             }
         }
     }

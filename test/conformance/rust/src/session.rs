@@ -12,7 +12,8 @@ use crate::proto::{Capability, ChangeStandard, Checkpoint, Epoch, EpochBegun, Li
 use crate::replica::{Replica, Version};
 use crate::stream::Stream;
 
-/// What is done where the server was restored to an earlier time: what it lost is offered again, or given up; or nothing.
+/// What is done where the server was restored to an earlier time: what it lost is offered again, or
+/// given up; or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnHistoryChange {
     #[default]
@@ -104,8 +105,9 @@ pub(crate) struct Session<'a> {
     /// Pushes without a verdict, in order, and the ordinal of the first.
     pub on_the_way: VecDeque<Sent>,
     pub first_ordinal: i64,
-    /// Sequence numbers of changes that were sent on this stream; that are not due (again) before a comparison; and that were
-    /// settled by a comparison while the push was on its way, so that its verdict adds nothing.
+    /// Sequence numbers of changes that were sent on this stream; that are not due (again) before a
+    /// comparison; and that were settled by a comparison while the push was on its way, so that its
+    /// verdict adds nothing.
     pub sent: HashSet<i64>,
     pub tried: HashSet<i64>,
     pub settled: HashSet<i64>,
@@ -117,7 +119,8 @@ pub(crate) struct Session<'a> {
     pub recovering: bool,
     /// The replica goes on with another collection than its own, which was deleted.
     pub rebinds: bool,
-    /// The latest revision that the server spoke of on this stream, and that of a content that was fetched.
+    /// The latest revision that the server spoke of on this stream, and that of a content that was
+    /// fetched.
     pub heard: Checkpoint,
     pub fetched_revision: i64,
     /// Messages that came while others were waited for.

@@ -1,4 +1,5 @@
-//! Step 2: compares what the server told with this side's changes, and does with each item what follows from it.
+//! Step 2: compares what the server told with this side's changes, and does with each item what
+//! follows from it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -6,7 +7,7 @@ use crate::change_info::UNPROVED;
 use crate::compare::{Comparison, Outcome, compare, compare_recovered, judge};
 use crate::error::{Error, Result};
 use crate::proto::{ChangeStandard, Checkpoint, ErrorReason};
-use crate::replica::{Entry, State, Version};
+use crate::replica::{Entry, State};
 use crate::session::{OnHistoryChange, Session};
 
 /// Why states of the server are compared.
@@ -63,13 +64,18 @@ impl Session<'_> {
         checkpoint: Option<Checkpoint>,
     ) -> Result<()> {
         let decisions = self.compare_changes(told, occasion).await?;
-        self.store(decisions, checkpoint);
+        // From here on nothing is awaited: in a database, this is one transaction.
+        self.carry_out(decisions);
+        self.replica.hear(&self.heard);
+        if let Some(checkpoint) = checkpoint {
+            self.replica.stand(checkpoint);
+        }
         Ok(())
     }
 
-    /// Compares, and fetches what contents are needed. What was fetched is the server's state as well, and may be a later one: so
-    /// everything is compared anew then. (Were the replica not borrowed by the exchange, that would also see what the
-    /// application changes in the meantime.)
+    /// Compares, and fetches what contents are needed. What was fetched is the server's state as
+    /// well, and may be a later one: so everything is compared anew then. (Were the replica not
+    /// borrowed by the exchange, that would also see what the application changes in the meantime.)
     pub async fn compare_changes(
         &mut self,
         told: Vec<State>,
@@ -96,24 +102,20 @@ impl Session<'_> {
         }
     }
 
-    /// Nothing is awaited in here: in a database, this is one transaction.
-    pub fn store(&mut self, decisions: Vec<Decision>, checkpoint: Option<Checkpoint>) {
+    pub fn carry_out(&mut self, decisions: Vec<Decision>) {
         for decision in decisions {
-            self.carry_out(decision);
-        }
-        self.replica.hear(&self.heard);
-        if let Some(checkpoint) = checkpoint {
-            self.replica.stand(checkpoint);
+            self.carry_out_one(decision);
         }
     }
 
-    /// Where what was fetched is the base itself, its content is at hand from now on: a member of a group may give way to it.
+    /// Where what was fetched is the base itself, its content is at hand from now on: a member of a
+    /// group may give way to it.
     fn know_base(&mut self, state: &State) {
         let entry = self.replica.entries.get_mut(&state.id);
-        if let Some(base) = entry.and_then(|entry| entry.base.as_mut()) {
-            if base.fingerprint == state.fingerprint {
-                base.version = state.version.clone();
-            }
+        if let Some(base) = entry.and_then(|entry| entry.base.as_mut())
+            && base.fingerprint == state.fingerprint
+        {
+            base.version = state.version.clone();
         }
     }
 
@@ -158,7 +160,7 @@ impl Session<'_> {
                 compare_recovered(&entry, sendings, theirs, fork)
             }
         };
-        let theirs = with_content(&entry, theirs.clone());
+        let theirs = entry.with_content(theirs.clone());
         let is_followed =
             comparison == Comparison::Lost && on_history_change == OnHistoryChange::Follow;
         let outcome = match comparison {
@@ -239,7 +241,7 @@ impl Session<'_> {
         self.judge(&latest.entry, time_us, &latest.theirs)
     }
 
-    fn carry_out(&mut self, decision: Decision) {
+    fn carry_out_one(&mut self, decision: Decision) {
         let standard = self.opened.standard();
         let (takes_theirs, is_held) = (
             decision.takes_theirs(),
@@ -258,17 +260,15 @@ impl Session<'_> {
         } else {
             ChangeStandard::Unspecified
         };
-        match outcome {
-            Some(outcome) if !is_companion => {
-                self.report
-                    .conflicts
-                    .insert(entry.id.clone(), (standard, outcome));
-            }
-            _ => {}
+        if let Some(outcome) = outcome
+            && !is_companion
+        {
+            self.report
+                .conflicts
+                .insert(entry.id.clone(), (standard, outcome));
         }
-        match (comparison, &mut self.report.recovery) {
-            (Comparison::Lost, Some(recovery)) => recovery.offered.push(entry.id.clone()),
-            _ => {}
+        if let (Comparison::Lost, Some(recovery)) = (comparison, &mut self.report.recovery) {
+            recovery.offered.push(entry.id.clone());
         }
         if takes_theirs {
             match theirs.fingerprint {
@@ -309,7 +309,7 @@ impl Session<'_> {
 }
 
 fn companion(entry: Entry, fate: Outcome) -> Decision {
-    let theirs = with_content(&entry, entry.base_state());
+    let theirs = entry.base_state();
     let outcome = Some(fate);
     Decision {
         entry,
@@ -319,17 +319,4 @@ fn companion(entry: Entry, fate: Outcome) -> Decision {
         is_companion: true,
         is_followed: false,
     }
-}
-
-/// A state with its content, where that is at hand.
-fn with_content(entry: &Entry, mut state: State) -> State {
-    if state.fingerprint.is_some() && state.version.is_none() {
-        let at_hand = [
-            entry.mine.as_ref(),
-            entry.base.as_ref().and_then(|base| base.version.as_ref()),
-        ];
-        let is_it = |version: &&Version| Some(version.fingerprint) == state.fingerprint;
-        state.version = at_hand.into_iter().flatten().find(is_it).cloned();
-    }
-    state
 }

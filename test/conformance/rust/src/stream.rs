@@ -1,7 +1,8 @@
 //! The stream, as one task that sends and reads.
 //!
-//! That can't deadlock: the server reads on while it writes, and what this client sends without waiting for an answer fits
-//! into the window, so that it is queued here at the worst. Dropping a stream ends the call at once.
+//! That can't deadlock: the server reads on while it writes, and what this client sends without
+//! waiting for an answer fits into the window, so that it is queued here at the worst. Dropping a
+//! stream ends the call at once.
 
 use std::time::Duration;
 
@@ -57,18 +58,17 @@ impl Stream {
     pub async fn next(&mut self) -> Result<Option<ExchangeResponse>> {
         let step = Instant::now() + STEP_TIMEOUT;
         let until = self.deadline.map_or(step, |deadline| deadline.min(step));
-        let came = timeout_at(until, self.read()).await;
-        // However a call ends whose time is up: that is why.
-        if came.as_ref().is_err() || matches!(came, Ok(Err(_))) && Instant::now() >= until {
-            if until < step {
-                return Err(Status::deadline_exceeded("the exchange took too long").into());
+        match timeout_at(until, self.read()).await {
+            Ok(came) if came.is_ok() || Instant::now() < until => came,
+            // However a call ends whose time is up: that is why.
+            _ if until < step => {
+                Err(Status::deadline_exceeded("the exchange took too long").into())
             }
-            return Err(Error::new(
+            _ => Err(Error::new(
                 ErrorReason::Stalled,
                 "the server does not go on",
-            ));
+            )),
         }
-        came.unwrap_or(Ok(None))
     }
 
     /// Half-closes, and waits for the server's end of the stream.

@@ -1,4 +1,5 @@
-//! The loop that the conformance kit drives: one JSON object a line, and one line for each. See ../../../README.md.
+//! The loop that the conformance kit drives: one JSON object a line, and one line for each. See
+//! ../../../README.md.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -116,7 +117,8 @@ fn carry_out_locally(replica: &mut Replica, work: &str, request: &Value) -> Resu
             json!({ "pending": replica.pending().iter().map(to_pending).collect::<Vec<_>>() })
         }
         "held" => {
-            json!({ "held": replica.entries.values().filter(held).map(to_held).collect::<Vec<_>>() })
+            let items = replica.entries.values().filter(held);
+            json!({ "held": items.map(to_held).collect::<Vec<_>>() })
         }
         "resolve" => {
             let how = match text_of(request, "how") {
@@ -161,7 +163,10 @@ fn text_of<'a>(request: &'a Value, field: &str) -> &'a str {
 }
 
 fn no_replica(name: &str) -> Error {
-    tonic::Status::internal(format!("no replica {name:?} is open")).into()
+    Error::new(
+        ErrorReason::Unsupported,
+        format!("unknown request, or no replica {name:?} is open"),
+    )
 }
 
 fn version_of(request: &Value) -> Option<Version> {
@@ -278,18 +283,20 @@ fn to_item(entry: &Entry, with_its_content: bool) -> Value {
 }
 
 fn to_pending(entry: &Entry) -> Value {
+    let rejected = entry.pending.as_ref().map_or(0, |pending| pending.rejected);
     json!({
         "id": entry.id,
         "kind": kind_of(&entry.mine),
         "held": entry.is_held(),
         "group": entry.group(),
-        "rejected": entry.pending.as_ref().map_or(String::new(), |pending| reason_name(pending.rejected)),
+        "rejected": reason_name(rejected),
     })
 }
 
 fn to_held(entry: &Entry) -> Value {
-    let theirs = entry.base.as_ref().and_then(|base| base.version.as_ref());
-    json!({ "id": entry.id, "mine": to_content(entry.mine.as_ref()), "theirs": to_content(theirs) })
+    let theirs = entry.base_state().version;
+    let (mine, theirs) = (to_content(entry.mine.as_ref()), to_content(theirs.as_ref()));
+    json!({ "id": entry.id, "mine": mine, "theirs": theirs })
 }
 
 fn to_conflicts(replica: &Replica) -> Vec<Value> {
@@ -307,8 +314,8 @@ fn to_conflicts(replica: &Replica) -> Vec<Value> {
 }
 
 fn to_sums(replica: &Replica) -> Value {
-    let total = replica.total;
-    json!({ "revision": replica.checkpoint.revision, "count": total.count, "fingerprint": to_hex(Some(total.sum)) })
+    let (revision, total) = (replica.checkpoint.revision, replica.total);
+    json!({ "revision": revision, "count": total.count, "fingerprint": to_hex(Some(total.sum)) })
 }
 
 fn to_report(report: &Report, replica: &Replica) -> Value {

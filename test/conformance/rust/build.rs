@@ -5,14 +5,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = "../../../proto";
     println!("cargo:rerun-if-changed={protos}");
     let files = protox::compile(
-        [
-            "tercet/v1/sync_service.proto",
-            "tercet/v1/item_service.proto",
-        ],
+        ["tercet/v1/sync_service.proto", "tercet/v1/item_service.proto"],
         [protos],
     )?;
-    tonic_prost_build::configure()
-        .build_server(false)
-        .compile_fds(files)?;
+    tonic_prost_build::configure().build_server(false).compile_fds(files)?;
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, RangeSum};
+use crate::item::{Content, State, Version};
 use crate::proto::{
     self, ChangeInfo, ChangeKind, ErrorReason, FingerprintAlgorithm, RangeFingerprint,
 };
 use crate::proto::{change_info, item_content};
-use crate::replica::{Content, State, Version};
 
 /// Fingerprint of a state whose content did not agree with what it was told with: it has to be
 /// fetched. (No content that anybody knows of has it.)
@@ -33,31 +33,13 @@ pub fn read_changes(
     let mut total = RangeSum::default();
     let (mut revision, mut time_us) = (0, 0);
     for info in changes {
-        revision = if info.revision == 0 {
-            revision + 1
-        } else {
-            info.revision
-        };
-        time_us = if info.modify_time_us == 0 {
-            time_us
-        } else {
-            info.modify_time_us
-        };
+        revision = if info.revision == 0 { revision + 1 } else { info.revision };
+        time_us = if info.modify_time_us == 0 { time_us } else { info.modify_time_us };
         let told = read_fingerprint(&info)?;
-        let version = info
-            .content
-            .map(|content| Version::new(&info.id, content.into()));
-        let state = State {
-            revision,
-            time_us,
-            size: info.size,
-            ..State::absent(info.id, 0)
-        };
+        let version = info.content.map(|content| Version::new(&info.id, content.into()));
+        let state = State { revision, time_us, size: info.size, ..State::absent(info.id, 0) };
         states.push(match version {
-            None => State {
-                fingerprint: told,
-                ..state
-            },
+            None => State { fingerprint: told, ..state },
             Some(version) if told.is_some() => state.proved(Some(version), told),
             Some(version) => {
                 covered.insert(states.len());
@@ -84,10 +66,8 @@ fn read_fingerprint(info: &ChangeInfo) -> Result<Option<Fingerprint>> {
         (ChangeKind::Upserted, None) if info.content.is_some() => Ok(None),
         (ChangeKind::Upserted, Some(Some(fingerprint))) => Ok(Some(fingerprint)),
         _ => {
-            let message = format!(
-                "the server told of {:?} what this client does not know",
-                info.id
-            );
+            let message =
+                format!("the server told of {:?} what this client does not know", info.id);
             Err(Error::new(ErrorReason::Unsupported, message))
         }
     }
@@ -96,18 +76,13 @@ fn read_fingerprint(info: &ChangeInfo) -> Result<Option<Fingerprint>> {
 /// The fingerprint of a message; `None` where it is not one that this client knows.
 pub fn from_fingerprint(message: &proto::Fingerprint) -> Option<Fingerprint> {
     let is_known = message.algorithm() == FingerprintAlgorithm::Sha256;
-    is_known
-        .then(|| message.value.as_slice().try_into().ok())
-        .flatten()
+    is_known.then(|| message.value.as_slice().try_into().ok()).flatten()
 }
 
 /// The message for a fingerprint; unset for no item.
 pub fn to_fingerprint(fingerprint: Option<Fingerprint>) -> Option<proto::Fingerprint> {
     let algorithm = FingerprintAlgorithm::Sha256.into();
-    fingerprint.map(|value| proto::Fingerprint {
-        algorithm,
-        value: value.into(),
-    })
+    fingerprint.map(|value| proto::Fingerprint { algorithm, value: value.into() })
 }
 
 /// Whether a message says the same as a sum. One that is not set says: no items.

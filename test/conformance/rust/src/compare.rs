@@ -2,8 +2,8 @@
 //! prevails. Nothing but values.
 
 use crate::fingerprint::Fingerprint;
+use crate::item::{Entry, State};
 use crate::proto::ChangeStandard;
-use crate::replica::{Entry, State};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -74,11 +74,7 @@ pub fn compare_recovered(
         return compare(entry, sendings, theirs);
     }
     if base.fingerprint == theirs.fingerprint {
-        return if is_shared {
-            Comparison::Known
-        } else {
-            Comparison::Same
-        };
+        return if is_shared { Comparison::Known } else { Comparison::Same };
     }
     let found = match &entry.pending {
         Some(_) => compare_pending(entry, sendings, theirs),

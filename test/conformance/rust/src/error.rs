@@ -10,10 +10,7 @@ use crate::proto::ErrorReason;
 #[derive(Debug)]
 pub enum Error {
     /// What this side refuses, or finds out, by itself.
-    Client {
-        reason: ErrorReason,
-        message: String,
-    },
+    Client { reason: ErrorReason, message: String },
     /// The status of a call, or of a connection that failed.
     Server(Box<Status>),
 }
@@ -22,10 +19,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(reason: ErrorReason, message: impl Into<String>) -> Self {
-        Error::Client {
-            reason,
-            message: message.into(),
-        }
+        Error::Client { reason, message: message.into() }
     }
 
     /// The server said what has no meaning at this point.
@@ -58,10 +52,9 @@ impl Error {
     pub fn reason(&self) -> String {
         match self {
             Error::Client { reason, .. } => reason_name(*reason as i32),
-            Error::Server(_) => self
-                .details()
-                .error_info()
-                .map_or(String::new(), |info| info.reason.clone()),
+            Error::Server(_) => {
+                self.details().error_info().map_or(String::new(), |info| info.reason.clone())
+            }
         }
     }
 
@@ -101,10 +94,7 @@ impl From<tonic::transport::Error> for Error {
 pub fn reason_name(reason: i32) -> String {
     match ErrorReason::try_from(reason) {
         Ok(ErrorReason::Unspecified) => String::new(),
-        Ok(known) => known
-            .as_str_name()
-            .trim_start_matches("ERROR_REASON_")
-            .to_owned(),
+        Ok(known) => known.as_str_name().trim_start_matches("ERROR_REASON_").to_owned(),
         Err(_) => reason.to_string(),
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::change_info::says;
 use crate::error::{Error, Result};
+use crate::item::Entry;
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{Capability, ChangeStandard, Done, ErrorReason, Open, Opened, RangeFingerprint};
-use crate::replica::{Entry, Replica};
+use crate::replica::Replica;
 use crate::session::{OnHistoryChange, RecoveryReason, Report, Session, SyncOptions};
 use crate::settle::Occasion;
 
@@ -69,9 +70,7 @@ impl Session<'_> {
                 break;
             }
             if self.report.recovery.is_some() || !self.can(Capability::Reconcile) {
-                return Err(Error::unverified(
-                    "the replica does not hold what the server holds",
-                ));
+                return Err(Error::unverified("the replica does not hold what the server holds"));
             }
             self.recover(RecoveryReason::Unverified).await?;
         }
@@ -94,11 +93,7 @@ impl Session<'_> {
     }
 
     fn open_message(&self, recovers: bool) -> Open {
-        let capabilities = [
-            Capability::Reconcile,
-            Capability::Chunks,
-            Capability::Groups,
-        ];
+        let capabilities = [Capability::Reconcile, Capability::Chunks, Capability::Groups];
         Open {
             collection: self.replica.collection.clone(),
             collection_uid: self.replica.uid.clone(),
@@ -122,10 +117,8 @@ impl Session<'_> {
         };
         let why = self.why_recover(&opened, is_lost)?;
         if opened.standard() == ChangeStandard::Unspecified {
-            let message = format!(
-                "this client does not know the standard in force, {}",
-                opened.standard
-            );
+            let message =
+                format!("this client does not know the standard in force, {}", opened.standard);
             return Err(Error::new(ErrorReason::Unsupported, message));
         }
         self.limits = opened.limits.unwrap_or(self.limits);
@@ -139,9 +132,7 @@ impl Session<'_> {
             self.replica.uid = opened.collection_uid.clone();
             // The epochs that are told begin with the token's.
             if let Some(first) = opened.lineage.first() {
-                self.replica
-                    .lineage
-                    .retain(|epoch| epoch.first_revision < first.first_revision);
+                self.replica.lineage.retain(|epoch| epoch.first_revision < first.first_revision);
                 self.replica.lineage.extend(opened.lineage.iter().cloned());
             }
         }
@@ -152,9 +143,7 @@ impl Session<'_> {
     fn why_recover(&mut self, opened: &Opened, is_lost: bool) -> Result<Option<RecoveryReason>> {
         let is_refused = opened.token_refused() != ErrorReason::Unspecified;
         let is_other = opened.token_refused() == ErrorReason::TokenOtherHistory;
-        let can_recover = opened
-            .capabilities()
-            .any(|each| each == Capability::Reconcile);
+        let can_recover = opened.capabilities().any(|each| each == Capability::Reconcile);
         if is_refused && !can_recover
             || is_other && self.options.on_history_change == OnHistoryChange::Stop
         {
@@ -162,9 +151,7 @@ impl Session<'_> {
             return Err(Error::new(opened.token_refused(), message));
         }
         if opened.collection_uid.len() != 16 {
-            return Err(Error::out_of_order(
-                "the server did not say which collection this is",
-            ));
+            return Err(Error::out_of_order("the server did not say which collection this is"));
         }
         self.rebinds = !self.replica.uid.is_empty() && self.replica.uid != opened.collection_uid;
         if self.rebinds && !self.options.recreate {
@@ -190,11 +177,7 @@ impl Session<'_> {
             ChangeStandard::Server if is_unnamed => return Ok(()),
             _ => {}
         }
-        let held = self
-            .replica
-            .entries
-            .values()
-            .filter(|entry| entry.is_held());
+        let held = self.replica.entries.values().filter(|entry| entry.is_held());
         let theirs = held.map(Entry::base_state).collect();
         self.take_changes(theirs, Occasion::Rejudged, None).await
     }

@@ -18,12 +18,7 @@ const MOST_BOUND_BYTES: usize = 516;
 pub type Fingerprint = [u8; 32];
 
 pub fn fingerprint_of(id: &str, content: &[u8]) -> Fingerprint {
-    Sha256::new()
-        .chain_update(id)
-        .chain_update([0])
-        .chain_update(content)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(id).chain_update([0]).chain_update(content).finalize().into()
 }
 
 /// A range fingerprint: the number of items, and the sum of their fingerprints modulo 2^256,
@@ -52,10 +47,7 @@ impl Add for RangeSum {
             carry = above || above_again;
             digit
         });
-        RangeSum {
-            count: self.count + other.count,
-            sum,
-        }
+        RangeSum { count: self.count + other.count, sum }
     }
 }
 
@@ -70,10 +62,7 @@ impl Sub for RangeSum {
             borrow = below || below_again;
             digit
         });
-        RangeSum {
-            count: self.count - other.count,
-            sum,
-        }
+        RangeSum { count: self.count - other.count, sum }
     }
 }
 
@@ -88,10 +77,7 @@ pub fn encode_bounds<'a>(bounds: impl IntoIterator<Item = &'a str>) -> IdBounds 
     let mut coded = IdBounds::default();
     let mut before = "";
     for bound in bounds {
-        let same = before
-            .chars()
-            .zip(bound.chars())
-            .take_while(|(a, b)| a == b);
+        let same = before.chars().zip(bound.chars()).take_while(|(a, b)| a == b);
         let shared = same.map(|(character, _)| character.len_utf8()).sum();
         coded.shared.push(shared as u32);
         coded.rest.push(bound[shared..].to_owned());

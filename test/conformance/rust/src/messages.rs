@@ -2,10 +2,12 @@
 
 use crate::change_info::read_changes;
 use crate::error::{Error, Result};
+use crate::item::{State, Version};
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
-use crate::proto::{ChangePage, PushOutcome, RangeFingerprint, Taken, Verdict, Verdicts};
-use crate::replica::{State, Version};
+use crate::proto::{
+    ChangePage, ErrorReason, PushOutcome, RangeFingerprint, Taken, Verdict, Verdicts,
+};
 use crate::session::{Sent, Session};
 use crate::settle::Occasion;
 
@@ -28,23 +30,14 @@ impl Session<'_> {
     }
 
     async fn take_page(&mut self, page: ChangePage) -> Result<Option<RangeFingerprint>> {
-        let ChangePage {
-            changes,
-            fingerprint,
-            checkpoint,
-            proof,
-            ..
-        } = page;
-        let is_fetched = changes
-            .iter()
-            .any(|info| info.content.is_none() && info.fingerprint.is_some());
+        let ChangePage { changes, fingerprint, checkpoint, proof, .. } = page;
+        let is_fetched =
+            changes.iter().any(|info| info.content.is_none() && info.fingerprint.is_some());
         let told = read_changes(changes, fingerprint.as_ref())?;
         self.take_changes(told, Occasion::Told, checkpoint).await?;
         // The server waits for this before it goes on with contents that have to be fetched.
         if is_fetched {
-            self.send(Request::Taken(Taken {
-                revision: self.replica.checkpoint.revision,
-            }));
+            self.send(Request::Taken(Taken { revision: self.replica.checkpoint.revision }));
         }
         Ok(proof)
     }
@@ -55,8 +48,7 @@ impl Session<'_> {
         for verdict in verdicts.verdicts {
             self.take_verdict(verdict, &mut told)?;
         }
-        self.take_changes(told, Occasion::Told, verdicts.checkpoint)
-            .await
+        self.take_changes(told, Occasion::Told, verdicts.checkpoint).await
     }
 
     /// Settles what a verdict speaks of, and tells what is to be compared because of it.
@@ -71,20 +63,28 @@ impl Session<'_> {
         self.first_ordinal += verdict.count;
         let meant: Vec<Sent> = self.on_the_way.drain(..verdict.count as usize).collect();
         for (sent, index) in meant.into_iter().zip(0..) {
-            match verdict.outcome() {
-                PushOutcome::Applied if sent.version.is_some() => self.report.sent += 1,
-                PushOutcome::Applied => self.report.sent_deletions += 1,
-                PushOutcome::AlreadyApplied if !self.settled.contains(&sent.sequence) => {
-                    self.report.settled += 1
+            let revision = match verdict.outcome() {
+                PushOutcome::Applied => {
+                    let is_deletion = sent.version.is_none();
+                    self.report.sent += i64::from(!is_deletion);
+                    self.report.sent_deletions += i64::from(is_deletion);
+                    verdict.revision + if verdict.one_revision { 0 } else { index }
                 }
-                PushOutcome::AlreadyApplied => {}
+                PushOutcome::AlreadyApplied => {
+                    self.report.settled += i64::from(!self.settled.contains(&sent.sequence));
+                    verdict.revision
+                }
+                // It may have been made: so it stays among the sendings.
+                PushOutcome::Unspecified => {
+                    let message = format!("this client does not know the verdict on {:?}", sent.id);
+                    return Err(Error::new(ErrorReason::Unsupported, message));
+                }
                 _ => {
                     self.take_back(&sent, &verdict);
                     continue;
                 }
-            }
-            let ascends = verdict.outcome() == PushOutcome::Applied && !verdict.one_revision;
-            told.extend(self.settle(sent, verdict.revision + if ascends { index } else { 0 }));
+            };
+            told.extend(self.settle(sent, revision));
         }
         if let (PushOutcome::Conflict, Some(current)) = (verdict.outcome(), verdict.current) {
             // A content that does not come along is still to come with the change feed.
@@ -92,8 +92,7 @@ impl Session<'_> {
                 current.revision > self.replica.checkpoint.revision && current.content.is_none();
             let read = read_changes(vec![current], None)?;
             told.extend(
-                read.into_iter()
-                    .filter(|state| state.fingerprint.is_none() || !is_to_come),
+                read.into_iter().filter(|state| state.fingerprint.is_none() || !is_to_come),
             );
         }
         Ok(())
@@ -105,21 +104,9 @@ impl Session<'_> {
         let entry = self.replica.entry(&sent.id);
         let fingerprint = sent.fingerprint();
         if entry.sequence() != sent.sequence {
-            let Sent {
-                id,
-                version,
-                time_us,
-                ..
-            } = sent;
+            let Sent { id, version, time_us, .. } = sent;
             let size = version.as_ref().map_or(0, Version::size);
-            return Some(State {
-                id,
-                fingerprint,
-                revision,
-                time_us,
-                size,
-                version,
-            });
+            return Some(State { id, fingerprint, revision, time_us, size, version });
         }
         let is_later = entry.base.as_ref().is_none_or(|base| {
             base.revision < revision || base.revision == revision && base.fingerprint == fingerprint

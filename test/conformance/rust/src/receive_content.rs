@@ -5,10 +5,11 @@ use std::collections::HashSet;
 
 use crate::change_info::{UNPROVED, from_fingerprint};
 use crate::error::{Error, Result};
+use crate::item::{Content, Download, State, Version};
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{ContentChunk, ContentWanted, Contents, ErrorReason, Fetch};
-use crate::replica::{Content, Download, Replica, State, Version};
+use crate::replica::Replica;
 use crate::session::Session;
 
 const IDS_AT_ONCE: usize = 1000;
@@ -37,16 +38,9 @@ impl Session<'_> {
 
     async fn fetch(&mut self, wanted: &[&State], states: &mut Vec<State>) -> Result<()> {
         let mut waiting: HashSet<String> = wanted.iter().map(|state| state.id.clone()).collect();
-        let unproved = wanted
-            .iter()
-            .filter(|state| state.fingerprint == Some(UNPROVED));
+        let unproved = wanted.iter().filter(|state| state.fingerprint == Some(UNPROVED));
         let mut wrong_once: HashSet<String> = unproved.map(|state| state.id.clone()).collect();
-        self.ask(
-            wanted
-                .iter()
-                .map(|state| resumed(self.replica, &state.id))
-                .collect(),
-        );
+        self.ask(wanted.iter().map(|state| resumed(self.replica, &state.id)).collect());
         let mut chunked = String::new();
         while !waiting.is_empty() {
             let is_content =
@@ -73,10 +67,7 @@ impl Session<'_> {
                     self.fetched_revision = self.fetched_revision.max(state.revision);
                     states.push(state);
                 } else if wrong_once.insert(state.id.clone()) {
-                    self.ask(vec![ContentWanted {
-                        id: state.id,
-                        ..ContentWanted::default()
-                    }]);
+                    self.ask(vec![ContentWanted { id: state.id, ..ContentWanted::default() }]);
                 } else {
                     let message = format!(
                         "the content of {:?} does not agree with its fingerprint, twice",
@@ -96,30 +87,18 @@ impl Session<'_> {
     fn read_contents(&mut self, contents: Contents) -> Result<Vec<State>> {
         self.hear(contents.witness);
         if let Some(refused) = contents.refused.first() {
-            let message = format!(
-                "the server can't send {:?}: {}",
-                refused.id, refused.message
-            );
+            let message = format!("the server can't send {:?}: {}", refused.id, refused.message);
             return Err(Error::new(ErrorReason::ItemTooLarge, message));
         }
         let gone = contents.deleted.into_iter().map(|info| {
             let time_us = info.modify_time_us;
-            State {
-                time_us,
-                ..State::absent(info.id, info.revision)
-            }
+            State { time_us, ..State::absent(info.id, info.revision) }
         });
         let items = contents.items.into_iter().map(|item| {
-            let version = item
-                .content
-                .map(|content| Version::new(&item.id, content.into()));
+            let version = item.content.map(|content| Version::new(&item.id, content.into()));
             let fingerprint = item.fingerprint.as_ref().and_then(from_fingerprint);
             let time_us = item.modify_time_us;
-            State {
-                time_us,
-                ..State::absent(item.id, item.revision)
-            }
-            .proved(version, fingerprint)
+            State { time_us, ..State::absent(item.id, item.revision) }.proved(version, fingerprint)
         });
         Ok(gone.chain(items).collect())
     }
@@ -130,26 +109,14 @@ fn resumed(replica: &Replica, id: &str) -> ContentWanted {
     let begun = replica.downloads.get(id);
     let (offset, revision) =
         begun.map_or((0, 0), |begun| (begun.data.len() as i64, begun.revision));
-    ContentWanted {
-        id: id.to_owned(),
-        offset,
-        revision,
-    }
+    ContentWanted { id: id.to_owned(), offset, revision }
 }
 
 /// A piece of a large content. It is kept beyond the exchange, should that be cut, until the
 /// content is whole.
 fn read_chunk(replica: &mut Replica, id: &str, chunk: ContentChunk) -> Result<Option<State>> {
-    let ContentChunk {
-        revision,
-        offset,
-        data,
-        size,
-        text,
-        fingerprint,
-        modify_time_us,
-        ..
-    } = chunk;
+    let ContentChunk { revision, offset, data, size, text, fingerprint, modify_time_us, .. } =
+        chunk;
     let begun = match offset {
         0 => Some(Download {
             revision,
@@ -182,12 +149,11 @@ fn read_chunk(replica: &mut Replica, id: &str, chunk: ContentChunk) -> Result<Op
         Ok(text) => Content::Data(text.into_bytes().into()),
         Err(error) => Content::Data(error.into_bytes().into()),
     };
-    let state = State {
-        time_us: begun.time_us,
-        ..State::absent(id, revision)
-    };
-    Ok(Some(state.proved(
-        Some(Version::new(id, content)),
-        fingerprint.as_ref().and_then(from_fingerprint),
-    )))
+    let state = State { time_us: begun.time_us, ..State::absent(id, revision) };
+    Ok(Some(
+        state.proved(
+            Some(Version::new(id, content)),
+            fingerprint.as_ref().and_then(from_fingerprint),
+        ),
+    ))
 }

@@ -7,116 +7,20 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::change_info::read_changes;
 use crate::error::{Error, Result};
-use crate::fingerprint::{Fingerprint, RangeSum, decode_bounds, encode_bounds};
+use crate::fingerprint::{decode_bounds, encode_bounds};
+use crate::item::State;
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{
-    Checkpoint, RangeAnswers, RangeKind, RangeList, RangeOutcome, RangeQuery, Recover,
+    Checkpoint, Epoch, RangeAnswers, RangeKind, RangeList, RangeOutcome, RangeQuery, Recover,
 };
-use crate::replica::{Replica, State};
+use crate::ranges::{Bases, Range, SHORT};
+use crate::replica::Replica;
 use crate::session::{Recovery, RecoveryReason, Session};
 use crate::settle::Occasion;
 
-/// A range with so few bases is compared item by item.
-const LEAF_ITEMS: usize = 12;
 /// With the ranges between them that are not asked about, a query may have 4,096.
 const RANGES_AT_ONCE: usize = 2000;
-/// Bytes of sums and fingerprints that travel in a recovery.
-const SHORT: usize = 8;
-
-/// A range of ids, [start, end), with the bases in it: [first, last) in the list of all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Range {
-    start: String,
-    /// `None`: to the last id.
-    end: Option<String>,
-    first: usize,
-    last: usize,
-}
-
-impl Range {
-    fn count(&self) -> usize {
-        self.last - self.first
-    }
-
-    fn is_leaf(&self) -> bool {
-        self.count() <= LEAF_ITEMS
-    }
-}
-
-/// All bases in the order of their ids, and the sums of the first n of them.
-struct Bases {
-    ids: Vec<String>,
-    fingerprints: Vec<Fingerprint>,
-    sums: Vec<RangeSum>,
-}
-
-impl Bases {
-    fn new(replica: &Replica) -> Self {
-        let mut bases = Bases {
-            ids: Vec::new(),
-            fingerprints: Vec::new(),
-            sums: vec![RangeSum::default()],
-        };
-        let mut total = RangeSum::default();
-        for (id, entry) in &replica.entries {
-            if let Some(fingerprint) = entry.base_fingerprint() {
-                total = total + RangeSum::of(Some(fingerprint));
-                bases.ids.push(id.clone());
-                bases.fingerprints.push(fingerprint);
-                bases.sums.push(total);
-            }
-        }
-        bases
-    }
-
-    fn total(&self, part: &Range) -> RangeSum {
-        self.sums[part.last] - self.sums[part.first]
-    }
-
-    /// A part of a range, with the bases in it.
-    fn narrow(&self, within: &Range, start: String, end: Option<String>) -> Range {
-        let below = |bound: &str| {
-            within.first
-                + self.ids[within.first..within.last].partition_point(|id| id.as_str() < bound)
-        };
-        let first = below(&start);
-        let last = end.as_deref().map_or(within.last, below).max(first);
-        Range {
-            start,
-            end,
-            first,
-            last,
-        }
-    }
-
-    /// Parts of about the same size. Few parts cost fewer bytes, many parts fewer round trips.
-    fn cut(&self, whole: Range) -> Vec<Range> {
-        if whole.is_leaf() {
-            return vec![whole];
-        }
-        let count = whole.count();
-        let parts = match count {
-            16_384.. => 16,
-            1024.. => 8,
-            _ => 4,
-        };
-        let cut = |part: usize| whole.first + count * part / parts;
-        let bound = |part: usize| match part {
-            0 => Some(whole.start.clone()),
-            _ if part == parts => whole.end.clone(),
-            _ => Some(self.ids[cut(part)].clone()),
-        };
-        let range = |part| Range {
-            start: bound(part).unwrap_or_default(),
-            end: bound(part + 1),
-            first: cut(part),
-            last: cut(part + 1),
-        };
-        (0..parts).map(range).collect()
-    }
-}
-
 /// What is being searched, and what has been found.
 struct Search {
     bases: Bases,
@@ -130,12 +34,11 @@ struct Search {
     preamble: Option<Preamble>,
 }
 
-#[derive(Clone)]
 struct Preamble {
     head: Checkpoint,
     fork: i64,
     compacted: i64,
-    lineage: Vec<crate::proto::Epoch>,
+    lineage: Vec<Epoch>,
 }
 
 impl Session<'_> {
@@ -143,24 +46,11 @@ impl Session<'_> {
     pub async fn recover(&mut self, why: RecoveryReason) -> Result<()> {
         self.recovering = true;
         self.heard = Checkpoint::default();
-        self.report.recovery = Some(Recovery {
-            why,
-            offered: Vec::new(),
-        });
-        let lineage = if self.rebinds {
-            Vec::new()
-        } else {
-            self.replica.lineage.clone()
-        };
+        self.report.recovery = Some(Recovery { why, offered: Vec::new() });
+        let lineage = if self.rebinds { Vec::new() } else { self.replica.lineage.clone() };
         self.send(Request::Recover(Recover { lineage }));
         let bases = Bases::new(self.replica);
-        let everything = Range {
-            start: String::new(),
-            end: None,
-            first: 0,
-            last: bases.ids.len(),
-        };
-        let waiting = bases.cut(everything);
+        let waiting = bases.cut(bases.everything());
         let mut search = Search {
             bases,
             waiting,
@@ -170,10 +60,8 @@ impl Session<'_> {
         };
         let at_once = (self.limits.window_items / 2).max(1) as usize;
         while !search.waiting.is_empty() {
-            let now: Vec<Range> = search
-                .waiting
-                .drain(..at_once.min(search.waiting.len()))
-                .collect();
+            let now: Vec<Range> =
+                search.waiting.drain(..at_once.min(search.waiting.len())).collect();
             for ranges in now.chunks(RANGES_AT_ONCE) {
                 self.send(Request::Ranges(to_query(&search.bases, ranges)));
             }
@@ -202,51 +90,28 @@ impl Session<'_> {
 
     /// Takes what was found, and stands where the server stood when the recovery began.
     async fn complete(&mut self, search: Search) -> Result<()> {
-        let Search {
-            mut found,
-            preamble: Some(preamble),
-            ..
-        } = search
-        else {
+        let Search { mut found, preamble: Some(preamble), .. } = search else {
             return Err(misfit());
         };
-        let Preamble {
-            head,
-            fork,
-            lineage,
-            ..
-        } = preamble;
+        let Preamble { head, fork, lineage, .. } = preamble;
         if !self.rebinds {
             for id in unsettled_creations(self.replica) {
-                found
-                    .entry(id.clone())
-                    .or_insert_with(|| State::absent(id, head.revision));
+                found.entry(id.clone()).or_insert_with(|| State::absent(id, head.revision));
             }
         }
         let found = found.into_values().collect();
-        let decisions = self
-            .compare_changes(found, Occasion::Recovered { fork })
-            .await?;
+        let decisions = self.compare_changes(found, Occasion::Recovered { fork }).await?;
         // From here on nothing is awaited: in a database, this is one transaction.
         self.carry_out(decisions);
         // Revisions beyond the fork may be of another history. The server has had all of these
         // states at its head.
-        for base in self
-            .replica
-            .entries
-            .values_mut()
-            .filter_map(|entry| entry.base.as_mut())
-        {
+        for base in self.replica.entries.values_mut().filter_map(|entry| entry.base.as_mut()) {
             if base.revision > fork.min(head.revision) {
                 base.revision = head.revision;
             }
         }
         let known = lineage.last().map_or(0, |epoch| epoch.first_revision);
-        let begun = self
-            .begun
-            .iter()
-            .filter(|epoch| epoch.first_revision > known)
-            .cloned();
+        let begun = self.begun.iter().filter(|epoch| epoch.first_revision > known).cloned();
         self.replica.lineage = lineage.into_iter().chain(begun).collect();
         self.replica.uid = self.opened.collection_uid.clone();
         // They speak of the history that was left.
@@ -262,10 +127,7 @@ impl Session<'_> {
 /// by others.
 fn unsettled_creations(replica: &Replica) -> Vec<String> {
     let sent = replica.entries.values().filter(|entry| {
-        let is_sent = entry
-            .pending
-            .as_ref()
-            .is_some_and(|pending| !pending.sendings.is_empty());
+        let is_sent = entry.pending.as_ref().is_some_and(|pending| !pending.sendings.is_empty());
         is_sent && entry.base_fingerprint().is_none()
     });
     sent.map(|entry| entry.id.clone()).collect()
@@ -286,9 +148,8 @@ fn to_query(bases: &Bases, ranges: &[Range]) -> RangeQuery {
         query.counts.push(range.count() as i64);
         if range.is_leaf() {
             query.kinds.push(RangeKind::Items.into());
-            let short = bases.fingerprints[range.first..range.last]
-                .iter()
-                .flat_map(|each| &each[..SHORT]);
+            let short =
+                bases.fingerprints[range.first..range.last].iter().flat_map(|each| &each[..SHORT]);
             query.items.extend(short);
         } else {
             query.kinds.push(RangeKind::Sum.into());
@@ -325,19 +186,12 @@ impl Search {
         if self.preamble.is_none() {
             let head = head.ok_or_else(misfit)?;
             let (fork, compacted) = (fork_revision, compacted_revision);
-            self.preamble = Some(Preamble {
-                head,
-                fork,
-                compacted,
-                lineage,
-            });
+            self.preamble = Some(Preamble { head, fork, compacted, lineage });
         }
         if sums.len() != counts.len() * SHORT {
             return Err(misfit());
         }
-        let mut ends = decode_bounds(&ends.unwrap_or_default())
-            .ok_or_else(misfit)?
-            .into_iter();
+        let mut ends = decode_bounds(&ends.unwrap_or_default()).ok_or_else(misfit)?.into_iter();
         let mut totals = counts.into_iter().zip(sums.chunks(SHORT));
         let (mut sizes, mut lists) = (parts.into_iter(), lists.into_iter());
         for outcome in outcomes {
@@ -382,36 +236,25 @@ impl Search {
     /// What the server has in a range that differs; and what it does not have, and nothing is known
     /// of its deletion.
     fn take_list(&mut self, asked: &Range, listed: RangeList) -> Result<()> {
-        let RangeList {
-            mut items,
-            deleted,
-            differing,
-        } = listed;
+        let RangeList { mut items, deleted, differing } = listed;
         items.extend(deleted);
         for state in read_changes(items, None)? {
             self.found.insert(state.id.clone(), state);
         }
         let own = &self.bases.ids[asked.first..asked.last];
-        let differing: Vec<&String> = match asked.is_leaf() {
-            true => differing
-                .iter()
-                .map(|at| own.get(*at as usize))
-                .collect::<Option<_>>()
-                .ok_or_else(misfit)?,
-            false => own.iter().collect(),
+        let differing: Vec<&String> = if asked.is_leaf() {
+            let differing = differing.iter().map(|at| own.get(*at as usize));
+            differing.collect::<Option<_>>().ok_or_else(misfit)?
+        } else {
+            own.iter().collect()
         };
         // Deletions beyond the fork would be told, but for those up to the horizon.
-        let revision = self.preamble.as_ref().map_or(0, |told| {
-            if told.compacted > told.fork {
-                told.compacted
-            } else {
-                0
-            }
-        });
+        let revision = self
+            .preamble
+            .as_ref()
+            .map_or(0, |told| if told.compacted > told.fork { told.compacted } else { 0 });
         for id in differing {
-            self.found
-                .entry(id.clone())
-                .or_insert_with(|| State::absent(id, revision));
+            self.found.entry(id.clone()).or_insert_with(|| State::absent(id, revision));
         }
         Ok(())
     }

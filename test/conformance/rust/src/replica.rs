@@ -1,14 +1,13 @@
 //! A replica in memory. In a database each public method is one transaction: so is what it writes
 //! together.
-//!
-//! Clones of contents, and so of versions, states and entries, are cheap: the bytes are shared.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
-use crate::change_info::UNPROVED;
 use crate::error::{Error, Result};
-use crate::fingerprint::{Fingerprint, RangeSum, fingerprint_of, is_id};
+use crate::fingerprint::{Fingerprint, RangeSum, is_id};
+use crate::item::{
+    ConflictRecord, Download, Entry, Pending, State, Version, fingerprint_in, size_of,
+};
 use crate::proto::{ChangeStandard, Checkpoint, Epoch, ErrorReason, Limits};
 
 /// The limits of a server that has not said anything else.
@@ -24,198 +23,6 @@ const DEFAULT_LIMITS: Limits = Limits {
 };
 /// A clock that is further ahead than this must not carry ours away.
 const MOST_AHEAD_US: i64 = 60_000_000;
-
-/// What came as text goes as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
-    Text(Arc<str>),
-    Data(Arc<[u8]>),
-}
-
-impl Content {
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Content::Text(text) => text.as_bytes(),
-            Content::Data(data) => data,
-        }
-    }
-}
-
-/// A content of an item, with the item's fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    pub fingerprint: Fingerprint,
-    pub content: Content,
-}
-
-impl Version {
-    pub fn new(id: &str, content: Content) -> Self {
-        Version {
-            fingerprint: fingerprint_of(id, content.bytes()),
-            content,
-        }
-    }
-
-    pub fn size(&self) -> i64 {
-        self.content.bytes().len() as i64
-    }
-}
-
-/// A state that an item has, or had, at the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    pub id: String,
-    pub fingerprint: Option<Fingerprint>,
-    pub revision: i64,
-    pub time_us: i64,
-    /// Bytes of its content.
-    pub size: i64,
-    /// Its content, where it is at hand.
-    pub version: Option<Version>,
-}
-
-impl State {
-    /// The state of an item that is not there.
-    pub fn absent(id: impl Into<String>, revision: i64) -> Self {
-        State {
-            id: id.into(),
-            fingerprint: None,
-            revision,
-            time_us: 0,
-            size: 0,
-            version: None,
-        }
-    }
-
-    /// The state with a content, if it has the fingerprint that it should have; else UNPROVED.
-    pub fn proved(self, version: Option<Version>, fingerprint: Option<Fingerprint>) -> Self {
-        match version {
-            Some(version) if Some(version.fingerprint) == fingerprint => State {
-                fingerprint,
-                size: version.size(),
-                version: Some(version),
-                ..self
-            },
-            _ => State {
-                fingerprint: Some(UNPROVED),
-                version: None,
-                ..self
-            },
-        }
-    }
-}
-
-/// A change of this side that the server does not have yet. What the item is now, its entry says.
-#[derive(Clone, Debug, Default)]
-pub struct Pending {
-    /// Grows with every local change. A verdict on another number speaks of an earlier change.
-    pub sequence: i64,
-    /// What was sent and has no verdict: it may arrive yet, or have arrived.
-    pub sendings: Vec<Option<Fingerprint>>,
-    /// Set where it prevails over a change of the server, the base: by which standard.
-    pub overrides: ChangeStandard,
-    /// In conflict with the base until somebody resolves it. Not sent.
-    pub held: bool,
-    /// Changes with the same number go together, or not at all; 0 for none.
-    pub group: i64,
-    /// Why the server did not accept it: an ErrorReason, 0 for none.
-    pub rejected: i32,
-    /// Under which id the chunks of a large content were begun to be sent.
-    pub upload: Option<[u8; 16]>,
-}
-
-/// All that is known of an item.
-#[derive(Clone, Debug, Default)]
-pub struct Entry {
-    pub id: String,
-    /// What the application sees; `None`: no item.
-    pub mine: Option<Version>,
-    pub time_us: i64,
-    /// What was last agreed on with the server; of a held item, theirs. `None`: nothing is known of
-    /// it there.
-    pub base: Option<State>,
-    /// `None`: the item is clean.
-    pub pending: Option<Pending>,
-}
-
-impl Entry {
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        fingerprint_in(&self.mine)
-    }
-
-    pub fn base_fingerprint(&self) -> Option<Fingerprint> {
-        self.base.as_ref().and_then(|base| base.fingerprint)
-    }
-
-    /// The base, with its content where that is at hand; of an item that nothing is known of, that
-    /// it is not there.
-    pub fn base_state(&self) -> State {
-        let base = self.base.clone();
-        self.with_content(base.unwrap_or_else(|| State::absent(&self.id, 0)))
-    }
-
-    /// A state of the item, with its content where that is at hand.
-    pub fn with_content(&self, mut state: State) -> State {
-        let base = self.base.as_ref().and_then(|base| base.version.as_ref());
-        if state.fingerprint.is_some() && state.version.is_none() {
-            let is_it = |version: &&Version| Some(version.fingerprint) == state.fingerprint;
-            state.version = self
-                .mine
-                .as_ref()
-                .into_iter()
-                .chain(base)
-                .find(is_it)
-                .cloned();
-        }
-        state
-    }
-
-    /// The number of its pending change; 0 where it has none.
-    pub fn sequence(&self) -> i64 {
-        self.pending.as_ref().map_or(0, |pending| pending.sequence)
-    }
-
-    pub fn group(&self) -> i64 {
-        self.pending.as_ref().map_or(0, |pending| pending.group)
-    }
-
-    pub fn is_held(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.held)
-    }
-
-    /// What its change counts in the window, and in an atomic group.
-    pub fn size(&self) -> i64 {
-        size_of(&self.id, &self.mine)
-    }
-}
-
-fn fingerprint_in(version: &Option<Version>) -> Option<Fingerprint> {
-    version.as_ref().map(|version| version.fingerprint)
-}
-
-fn size_of(id: &str, version: &Option<Version>) -> i64 {
-    id.len() as i64 + version.as_ref().map_or(0, Version::size) + 64
-}
-
-/// A version of this side (`None`: a deletion) that gave way to another, by a standard.
-#[derive(Clone, Debug)]
-pub struct ConflictRecord {
-    pub id: String,
-    pub version: Option<Version>,
-    pub time_us: i64,
-    pub prevailed: Option<Fingerprint>,
-    pub standard: ChangeStandard,
-}
-
-/// A large content of which some chunks have come.
-#[derive(Clone, Debug)]
-pub struct Download {
-    pub revision: i64,
-    pub size: i64,
-    pub time_us: i64,
-    pub is_text: bool,
-    pub data: Vec<u8>,
-}
 
 /// How a conflict that was held ends.
 pub enum Resolution {
@@ -253,10 +60,7 @@ pub struct Replica {
 impl Replica {
     pub fn new(collection: &str) -> Result<Self> {
         let is_ok = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let begins = collection
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let begins = collection.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         if !begins || collection.len() > 128 || !collection.bytes().all(is_ok) {
             let message = format!("{collection:?} is no name of a collection");
             return Err(Error::new(ErrorReason::InvalidCollectionName, message));
@@ -320,10 +124,7 @@ impl Replica {
         }
         let (items, bytes) = (sizes.len() as i64, sizes.values().sum::<i64>());
         if items > 1 && (items > self.limits.group_items || bytes > self.limits.group_bytes) {
-            return Err(Error::new(
-                ErrorReason::GroupInvalid,
-                "the atomic group is too large",
-            ));
+            return Err(Error::new(ErrorReason::GroupInvalid, "the atomic group is too large"));
         }
         let time_us = self.tick(now_us);
         for (entry, version) in changes {
@@ -353,11 +154,8 @@ impl Replica {
                     self.take_theirs(entry, theirs, Some(manual), now_us);
                 }
                 (_, before) => {
-                    let before = Pending {
-                        held: false,
-                        overrides: manual,
-                        ..before.unwrap_or_default()
-                    };
+                    let before =
+                        Pending { held: false, overrides: manual, ..before.unwrap_or_default() };
                     entry.pending = Some(self.renew(before));
                     self.keep(entry);
                 }
@@ -394,12 +192,8 @@ impl Replica {
 
     /// Pending changes in the order in which they were made.
     pub fn pending(&self) -> Vec<Entry> {
-        let mut pending: Vec<Entry> = self
-            .entries
-            .values()
-            .filter(|entry| entry.pending.is_some())
-            .cloned()
-            .collect();
+        let mut pending: Vec<Entry> =
+            self.entries.values().filter(|entry| entry.pending.is_some()).cloned().collect();
         pending.sort_by_key(Entry::sequence);
         pending
     }
@@ -414,10 +208,7 @@ impl Replica {
 impl Replica {
     /// The entry of an item; one that nothing is known of has an empty one.
     pub fn entry(&self, id: &str) -> Entry {
-        let empty = || Entry {
-            id: id.to_owned(),
-            ..Entry::default()
-        };
+        let empty = || Entry { id: id.to_owned(), ..Entry::default() };
         self.entries.get(id).cloned().unwrap_or_else(empty)
     }
 
@@ -425,20 +216,12 @@ impl Replica {
     pub fn group_of(&self, entry: &Entry) -> Vec<Entry> {
         match entry.group() {
             0 => vec![entry.clone()],
-            group => self
-                .pending()
-                .into_iter()
-                .filter(|other| other.group() == group)
-                .collect(),
+            group => self.pending().into_iter().filter(|other| other.group() == group).collect(),
         }
     }
 
     pub fn change_pending(&mut self, id: &str, change: impl FnOnce(&mut Pending)) {
-        if let Some(pending) = self
-            .entries
-            .get_mut(id)
-            .and_then(|entry| entry.pending.as_mut())
-        {
+        if let Some(pending) = self.entries.get_mut(id).and_then(|entry| entry.pending.as_mut()) {
             change(pending);
         }
     }
@@ -452,19 +235,13 @@ impl Replica {
         standard: Option<ChangeStandard>,
         now_us: i64,
     ) {
-        assert_eq!(
-            theirs.fingerprint,
-            fingerprint_in(&theirs.version),
-            "the content is at hand"
-        );
+        assert_eq!(theirs.fingerprint, fingerprint_in(&theirs.version), "the content is at hand");
         if let Some(standard) = standard
             && entry.fingerprint() != theirs.fingerprint
         {
             self.keep_record(&entry, theirs.fingerprint, standard);
         }
-        self.last_time_us = self
-            .last_time_us
-            .max(theirs.time_us.min(now_us + MOST_AHEAD_US));
+        self.last_time_us = self.last_time_us.max(theirs.time_us.min(now_us + MOST_AHEAD_US));
         entry.mine = theirs.version.clone();
         entry.time_us = theirs.time_us;
         entry.pending = None;
@@ -481,12 +258,7 @@ impl Replica {
         held: bool,
     ) {
         let pending = entry.pending.unwrap_or_default();
-        entry.pending = Some(Pending {
-            sendings: Vec::new(),
-            overrides,
-            held,
-            ..pending
-        });
+        entry.pending = Some(Pending { sendings: Vec::new(), overrides, held, ..pending });
         self.move_base(entry, Some(theirs));
     }
 
@@ -512,11 +284,7 @@ impl Replica {
         overrides: ChangeStandard,
         held: bool,
     ) {
-        entry.pending = Some(self.renew(Pending {
-            overrides,
-            held,
-            ..Pending::default()
-        }));
+        entry.pending = Some(self.renew(Pending { overrides, held, ..Pending::default() }));
         // Where nothing is known of it at the server, not even of a deletion, it is a creation.
         let base = (theirs.revision != 0).then_some(theirs);
         self.move_base(entry, base);
@@ -551,10 +319,7 @@ impl Replica {
 impl Replica {
     fn check(&self, id: &str, version: &Option<Version>) -> Result<()> {
         if !is_id(id) {
-            return Err(Error::new(
-                ErrorReason::InvalidId,
-                format!("{id:?} is no id"),
-            ));
+            return Err(Error::new(ErrorReason::InvalidId, format!("{id:?} is no id")));
         }
         let most = self.limits.item_bytes;
         if version.as_ref().map_or(0, Version::size) > most {
@@ -578,11 +343,9 @@ impl Replica {
         entry.pending = match entry.pending.take() {
             // Back to what the server has: nothing is left to send. But what was sent, or overrides
             // another change, goes on.
-            Some(Pending {
-                sendings,
-                overrides: ChangeStandard::Unspecified,
-                ..
-            }) if is_back && sendings.is_empty() => {
+            Some(Pending { sendings, overrides: ChangeStandard::Unspecified, .. })
+                if is_back && sendings.is_empty() =>
+            {
                 entry.time_us = entry.base.as_ref().map_or(time_us, |base| base.time_us);
                 None
             }
@@ -594,12 +357,7 @@ impl Replica {
     /// A pending change with a number of its own; it goes on from the one before it.
     fn renew(&mut self, before: Pending) -> Pending {
         self.last_sequence += 1;
-        Pending {
-            sequence: self.last_sequence,
-            rejected: 0,
-            upload: None,
-            ..before
-        }
+        Pending { sequence: self.last_sequence, rejected: 0, upload: None, ..before }
     }
 
     /// Stores an entry; of an item that is gone on both sides nothing is kept.
@@ -617,15 +375,7 @@ impl Replica {
         prevailed: Option<Fingerprint>,
         standard: ChangeStandard,
     ) {
-        let Entry {
-            id, mine, time_us, ..
-        } = entry.clone();
-        self.conflicts.push(ConflictRecord {
-            id,
-            version: mine,
-            time_us,
-            prevailed,
-            standard,
-        });
+        let Entry { id, mine, time_us, .. } = entry.clone();
+        self.conflicts.push(ConflictRecord { id, version: mine, time_us, prevailed, standard });
     }
 }

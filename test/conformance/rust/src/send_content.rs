@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::change_info::to_fingerprint;
 use crate::error::{Error, Result};
+use crate::item::{Content, Entry, Pending, Version};
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{Capability, ChangeKind, ContentChunk, ErrorReason, Push, PushBatch, push};
-use crate::replica::{Content, Entry, Pending, Version};
 use crate::session::{Sent, Session};
 
 /// Larger contents travel in chunks.
@@ -28,11 +28,7 @@ impl Session<'_> {
         let mut groups = BTreeMap::new();
         for entry in self.replica.pending() {
             // A change without a group is one of its own.
-            let number = if entry.group() == 0 {
-                -entry.sequence()
-            } else {
-                entry.group()
-            };
+            let number = if entry.group() == 0 { -entry.sequence() } else { entry.group() };
             let at = *groups.entry(number).or_insert(units.len());
             if at == units.len() {
                 units.push(Unit::new());
@@ -41,10 +37,7 @@ impl Session<'_> {
         }
         units.retain(|unit| {
             let is_held = unit.iter().any(Entry::is_held);
-            !is_held
-                && unit
-                    .iter()
-                    .any(|entry| !self.tried.contains(&entry.sequence()))
+            !is_held && unit.iter().any(|entry| !self.tried.contains(&entry.sequence()))
         });
         units
     }
@@ -52,16 +45,10 @@ impl Session<'_> {
     /// Sends what is small and was never sent, right behind Open, if all of that is little enough.
     pub fn send_eagerly(&mut self) {
         let is_new = |entry: &Entry| {
-            entry
-                .pending
-                .as_ref()
-                .is_some_and(|pending| pending.sendings.is_empty())
+            entry.pending.as_ref().is_some_and(|pending| pending.sendings.is_empty())
         };
-        let units: Vec<Unit> = self
-            .due_units()
-            .into_iter()
-            .filter(|unit| unit.iter().all(is_new))
-            .collect();
+        let units: Vec<Unit> =
+            self.due_units().into_iter().filter(|unit| unit.iter().all(is_new)).collect();
         let (bytes, items) = size_of(units.iter().flatten());
         let is_much = bytes > self.limits.eager_bytes
             || items > EAGER_CHANGES.min(self.limits.window_items / 4);
@@ -81,10 +68,8 @@ impl Session<'_> {
     pub async fn send_pending(&mut self) -> Result<bool> {
         let limits = self.limits;
         let seen = Some(self.replica.checkpoint.revision);
-        let (large, small): (Vec<Unit>, Vec<Unit>) = self
-            .due_units()
-            .into_iter()
-            .partition(|unit| unit.iter().any(is_large));
+        let (large, small): (Vec<Unit>, Vec<Unit>) =
+            self.due_units().into_iter().partition(|unit| unit.iter().any(is_large));
         let (mut bytes, mut items) = (0, 0);
         for batch in batches(small, limits.message_bytes) {
             let (batch_bytes, batch_items) = size_of(&batch);
@@ -95,27 +80,25 @@ impl Session<'_> {
             }
             self.push(batch, seen);
         }
-        // Large contents are in no group: those have at most a mebibyte.
-        for entry in large.into_iter().flatten() {
+        for unit in large {
             if bytes > limits.window_bytes / 2 {
                 return Ok(false);
             }
-            if self.is_too_large(&entry) {
-                self.reject(&entry);
-            } else {
-                let entry = self.upload(entry).await?;
-                self.push(vec![entry], seen);
+            if unit.iter().any(|entry| self.is_too_large(entry)) {
+                unit.iter().for_each(|entry| self.reject(entry));
+                continue;
             }
+            let mut uploaded = Vec::new();
+            for entry in unit {
+                uploaded.push(if is_large(&entry) { self.upload(entry).await? } else { entry });
+            }
+            self.push(uploaded, seen);
         }
         Ok(true)
     }
 
     fn is_too_large(&self, entry: &Entry) -> bool {
-        let most = if self.can(Capability::Chunks) {
-            self.limits.item_bytes
-        } else {
-            WHOLE_BYTES
-        };
+        let most = if self.can(Capability::Chunks) { self.limits.item_bytes } else { WHOLE_BYTES };
         content_size(entry) > most.min(self.limits.item_bytes)
     }
 
@@ -124,22 +107,14 @@ impl Session<'_> {
         let reason = ErrorReason::ItemTooLarge.into();
         self.report.rejected.insert(entry.id.clone(), reason);
         self.tried.insert(entry.sequence());
-        self.replica
-            .change_pending(&entry.id, |pending| pending.rejected = reason);
+        self.replica.change_pending(&entry.id, |pending| pending.rejected = reason);
     }
 
     /// Sends one batch. `seen`: the checkpoint that its changes have seen; `None`: the token's in
     /// Open.
     fn push(&mut self, entries: Vec<Entry>, seen: Option<i64>) {
-        let pushes = entries
-            .into_iter()
-            .map(|entry| self.remember(entry))
-            .collect();
-        self.send(Request::Push(PushBatch {
-            pushes,
-            fingerprint: None,
-            revision_seen: seen,
-        }));
+        let pushes = entries.into_iter().map(|entry| self.remember(entry)).collect();
+        self.send(Request::Push(PushBatch { pushes, fingerprint: None, revision_seen: seen }));
     }
 
     /// Remembers that an entry's change is sent, and makes the message.
@@ -148,8 +123,7 @@ impl Session<'_> {
         let fingerprint = entry.fingerprint();
         let resent = !pending.sendings.is_empty();
         if !pending.sendings.contains(&fingerprint) {
-            self.replica
-                .change_pending(&entry.id, |pending| pending.sendings.push(fingerprint));
+            self.replica.change_pending(&entry.id, |pending| pending.sendings.push(fingerprint));
         }
         self.on_the_way.push_back(Sent {
             id: entry.id.clone(),
@@ -165,20 +139,13 @@ impl Session<'_> {
 
     fn to_push(&self, entry: Entry, pending: Pending, fence: bool) -> Push {
         let base_revision = entry.base.as_ref().map(|base| base.revision);
-        let kind = if entry.mine.is_some() {
-            ChangeKind::Upserted
-        } else {
-            ChangeKind::Deleted
-        };
+        let kind = if entry.mine.is_some() { ChangeKind::Upserted } else { ChangeKind::Deleted };
         let is_chunked = is_large(&entry);
         let whole = entry.mine.as_ref().filter(|_| !is_chunked);
         Push {
             kind: kind.into(),
             content: whole.map(|version| version.content.clone().into()),
-            upload_id: pending
-                .upload
-                .filter(|_| is_chunked)
-                .map_or_else(Vec::new, Vec::from),
+            upload_id: pending.upload.filter(|_| is_chunked).map_or_else(Vec::new, Vec::from),
             fingerprint: to_fingerprint(entry.fingerprint()),
             expected: to_fingerprint(entry.base_fingerprint()),
             revision_seen: base_revision
@@ -196,8 +163,7 @@ impl Session<'_> {
     async fn upload(&mut self, entry: Entry) -> Result<Entry> {
         let begun = entry.pending.as_ref().and_then(|pending| pending.upload);
         let upload = begun.unwrap_or_else(random_id);
-        self.replica
-            .change_pending(&entry.id, |pending| pending.upload = Some(upload));
+        self.replica.change_pending(&entry.id, |pending| pending.upload = Some(upload));
         let size = content_size(&entry);
         let mut held = 0;
         if begun.is_some() {
@@ -216,9 +182,7 @@ impl Session<'_> {
             let before = held;
             held = self.held_by_server(&upload).await?;
             if held <= before {
-                return Err(Error::out_of_order(
-                    "the server loses what it was sent of an upload",
-                ));
+                return Err(Error::out_of_order("the server loses what it was sent of an upload"));
             }
             sent = sent.max(held);
         }
@@ -262,9 +226,7 @@ fn random_id() -> [u8; 16] {
 
 /// Bytes that changes count, and how many they are.
 fn size_of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> (i64, i64) {
-    entries.into_iter().fold((0, 0), |(bytes, items), entry| {
-        (bytes + entry.size(), items + 1)
-    })
+    entries.into_iter().fold((0, 0), |(bytes, items), entry| (bytes + entry.size(), items + 1))
 }
 
 fn content_size(entry: &Entry) -> i64 {

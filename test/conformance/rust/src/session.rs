@@ -1,22 +1,22 @@
 //! An exchange under way: what its steps need, and what they have to remember until its end.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::compare::Outcome;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::item::Version;
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{Capability, ChangeStandard, Checkpoint, Epoch, EpochBegun, Limits, Opened};
-use crate::replica::{Replica, Version};
+use crate::replica::Replica;
 use crate::stream::Stream;
 
 /// What is done where the server was restored to an earlier time: what it lost is offered again, or
 /// given up; or nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnHistoryChange {
-    #[default]
     Offer,
     Follow,
     Stop,
@@ -33,7 +33,28 @@ pub struct SyncOptions {
     pub create: bool,
     pub recreate: bool,
     pub on_history_change: OnHistoryChange,
+    /// Of the whole exchange.
     pub timeout: Option<Duration>,
+}
+
+impl SyncOptions {
+    /// An exchange with a server at host:port, and nothing else asked for.
+    pub fn new(server: impl Into<String>) -> Self {
+        SyncOptions {
+            server: server.into(),
+            now_us: system_now_us,
+            standard: ChangeStandard::Unspecified,
+            create: false,
+            recreate: false,
+            on_history_change: OnHistoryChange::Offer,
+            timeout: None,
+        }
+    }
+}
+
+/// The system's clock, in microseconds since 1970.
+pub fn system_now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +152,7 @@ impl<'a> Session<'a> {
     pub fn new(replica: &'a mut Replica, options: &'a SyncOptions) -> Self {
         Session {
             stream: Stream::new(&options.server, options.timeout),
-            report: Report {
-                round_trips: 1,
-                ..Report::default()
-            },
+            report: Report { round_trips: 1, ..Report::default() },
             opened: Opened::default(),
             limits: replica.limits,
             ceiling_ahead_us: 0,
@@ -203,9 +221,7 @@ impl<'a> Session<'a> {
                 None => {}
             }
         }
-        Err(Error::out_of_order(
-            "the server ended the exchange before it was through",
-        ))
+        Err(Error::out_of_order("the server ended the exchange before it was through"))
     }
 
     /// New epochs may be told at any time, and count at once.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::change_info::UNPROVED;
 use crate::compare::{Comparison, Outcome, compare, compare_recovered, judge};
 use crate::error::{Error, Result};
+use crate::item::{Entry, State};
 use crate::proto::{ChangeStandard, Checkpoint, ErrorReason};
-use crate::replica::{Entry, State};
 use crate::session::{OnHistoryChange, Session};
 
 /// Why states of the server are compared.
@@ -22,7 +22,6 @@ pub(crate) enum Occasion {
 }
 
 /// What is to be done with one item.
-#[derive(Clone)]
 pub(crate) struct Decision {
     entry: Entry,
     theirs: State,
@@ -81,10 +80,8 @@ impl Session<'_> {
         told: Vec<State>,
         occasion: Occasion,
     ) -> Result<Vec<Decision>> {
-        let mut states: BTreeMap<String, State> = told
-            .into_iter()
-            .map(|state| (state.id.clone(), state))
-            .collect();
+        let mut states: BTreeMap<String, State> =
+            told.into_iter().map(|state| (state.id.clone(), state)).collect();
         loop {
             let decisions = self.decide(states.values(), occasion)?;
             let missing: Vec<&State> = decisions
@@ -170,31 +167,18 @@ impl Session<'_> {
         if is_followed {
             comparison = Comparison::Conflict;
         }
-        Ok(Decision {
-            entry,
-            theirs,
-            comparison,
-            outcome,
-            is_companion: false,
-            is_followed,
-        })
+        Ok(Decision { entry, theirs, comparison, outcome, is_companion: false, is_followed })
     }
 
     fn judge(&self, entry: &Entry, time_us: i64, theirs: &State) -> Outcome {
         let ceiling_us = self.now_us() + self.ceiling_ahead_us;
-        judge(
-            self.opened.standard(),
-            entry.fingerprint(),
-            time_us.min(ceiling_us),
-            theirs,
-        )
+        judge(self.opened.standard(), entry.fingerprint(), time_us.min(ceiling_us), theirs)
     }
 
     /// An atomic group that is in conflict has one fate, which its other members share.
     fn join_groups(&self, mut decisions: Vec<Decision>) -> Vec<Decision> {
-        let in_conflict = decisions
-            .iter()
-            .filter(|each| each.is_conflict() && each.entry.group() != 0);
+        let in_conflict =
+            decisions.iter().filter(|each| each.is_conflict() && each.entry.group() != 0);
         let groups: BTreeSet<i64> = in_conflict.map(|each| each.entry.group()).collect();
         for group in groups {
             let is_of_it = |each: &&Decision| each.is_conflict() && each.entry.group() == group;
@@ -218,83 +202,63 @@ impl Session<'_> {
 
     /// Held where one of them is; else by the latest times of both sides.
     fn fate_of(&self, conflicts: &[&Decision], members: &[Entry]) -> Outcome {
-        if conflicts
-            .iter()
-            .any(|each| each.outcome == Some(Outcome::Held))
-        {
+        if conflicts.iter().any(|each| each.outcome == Some(Outcome::Held)) {
             return Outcome::Held;
         }
         if conflicts.iter().any(|each| each.is_followed) {
             return Outcome::Theirs;
         }
         // Of several of the same time, the first.
-        let latest = conflicts
-            .iter()
-            .rev()
-            .max_by_key(|each| each.theirs.time_us)
-            .unwrap_or(&conflicts[0]);
-        let time_us = members
-            .iter()
-            .map(|member| member.time_us)
-            .max()
-            .unwrap_or_default();
+        let latest =
+            conflicts.iter().rev().max_by_key(|each| each.theirs.time_us).unwrap_or(&conflicts[0]);
+        let time_us = members.iter().map(|member| member.time_us).max().unwrap_or_default();
         self.judge(&latest.entry, time_us, &latest.theirs)
     }
 
     fn carry_out_one(&mut self, decision: Decision) {
         let standard = self.opened.standard();
-        let (takes_theirs, is_held) = (
-            decision.takes_theirs(),
-            decision.outcome == Some(Outcome::Held),
-        );
-        let Decision {
-            entry,
-            theirs,
-            comparison,
-            outcome,
-            is_companion,
-            ..
-        } = decision;
-        let overrides = if outcome == Some(Outcome::Mine) {
-            standard
-        } else {
-            ChangeStandard::Unspecified
+        let takes_theirs = decision.takes_theirs();
+        let Decision { entry, theirs, comparison, outcome, is_companion, .. } = decision;
+        let is_held = outcome == Some(Outcome::Held);
+        let overrides = match outcome {
+            Some(Outcome::Mine) => standard,
+            _ => ChangeStandard::Unspecified,
         };
         if let Some(outcome) = outcome
             && !is_companion
         {
-            self.report
-                .conflicts
-                .insert(entry.id.clone(), (standard, outcome));
+            self.report.conflicts.insert(entry.id.clone(), (standard, outcome));
         }
         if let (Comparison::Lost, Some(recovery)) = (comparison, &mut self.report.recovery) {
             recovery.offered.push(entry.id.clone());
         }
-        if takes_theirs {
-            match theirs.fingerprint {
-                None => self.report.deleted += 1,
-                Some(_) => self.report.received += 1,
+        match comparison {
+            _ if takes_theirs => {
+                match theirs.fingerprint {
+                    None => self.report.deleted += 1,
+                    Some(_) => self.report.received += 1,
+                }
+                let now_us = self.now_us();
+                self.replica.take_theirs(entry, theirs, outcome.and(Some(standard)), now_us);
             }
-            let now_us = self.now_us();
-            self.replica
-                .take_theirs(entry, theirs, outcome.and(Some(standard)), now_us);
-        } else if comparison == Comparison::Agreed {
-            self.report.settled += 1;
-            self.settled.insert(entry.sequence());
-            self.send_again(&entry);
-            self.replica.agree(entry, theirs.revision);
-        } else if comparison == Comparison::Same {
-            let version = entry.base.as_ref().and_then(|base| base.version.clone());
-            self.replica
-                .move_base(entry, Some(State { version, ..theirs }));
-        } else if is_companion {
-            self.replica
-                .change_pending(&entry.id, |pending| pending.held = true);
-        } else if entry.pending.is_none() {
-            self.replica.offer(entry, theirs, overrides, is_held);
-        } else {
-            self.send_again(&entry);
-            self.replica.stand_on(entry, theirs, overrides, is_held);
+            Comparison::Agreed => {
+                self.report.settled += 1;
+                self.settled.insert(entry.sequence());
+                self.send_again(&entry);
+                self.replica.agree(entry, theirs.revision);
+            }
+            Comparison::Same => {
+                let version = entry.base.as_ref().and_then(|base| base.version.clone());
+                self.replica.move_base(entry, Some(State { version, ..theirs }));
+            }
+            _ if is_companion => {
+                self.replica.change_pending(&entry.id, |pending| pending.held = true);
+            }
+            _ if entry.pending.is_none() => self.replica.offer(entry, theirs, overrides, is_held),
+            _ => {
+                self.send_again(&entry);
+                self.replica.stand_on(entry, theirs, overrides, is_held);
+            }
         }
     }
 

@@ -48,9 +48,7 @@ impl Stream {
     pub fn send(&self, message: Message) {
         if let Some(requests) = &self.requests {
             // Where the call has ended nobody takes it any more; why it has, the reader is told.
-            let _ = requests.send(ExchangeRequest {
-                message: Some(message),
-            });
+            let _ = requests.send(ExchangeRequest { message: Some(message) });
         }
     }
 
@@ -64,10 +62,7 @@ impl Stream {
             _ if until < step => {
                 Err(Status::deadline_exceeded("the exchange took too long").into())
             }
-            _ => Err(Error::new(
-                ErrorReason::Stalled,
-                "the server does not go on",
-            )),
+            _ => Err(Error::new(ErrorReason::Stalled, "the server does not go on")),
         }
     }
 

@@ -11,11 +11,12 @@ use tercet_client::error::Result;
 use tercet_client::fingerprint::{
     Fingerprint, RangeSum, decode_bounds, encode_bounds, fingerprint_of, is_id,
 };
+use tercet_client::item::{Content, Entry, Pending, State, Version};
 use tercet_client::proto::{
     self, ChangeInfo, ChangeKind, ChangeStandard, FingerprintAlgorithm, IdBounds, RangeFingerprint,
     change_info,
 };
-use tercet_client::replica::{Content, Entry, Pending, Replica, State, Version};
+use tercet_client::replica::Replica;
 
 fn vectors(name: &str) -> Value {
     let path = format!("{}/../vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -32,9 +33,7 @@ fn expanded(value: &Value) -> Value {
         }
         Value::Object(_) if repeat.is_object() => vec![expanded(&repeat["item"]); count].into(),
         Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (name.clone(), expanded(value)));
+            let fields = fields.iter().map(|(name, value)| (name.clone(), expanded(value)));
             Map::from_iter(fields).into()
         }
         Value::Array(items) => items.iter().map(expanded).collect(),
@@ -56,10 +55,7 @@ fn texts(value: &Value) -> Vec<&str> {
 
 /// A number, be it written as one or as a string.
 fn number(value: &Value) -> i64 {
-    value
-        .as_i64()
-        .or_else(|| text(value).parse().ok())
-        .unwrap_or(0)
+    value.as_i64().or_else(|| text(value).parse().ok()).unwrap_or(0)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -73,9 +69,7 @@ fn unhex(digits: &str) -> Vec<u8> {
 
 /// A fingerprint in hex; null for none.
 fn fingerprint(value: &Value) -> Option<Fingerprint> {
-    value
-        .as_str()
-        .map(|digits| unhex(digits).try_into().unwrap())
+    value.as_str().map(|digits| unhex(digits).try_into().unwrap())
 }
 
 fn content_of(case: &Value) -> Vec<u8> {
@@ -85,10 +79,7 @@ fn content_of(case: &Value) -> Vec<u8> {
     if let Some(data) = case["data"].as_str() {
         return unhex(data);
     }
-    let (seed, size) = (
-        text(&case["seed"]["seed"]),
-        number(&case["seed"]["size"]) as usize,
-    );
+    let (seed, size) = (text(&case["seed"]["seed"]), number(&case["seed"]["size"]) as usize);
     let blocks = (0..=size / 32).flat_map(|block| Sha256::digest(format!("{seed}:{block}")));
     blocks.take(size).collect()
 }
@@ -128,24 +119,14 @@ fn ids_and_names_of_collections() {
         assert_eq!(is_id(text(&case["id"])), case["valid"], "{}", case["name"]);
     }
     for case in list(&ids["collectionNames"]) {
-        assert_eq!(
-            Replica::new(text(&case["name"])).is_ok(),
-            case["valid"],
-            "{}",
-            case["name"]
-        );
+        assert_eq!(Replica::new(text(&case["name"])).is_ok(), case["valid"], "{}", case["name"]);
     }
 }
 
 fn to_bounds(coded: &Value) -> IdBounds {
-    let shared = list(&coded["shared"])
-        .iter()
-        .map(|count| number(count) as u32);
+    let shared = list(&coded["shared"]).iter().map(|count| number(count) as u32);
     let rest = texts(&coded["rest"]).into_iter().map(str::to_owned);
-    IdBounds {
-        shared: shared.collect(),
-        rest: rest.collect(),
-    }
+    IdBounds { shared: shared.collect(), rest: rest.collect() }
 }
 
 #[test]
@@ -157,12 +138,7 @@ fn bounds() {
         assert_eq!(decode_bounds(&coded).unwrap(), bounds);
     }
     for case in list(&ids["badBounds"]) {
-        assert_eq!(
-            decode_bounds(&to_bounds(&case["coded"])),
-            None,
-            "{}",
-            case["name"]
-        );
+        assert_eq!(decode_bounds(&to_bounds(&case["coded"])), None, "{}", case["name"]);
     }
 }
 
@@ -174,16 +150,12 @@ struct Comparing<'a> {
 
 impl Comparing<'_> {
     fn fingerprint(&self, name: &Value) -> Option<Fingerprint> {
-        name.as_str()
-            .and_then(|name| fingerprint(&self.contents[name]))
+        name.as_str().and_then(|name| fingerprint(&self.contents[name]))
     }
 
     fn state(&self, told: &Value) -> State {
         let fingerprint = self.fingerprint(&told["content"]);
-        State {
-            fingerprint,
-            ..State::absent("x", number(&told["revision"]))
-        }
+        State { fingerprint, ..State::absent("x", number(&told["revision"])) }
     }
 
     fn entry(&self) -> Entry {
@@ -191,10 +163,7 @@ impl Comparing<'_> {
         let (base, pending) = (&client["base"], &client["pending"]);
         let now = if pending.is_object() { pending } else { base };
         let content = Content::Text("".into());
-        let version = |fingerprint| Version {
-            fingerprint,
-            content,
-        };
+        let version = |fingerprint| Version { fingerprint, content };
         Entry {
             mine: self.fingerprint(&now["content"]).map(version),
             base: base.is_object().then(|| self.state(base)),
@@ -211,12 +180,7 @@ impl Comparing<'_> {
             None => compare(&entry, &sendings, &theirs),
             Some(fork) => compare_recovered(&entry, &sendings, &theirs, fork),
         };
-        assert_eq!(
-            format!("{found:?}").to_lowercase(),
-            self.case["comparison"],
-            "{}",
-            self.case
-        );
+        assert_eq!(format!("{found:?}").to_lowercase(), self.case["comparison"], "{}", self.case);
     }
 }
 
@@ -225,11 +189,7 @@ fn comparisons() {
     let vectors = vectors("comparison");
     let contents = &vectors["contents"];
     for case in [list(&vectors["cases"]), list(&vectors["recoveryCases"])].concat() {
-        Comparing {
-            contents,
-            case: &case,
-        }
-        .check();
+        Comparing { contents, case: &case }.check();
     }
 }
 
@@ -250,12 +210,7 @@ fn standards() {
             latest.unwrap_or(number(&mine["modifyTimeUs"])),
             &state,
         );
-        assert_eq!(
-            format!("{outcome:?}").to_lowercase(),
-            case["prevails"],
-            "{}",
-            case["name"]
-        );
+        assert_eq!(format!("{outcome:?}").to_lowercase(), case["prevails"], "{}", case["name"]);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
@@ -11,9 +11,10 @@ use tercet_client::compare::Outcome;
 use tercet_client::error::{Error, Result, reason_name};
 use tercet_client::exchange::sync;
 use tercet_client::fingerprint::Fingerprint;
+use tercet_client::item::{Content, Entry, Version};
 use tercet_client::proto::{ChangeStandard, ErrorReason};
-use tercet_client::replica::{Content, Entry, Replica, Resolution, Version};
-use tercet_client::session::{OnHistoryChange, RecoveryReason, Report, SyncOptions};
+use tercet_client::replica::{Replica, Resolution};
+use tercet_client::session::{OnHistoryChange, RecoveryReason, Report, SyncOptions, system_now_us};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
 
 /// What all replicas take for now; 0: the real clock.
@@ -21,9 +22,7 @@ static CLOCK_US: AtomicI64 = AtomicI64::new(0);
 
 fn now_us() -> i64 {
     match CLOCK_US.load(Ordering::Relaxed) {
-        0 => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_micros() as i64),
+        0 => system_now_us(),
         clock_us => clock_us,
     }
 }
@@ -57,10 +56,7 @@ async fn carry_out(replicas: &mut Replicas, request: &Value) -> Result<Value> {
         }
         "set_clock" => CLOCK_US.store(request["us"].as_i64().unwrap_or(0), Ordering::Relaxed),
         "open" => {
-            replicas.insert(
-                name.to_owned(),
-                Replica::new(text_of(request, "collection"))?,
-            );
+            replicas.insert(name.to_owned(), Replica::new(text_of(request, "collection"))?);
         }
         "copy" => {
             let copy = replicas.get(name).ok_or_else(|| no_replica(name))?.clone();
@@ -107,10 +103,7 @@ fn carry_out_locally(replica: &mut Replica, work: &str, request: &Value) -> Resu
         }
         "get" => json!({ "item": to_item(&replica.entry(id), true) }),
         "list" => {
-            let items = replica
-                .entries
-                .values()
-                .filter(|entry| entry.mine.is_some());
+            let items = replica.entries.values().filter(|entry| entry.mine.is_some());
             json!({ "items": items.map(|entry| to_item(entry, false)).collect::<Vec<_>>() })
         }
         "pending" => {
@@ -132,12 +125,8 @@ fn carry_out_locally(replica: &mut Replica, work: &str, request: &Value) -> Resu
         "conflicts" => json!({ "conflicts": to_conflicts(replica) }),
         "status" => {
             let mut status = to_sums(replica);
-            status["items"] = replica
-                .entries
-                .values()
-                .filter(|entry| entry.mine.is_some())
-                .count()
-                .into();
+            status["items"] =
+                replica.entries.values().filter(|entry| entry.mine.is_some()).count().into();
             status["pending"] = replica.pending().len().into();
             status["held"] = replica.entries.values().filter(held).count().into();
             status["conflicts"] = replica.conflicts.len().into();
@@ -148,10 +137,7 @@ fn carry_out_locally(replica: &mut Replica, work: &str, request: &Value) -> Resu
             json!({})
         }
         _ => {
-            return Err(Error::new(
-                ErrorReason::Unsupported,
-                format!("unknown request {work:?}"),
-            ));
+            return Err(Error::new(ErrorReason::Unsupported, format!("unknown request {work:?}")));
         }
     })
 }
@@ -163,10 +149,7 @@ fn text_of<'a>(request: &'a Value, field: &str) -> &'a str {
 }
 
 fn no_replica(name: &str) -> Error {
-    Error::new(
-        ErrorReason::Unsupported,
-        format!("unknown request, or no replica {name:?} is open"),
-    )
+    Error::new(ErrorReason::Unsupported, format!("unknown request, or no replica {name:?} is open"))
 }
 
 fn version_of(request: &Value) -> Option<Version> {
@@ -176,10 +159,7 @@ fn version_of(request: &Value) -> Option<Version> {
     let content = match request["text"].as_str() {
         Some(text) => Content::Text(text.into()),
         None => Content::Data(
-            BASE64_STANDARD
-                .decode(text_of(request, "data"))
-                .unwrap_or_default()
-                .into(),
+            BASE64_STANDARD.decode(text_of(request, "data")).unwrap_or_default().into(),
         ),
     };
     Some(Version::new(text_of(request, "id"), content))
@@ -188,7 +168,6 @@ fn version_of(request: &Value) -> Option<Version> {
 fn to_options(request: &Value) -> SyncOptions {
     let standard = format!("CHANGE_STANDARD_{}", text_of(request, "standard"));
     SyncOptions {
-        server: text_of(request, "server").to_owned(),
         now_us,
         standard: ChangeStandard::from_str_name(&standard).unwrap_or_default(),
         create: request["create"] == true,
@@ -199,6 +178,7 @@ fn to_options(request: &Value) -> SyncOptions {
             _ => OnHistoryChange::Offer,
         },
         timeout: request["timeout_ms"].as_u64().map(Duration::from_millis),
+        ..SyncOptions::new(text_of(request, "server"))
     }
 }
 
@@ -216,11 +196,8 @@ fn to_error(error: &Error) -> Value {
     }
     let mut told = json!({ "code": code, "reason": error.reason(), "message": error.to_string() });
     if let Some(request) = details.bad_request() {
-        told["fields"] = request
-            .field_violations
-            .iter()
-            .map(|violation| violation.field.as_str())
-            .collect();
+        told["fields"] =
+            request.field_violations.iter().map(|violation| violation.field.as_str()).collect();
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         told["retry_after_ms"] = (delay.as_millis() as u64).into();
@@ -229,27 +206,17 @@ fn to_error(error: &Error) -> Value {
 }
 
 fn to_hex(fingerprint: Option<Fingerprint>) -> Value {
-    let hex = |bytes: Fingerprint| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
+    let hex =
+        |bytes: Fingerprint| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     fingerprint.map(hex).into()
 }
 
 fn standard_name(standard: ChangeStandard) -> &'static str {
-    standard
-        .as_str_name()
-        .trim_start_matches("CHANGE_STANDARD_")
+    standard.as_str_name().trim_start_matches("CHANGE_STANDARD_")
 }
 
 fn kind_of(version: &Option<Version>) -> &'static str {
-    if version.is_some() {
-        "upserted"
-    } else {
-        "deleted"
-    }
+    if version.is_some() { "upserted" } else { "deleted" }
 }
 
 /// The content of a version, as one field; null for none.

@@ -105,7 +105,9 @@ export function wholeOpened(message: Opened, state: ReplicaState): Opened | Faul
   const kept = decodeSettings(state.settings);
   if (kept === undefined || tagOf(state).length === 0) return outOfOrder("the server left out what was never told");
   const { limits, capabilities, skewUs, tag } = kept;
-  return { ...message, collectionUid: Buffer.from(state.collectionUid), limits, capabilities, skewUs, tag };
+  // A uid that it tells all the same is held against the replica's, like any.
+  const collectionUid = message.collectionUid.length > 0 ? message.collectionUid : Buffer.from(state.collectionUid);
+  return { ...message, collectionUid, limits, capabilities, skewUs, tag };
 }
 
 /** Reads the server's first message, whole: whether an exchange can be had, and what is in force. */

@@ -40,6 +40,8 @@ export const orderLies: readonly Hostile[] = [
     name: "opened-without-uid",
     lie: once("opened", (opened) => {
       opened.collectionUid = Buffer.alloc(0);
+      // Where this is set, it may be left out.
+      opened.unchanged = false;
       return true;
     }),
     end: "error",

@@ -151,7 +151,7 @@ func codeName(code codes.Code) string {
 	}
 	var name strings.Builder
 	for i, letter := range code.String() {
-		if i > 0 && letter >= 'A' && letter <= 'Z' && code != codes.OK {
+		if i > 0 && letter >= 'A' && letter <= 'Z' {
 			name.WriteByte('_')
 		}
 		name.WriteRune(letter)
@@ -190,14 +190,17 @@ func (t *testee) carryOut(replica *client.Replica, request request) (object, err
 		return object{}, nil
 	case "open":
 		opened, err := client.NewReplica(request.Collection)
+		if err != nil {
+			return nil, err
+		}
 		t.replicas[request.Replica] = opened
-		return object{}, err
+		return object{}, nil
 	case "close":
 		delete(t.replicas, request.Replica)
 		return object{}, nil
 	}
 	if replica == nil {
-		return nil, status.Errorf(codes.NotFound, "there is no replica %q", request.Replica)
+		return nil, unknown(request.Do)
 	}
 	replica.Lock()
 	defer replica.Unlock()
@@ -262,7 +265,14 @@ func look(replica *client.Replica, do string, entry *client.Entry) (object, erro
 		}
 		return withSums(told, replica.Checkpoint.GetRevision(), replica.Total), nil
 	default:
-		return nil, status.Errorf(codes.Unimplemented, "unknown request %q", do)
+		return nil, unknown(do)
+	}
+}
+
+func unknown(do string) error {
+	return &client.Error{
+		Reason:  pb.ErrorReason_ERROR_REASON_UNSUPPORTED,
+		Message: fmt.Sprintf("there is no request %q, or not of this replica", do),
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
 
 	pb "tercet-conformance/gen/tercet/v1"
 )
@@ -26,11 +25,11 @@ func (e *Error) Error() string { return ReasonName(e.Reason) + ": " + e.Message 
 // GRPCStatus makes the status that a server would have refused with.
 func (e *Error) GRPCStatus() *status.Status {
 	bare := status.New(e.code(), e.Message)
-	info := protoadapt.MessageV1Of(&errdetails.ErrorInfo{Reason: ReasonName(e.Reason), Domain: domain})
-	if detailed, err := bare.WithDetails(info); err == nil {
-		return detailed
+	detailed, err := bare.WithDetails(&errdetails.ErrorInfo{Reason: ReasonName(e.Reason), Domain: domain})
+	if err != nil {
+		return bare
 	}
-	return bare
+	return detailed
 }
 
 // code is the canonical code of a reason, as error.proto names it.

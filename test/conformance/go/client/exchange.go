@@ -18,8 +18,10 @@ const uidBytes = 16
 //
 // The application may change the replica, under its lock, while the exchange waits for the server. An exchange that fails
 // has lost nothing: the replica keeps what it has taken, and the next one goes on from there. Errors are an *Error where
-// this side found something, else the server's status.
+// this side found something, else the server's status. One that begins while another one runs waits for its end.
 func Sync(ctx context.Context, replica *Replica, options Options) (*Report, error) {
+	replica.exchange.Lock()
+	defer replica.exchange.Unlock()
 	stream, err := openStream(ctx, options.Server)
 	if err != nil {
 		return nil, err
@@ -164,10 +166,10 @@ func (s *session) takeOpened(isLost bool) (RecoveryReason, error) {
 	if standard < pb.ChangeStandard_CHANGE_STANDARD_SERVER || standard > pb.ChangeStandard_CHANGE_STANDARD_MANUAL {
 		return "", unsupported("this client does not know the standard in force, %d", standard)
 	}
-	s.opened = opened
-	if opened.Limits != nil {
-		s.limits, s.replica.limits = opened.Limits, opened.Limits
+	if opened.Limits.GetMessageBytes() <= 0 {
+		return "", outOfOrder("the server did not say which limits are in force")
 	}
+	s.opened, s.limits, s.replica.limits = opened, opened.Limits, opened.Limits
 	s.ceilingAheadUs = opened.ServerTimeUs - s.options.NowUs() + opened.SkewUs
 	s.report.Standard = standard
 	s.isRecovering = why != ""

@@ -70,44 +70,34 @@ func (s *session) takeVerdict(verdict *pb.Verdict) ([]State, error) {
 	pushes := s.onTheWay[:count]
 	s.onTheWay = s.onTheWay[count:]
 	s.firstOrdinal += count
-	switch verdict.Outcome {
-	case pb.PushOutcome_PUSH_OUTCOME_APPLIED:
-		return s.takeApplied(pushes, verdict), nil
-	case pb.PushOutcome_PUSH_OUTCOME_ALREADY_APPLIED:
-		return s.takeAlreadyApplied(pushes, verdict), nil
+	isApplied := verdict.Outcome == pb.PushOutcome_PUSH_OUTCOME_APPLIED
+	if !isApplied && verdict.Outcome != pb.PushOutcome_PUSH_OUTCOME_ALREADY_APPLIED {
+		for _, sent := range pushes {
+			s.takeBack(sent, verdict)
+		}
+		return s.tellConflict(verdict)
 	}
-	for _, sent := range pushes {
-		s.takeBack(sent, verdict)
-	}
-	return s.tellConflict(verdict)
-}
-
-func (s *session) takeApplied(pushes []sentPush, verdict *pb.Verdict) []State {
 	var told []State
 	revision := verdict.Revision
 	for _, sent := range pushes {
-		if sent.version == nil {
-			s.report.SentDeleted++
-		} else {
-			s.report.Sent++
-		}
+		s.reportSettled(sent, isApplied)
 		told = append(told, s.settle(sent, revision)...)
-		if !verdict.OneRevision {
+		if isApplied && !verdict.OneRevision {
 			revision++
 		}
 	}
-	return told
+	return told, nil
 }
 
-func (s *session) takeAlreadyApplied(pushes []sentPush, verdict *pb.Verdict) []State {
-	var told []State
-	for _, sent := range pushes {
-		if !s.settled[sent.sequence] {
-			s.report.Settled++
-		}
-		told = append(told, s.settle(sent, verdict.Revision)...)
+func (s *session) reportSettled(sent sentPush, isApplied bool) {
+	switch {
+	case isApplied && sent.version == nil:
+		s.report.SentDeleted++
+	case isApplied:
+		s.report.Sent++
+	case !s.settled[sent.sequence]:
+		s.report.Settled++
 	}
-	return told
 }
 
 // settle: the server has what was sent. Where it is not pending any more, that is to be compared like anybody's change.

@@ -40,6 +40,8 @@ type Replica struct {
 	sequence int64
 	// The latest modify time that was given out or heard of: a hybrid logical clock.
 	timeUs int64
+	// Held by an exchange, from its beginning to its end.
+	exchange sync.Mutex
 }
 
 // NewReplica makes an empty replica.
@@ -285,6 +287,7 @@ func (r *Replica) offer(entry *Entry, theirs State, overrides pb.ChangeStandard,
 func (r *Replica) moveBase(entry *Entry, base *State) {
 	r.Total = r.Total.Minus(SumOf(entry.Base.fingerprint())).Plus(SumOf(base.fingerprint()))
 	entry.Base = base
+	delete(r.downloads, entry.ID) // it was begun for an earlier state
 	r.keep(entry)
 }
 

@@ -66,7 +66,7 @@ func (s *session) sendEagerly() {
 	mostChanges := min(mostEagerChanges, s.limits.WindowItems/eagerShareOfItems)
 	isMuch := all.size() > s.limits.EagerBytes || int64(len(all)) > mostChanges
 	// Without a token there is nothing that the server could hold a change against.
-	if isMuch || all.hasLarge() || s.replica.Checkpoint == nil {
+	if isMuch || all.hasLarge() || len(s.replica.Checkpoint.GetToken()) == 0 {
 		return
 	}
 	for _, batch := range batches(units, s.limits.MessageBytes) {

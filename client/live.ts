@@ -50,6 +50,7 @@ export interface LiveSync {
   stop(options?: StopOptions): Promise<LiveReport>;
   /** Resolves when it was stopped or the replica was closed, and rejects with the error that ended it. Need not be looked at. */
   readonly ended: Promise<LiveReport>;
+  /** What it is at now; `onState` tells of each change of it. */
   status(): LiveStatus;
 }
 

@@ -136,6 +136,7 @@ export interface Replica {
   resolveConflict(number: number, how: "restore" | "discard"): void;
   /** Removes records that are older, for good; answers how many. `sync` does it by itself, by `conflictRetentionMs`. */
   pruneConflicts(options: { readonly olderThanMs: number }): number;
+  /** What it is a replica of, up to where, and how much of it is pending, rejected or held. */
   status(): ReplicaStatus;
   /**
    * One exchange with the server. One at a time; the application may go on reading and writing meanwhile. With `dryRun` it
@@ -157,6 +158,7 @@ export interface Replica {
    * may come again.
    */
   on(event: "change", listener: ChangeListener): () => void;
+  /** Calls a listener of `on` no more. */
   off(event: "change", listener: ChangeListener): void;
   /**
    * The same changes, to be read one by one: `for await (const change of replica.changes())`. From this call on none is

@@ -31,6 +31,7 @@ export interface Changes {
 
 /** Changes inside a transaction. What they make is one atomic group: see Replica.transaction. */
 export interface Transaction {
+  /** The item as it is in this transaction; undefined if there is none. */
   get(id: string): Item | undefined;
   /** The change's verdict can be awaited once the transaction is made; of several changes of an id, it is the last one's. */
   put(id: string, content: Content): Change;

@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { clientCases } from "./conformance/cases.js";
+import { interopNames, type Participant, runInterop } from "./conformance/interop.js";
 import { build, fileOf, type Language, languages, missingTool } from "./conformance/languages.js";
 import { matches, readKnownFailing } from "./conformance/names.js";
 import { startRealServer } from "./conformance/real-server.js";
@@ -56,7 +57,10 @@ const isWanted = ({ name }: { readonly name: string }): boolean =>
 const withServer = options.testee === undefined && options.language === undefined;
 const cases = options.server === undefined ? clientCases.filter(isWanted) : [];
 const casesForServers = withServer ? serverCases.filter(isWanted) : [];
+const scenarios = options.server === undefined ? interopNames.filter((name) => isWanted({ name })) : [];
 const summaries: Summary[] = [];
+/** Clients that could be built, and so can play together. */
+const participants: Participant[] = [];
 let skipped = 0;
 
 function knownFailing(path: string): (name: string) => boolean {
@@ -65,6 +69,11 @@ function knownFailing(path: string): (name: string) => boolean {
   } catch (error) {
     return usage(`--known-failing: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** Ends once everything is written: into a pipe it goes by and by. */
+function finish(status: number): Promise<never> {
+  return new Promise(() => void process.stdout.write("", () => process.exit(status)));
 }
 
 function usage(message: string): never {
@@ -86,6 +95,8 @@ function conclude(suite: string, outcomes: readonly Outcome[], isKnownHere: (nam
 
 async function runClient(suite: string, command: TesteeCommand, isKnownHere: (name: string) => boolean): Promise<void> {
   const { timeout: timeoutMs, jobs } = options;
+  participants.push({ name: suite, command });
+  if (cases.length === 0) return;
   const outcomes = await runCases(cases, { command, timeoutMs, jobs, onOutcome: tell(isKnownHere) });
   conclude(suite, outcomes, isKnownHere);
 }
@@ -120,11 +131,24 @@ async function runLanguage(language: Language): Promise<void> {
   }
 }
 
+/** All clients that are here as replicas of one collection; one that is alone plays with the library. */
+async function playTogether(): Promise<void> {
+  const library = known.find(({ name }) => name === "library");
+  if (scenarios.length > 0 && participants.length === 1 && library !== undefined) {
+    participants.push({ name: "library-too", command: build(library) });
+  }
+  if (scenarios.length === 0 || participants.length < 2) return;
+  const names = participants.map(({ name }) => name).join(", ");
+  write(`interop: ${names}`);
+  conclude("interop", await runInterop(scenarios, participants, options.timeout, tell(isKnown)), isKnown);
+}
+
 if (options.list) {
   for (const { name } of [...cases, ...casesForServers]) write(name);
-  process.exit(0);
+  for (const name of scenarios) write(name);
+  await finish(0);
 }
-if (cases.length + casesForServers.length === 0) usage("--only leaves no case");
+if (cases.length + casesForServers.length + scenarios.length === 0) usage("--only leaves no case");
 if (options.testee !== undefined) await runClient("testee", { argv: splitCommand(options.testee) }, isKnown);
 else if (options.server !== undefined) await runServer(options.server);
 else {
@@ -132,10 +156,11 @@ else {
   const everything = options.all || options.requireAll;
   const fallback = names.includes(DEFAULT_LANGUAGE) ? DEFAULT_LANGUAGE : "library";
   const wanted = everything ? names : (options.language ?? [fallback]);
-  const chosen = cases.length === 0 ? [] : known.filter(({ name }) => wanted.includes(name));
+  const chosen = cases.length + scenarios.length === 0 ? [] : known.filter(({ name }) => wanted.includes(name));
   for (const language of chosen) await runLanguage(language);
 }
+await playTogether();
 if (options.junit !== undefined) writeFileSync(options.junit, toJunit(summaries));
 if (options.requireAll && skipped > 0) write(`${skipped} skipped: --require-all makes that a failure`);
 const failed = summaries.some((summary) => summary.failed.length > 0) || (options.requireAll && skipped > 0);
-process.exit(failed ? 1 : 0);
+await finish(failed ? 1 : 0);

@@ -143,13 +143,16 @@ Then run the command again. \`npm install --no-save --foreground-scripts better-
 
 /** @returns {string[]} the sources that dist/ is built from, relative to the root */
 function sources() {
-  return sourceFolders
-    .filter((folder) => existsSync(join(root, folder)))
-    .flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((f) => join(folder, f)),
-    )
-    .filter((file) => file.endsWith(".ts"))
-    .sort();
+  return (
+    sourceFolders
+      .filter((folder) => existsSync(join(root, folder)))
+      .flatMap((folder) =>
+        readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((f) => join(folder, f)),
+      )
+      // Scripts have packages of their own (scripts/*/node_modules), which are not compiled.
+      .filter((file) => file.endsWith(".ts") && !file.includes("node_modules"))
+      .sort()
+  );
 }
 
 /** What dist/ depends on: one line a file, with size and modify time. */

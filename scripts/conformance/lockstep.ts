@@ -14,7 +14,7 @@ export interface Lockstep {
 }
 
 /** Milliseconds without a message after which the server has said all, where it has answered everything. */
-const SILENCE_MS = 30;
+const SILENCE_MS = 20;
 /** The same where it was asked nothing that has an end, or has not answered yet. */
 const LONG_SILENCE_MS = 300;
 
@@ -27,8 +27,8 @@ const LONG_SILENCE_MS = 300;
 export function createLockstep(): Lockstep {
   let trips = 0;
   let heardSomething = true;
-  /** Dones without a proof, and whether there was one in this turn. */
-  let dones = 0;
+  /** Proofs, contents and ranges that the server owes, and whether it was asked for any in this turn. */
+  let owed = 0;
   let asked = false;
   let activity = 0;
   let arrived = 0;
@@ -36,9 +36,9 @@ export function createLockstep(): Lockstep {
 
   async function silence(): Promise<void> {
     let quietMs = 0;
-    for (let before = activity; quietMs < (dones <= 0 && asked ? SILENCE_MS : LONG_SILENCE_MS); ) {
-      await wait(10);
-      quietMs = before === activity ? quietMs + 10 : 0;
+    for (let before = activity; quietMs < (owed <= 0 && asked ? SILENCE_MS : LONG_SILENCE_MS); ) {
+      await wait(5);
+      quietMs = before === activity ? quietMs + 5 : 0;
       before = activity;
     }
   }
@@ -47,21 +47,20 @@ export function createLockstep(): Lockstep {
     get trips() {
       return trips;
     },
-    up({ $case }) {
+    up(message) {
       activity += 1;
       // A note that nothing waits for is no turn of its own.
-      if ($case === "taken") return;
+      if (message.$case === "taken") return;
       if (heardSomething) trips += 1;
       heardSomething = false;
-      if ($case !== "done") return;
-      dones += 1;
-      asked = true;
+      const wanted = wantedBy(message);
+      owed += wanted;
+      asked ||= wanted > 0;
     },
     arrived(bytes) {
       activity += 1;
       arrived += 1;
-      const { message } = ExchangeResponse.decode(bytes);
-      if (message?.$case === "page" && message.value.proof !== undefined) dones -= 1;
+      owed -= answersIn(bytes);
     },
     async release(at) {
       if (at >= released) {
@@ -72,4 +71,22 @@ export function createLockstep(): Lockstep {
       heardSomething = true;
     },
   };
+}
+
+/** How many answers a message asks for. */
+function wantedBy(message: NonNullable<ExchangeRequest["message"]>): number {
+  if (message.$case === "done") return 1;
+  if (message.$case === "fetch") return message.value.items.length;
+  return message.$case === "ranges" ? message.value.kinds.filter((kind) => kind !== 0).length : 0;
+}
+
+/** How many of these a message answers. */
+function answersIn(bytes: Buffer): number {
+  const { message } = ExchangeResponse.decode(bytes);
+  if (message?.$case === "page") return message.value.proof === undefined ? 0 : 1;
+  if (message?.$case === "ranges") return message.value.outcomes.length;
+  if (message?.$case === "chunk") return message.value.fingerprint === undefined ? 0 : 1;
+  if (message?.$case !== "contents") return 0;
+  const { items, deleted, refused } = message.value;
+  return items.length + deleted.length + refused.length;
 }

@@ -1,5 +1,5 @@
 import type { Case } from "./case.js";
-import { NotApplicable } from "./expect.js";
+import { Mismatch, NotApplicable } from "./expect.js";
 import { createPlace } from "./place.js";
 import { createServerPlace, type ServerCase } from "./server-place.js";
 import { startTestee, type Testee, type TesteeCommand, TesteeDied } from "./testee.js";
@@ -96,26 +96,28 @@ async function runCase(each: Case, at: number, get: () => Promise<Testee>, timeo
   testee.takeStderr();
   const { place, clear } = createPlace(testee, `case${at}`);
   const outcome = await timed(each.name, CASE_TIMEOUTS * timeoutMs, () => each.run(place), clear);
-  return outcome.result === "failed" ? { ...outcome, stderr: testee.takeStderr() } : outcome;
+  return outcome.result === "failed" ? { ...outcome, stderr: outcome.stderr || testee.takeStderr() } : outcome;
 }
 
 /** Runs a case and puts away what it made. */
-async function timed(
+export async function timed(
   name: string,
   timeoutMs: number,
   run: () => Promise<void>,
   clear: () => Promise<void>,
 ): Promise<Outcome> {
   const begun = performance.now();
-  const done = (result: Outcome["result"], why = ""): Outcome => {
-    return { name, result, why, stderr: "", ms: performance.now() - begun };
+  const done = (result: Outcome["result"], error?: unknown): Outcome => {
+    const why = error === undefined ? "" : describe(error);
+    const stderr = error instanceof TesteeDied ? error.stderr : "";
+    return { name, result, why, stderr, ms: performance.now() - begun };
   };
   const deadline = createDeadline(timeoutMs);
   try {
     await Promise.race([run(), deadline.passed]);
     return done("passed");
   } catch (error) {
-    return done(error instanceof NotApplicable ? "skipped" : "failed", describe(error));
+    return done(error instanceof NotApplicable ? "skipped" : "failed", error);
   } finally {
     deadline.clear();
     await clear();
@@ -132,7 +134,8 @@ function createDeadline(ms: number): { readonly passed: Promise<never>; clear():
 
 /** An error in one line. */
 function describe(error: unknown): string {
-  const text =
-    error instanceof Error ? `${error.name === "Mismatch" ? "" : `${error.name}: `}${error.message}` : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const plain = error instanceof Mismatch || error instanceof NotApplicable;
+  const text = plain ? error.message : `${error.name}: ${error.message}`;
   return text.replace(/\s*\n\s*/g, " | ");
 }

@@ -66,6 +66,27 @@ interface Waiting {
  * @throws TesteeDied where it can't be started or does not answer.
  */
 export async function startTestee(command: TesteeCommand, timeoutMs: number): Promise<Testee> {
+  const spawned = spawnTestee(command, timeoutMs);
+  const { ask, takeStderr, stop } = spawned;
+  const hello = await ask({ do: "hello", kit: 1 }).catch(async (error: unknown) => {
+    await stop();
+    throw new TesteeDied(error instanceof Error ? error.message : String(error), takeStderr());
+  });
+  const features = Array.isArray(hello["features"]) ? hello["features"].map(String) : [];
+  return {
+    name: String(hello["name"] ?? command.argv[0]),
+    features: new Set(features),
+    ask,
+    takeStderr,
+    stop,
+    get dead() {
+      return spawned.dead;
+    },
+  };
+}
+
+/** The process, with which nobody has spoken yet. */
+function spawnTestee(command: TesteeCommand, timeoutMs: number): Omit<Testee, "name" | "features"> {
   const [file = "", ...args] = command.argv;
   const child = spawn(file, args, {
     stdio: ["pipe", "pipe", "pipe"],
@@ -121,15 +142,7 @@ export async function startTestee(command: TesteeCommand, timeoutMs: number): Pr
     throw new TesteeDied(`the testee's answer to "${what}" has neither "ok" nor "error"`);
   }
 
-  const hello = await ask({ do: "hello", kit: 1 }).catch(async (error: unknown) => {
-    die("the testee did not say hello");
-    await exited;
-    throw new TesteeDied(error instanceof Error ? error.message : String(error), stderr);
-  });
-  const features = Array.isArray(hello["features"]) ? hello["features"].map(String) : [];
   return {
-    name: String(hello["name"] ?? file),
-    features: new Set(features),
     ask,
     takeStderr() {
       const taken = stderr;

@@ -79,16 +79,22 @@ function hearing(side: Side) {
   };
 }
 
+/** What becomes of a message on its way: it is to mean the same to who hears it. */
+export type OnTheWay = (type: string, bytes: Uint8Array) => Uint8Array;
+
+const asIs: OnTheWay = (_, bytes) => bytes;
+
 /** Gives the client's recorded messages to a server in the recorded state: it says and becomes what was recorded. */
-export function replayServer(recorded: Recorded): void {
+export function replayServer(recorded: Recorded, onTheWay: OnTheWay = asIs): void {
   const world = createServerWorld(recorded.server.history.map(eventFromJson));
   expect(world.state()).toEqual(recorded.before.server);
   const server = serverSide(world, optionsOf(recorded));
   const ears = hearing(server);
+  const encoded = (message: Json) => onTheWay("ExchangeRequest", protoFromJson("ExchangeRequest", message));
   for (const step of recorded.messages) {
     if (step.event !== undefined) world.happen(eventFromJson(step.event));
     else if (step.from === "client") {
-      if (step.message !== undefined && !step.lost) ears.message(protoFromJson("ExchangeRequest", step.message));
+      if (step.message !== undefined && !step.lost) ears.message(encoded(step.message));
       if (step.halfClose) ears.end();
     } else {
       ears.turn();
@@ -109,15 +115,16 @@ export function replayServer(recorded: Recorded): void {
 }
 
 /** Gives the server's recorded messages to a client on the recorded replica: it says and becomes what was recorded. */
-export function replayClient(recorded: Recorded): void {
+export function replayClient(recorded: Recorded, onTheWay: OnTheWay = asIs): void {
   const replica: MemoryReplica = replicaFromJson(recorded.before.replica as unknown as ReplicaJson);
   expect(replicaToJson(replica)).toEqual(recorded.before.replica);
   const client = clientSide(replica, optionsOf(recorded));
   client.hear({ messages: [] });
   const ears = hearing(client);
+  const encoded = (message: Json) => onTheWay("ExchangeResponse", protoFromJson("ExchangeResponse", message));
   for (const step of recorded.messages) {
     if (step.from === "server") {
-      if (step.message !== undefined && !step.lost) ears.message(protoFromJson("ExchangeResponse", step.message));
+      if (step.message !== undefined && !step.lost) ears.message(encoded(step.message));
       continue;
     }
     ears.turn();

@@ -27,7 +27,7 @@ interface Vectors {
 export function refusalCases(): readonly ServerCase[] {
   const path = join(ROOT, "test/conformance/vectors/errors.json");
   const { calls, streams } = JSON.parse(readFileSync(path, "utf8")) as Vectors;
-  return [
+  return unique([
     ...calls.map(({ method, request, requestBytes, ...expected }): ServerCase => {
       return {
         name: `server/refused/${slug(expected.name)}`,
@@ -54,7 +54,17 @@ export function refusalCases(): readonly ServerCase[] {
         },
       };
     }),
-  ];
+  ]);
+}
+
+/** Names that differ only in what is left out of them are numbered. */
+function unique(cases: readonly ServerCase[]): ServerCase[] {
+  const seen = new Map<string, number>();
+  return cases.map((each) => {
+    const times = (seen.get(each.name) ?? 0) + 1;
+    seen.set(each.name, times);
+    return times === 1 ? each : { ...each, name: `${each.name}-${times}` };
+  });
 }
 
 function wanted({ code, reason, fields, metadata }: Expected): Partial<Expected> {

@@ -10,8 +10,9 @@ import (
 	pb "tercet-conformance/gen/tercet/v1"
 )
 
-// readChanges fills in what changes leave out, and proves every inline content: by its own fingerprint or, with all others
-// that came without one, by the fingerprint of the page. What is not proved comes without its content, and unproved.
+// readChanges fills in what changes leave out, and proves every inline content: by its own fingerprint or, with all
+// others that came without one, by the fingerprint of the page. What is not proved comes without its content, and
+// unproved.
 func readChanges(changes []*pb.ChangeInfo, proof *pb.RangeFingerprint) ([]State, error) {
 	states := make([]State, len(changes))
 	var covered []int
@@ -73,8 +74,8 @@ func proved(state State, version *Version, fingerprint Fingerprint) State {
 	return state
 }
 
-// versionIn is the content of a message: the oneof of a ChangeInfo or an ItemContent. Nil where it is not set, which is not
-// the same as empty.
+// versionIn is the content of a message: the oneof of a ChangeInfo or an ItemContent. Nil where it is not set, which
+// is not the same as empty.
 func versionIn(id string, content any) *Version {
 	switch content := content.(type) {
 	case *pb.ChangeInfo_Data:

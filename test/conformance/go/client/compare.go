@@ -34,8 +34,8 @@ const (
 	Held           Outcome = "held" // not yet
 )
 
-// compare is the comparison of an exchange. An item that the server tells nothing of is unchanged there. Of what was sent
-// of the item, sendings are those without a verdict that may be what the server tells of.
+// compare is the comparison of an exchange. An item that the server tells nothing of is unchanged there. Of what was
+// sent of the item, sendings are those without a verdict that may be what the server tells of.
 func compare(entry *Entry, sendings []Fingerprint, theirs State) Comparison {
 	base := entry.Base
 	switch {
@@ -54,9 +54,9 @@ func compare(entry *Entry, sendings []Fingerprint, theirs State) Comparison {
 	}
 }
 
-// compareRecovered is the comparison of a recovery. The fork is the last revision that the histories of both sides share.
-// What was agreed on up to it is as real as what the server has; what was agreed on later the server lost, and its
-// revisions say nothing then.
+// compareRecovered is the comparison of a recovery. The fork is the last revision that the histories of both sides
+// share. What was agreed on up to it is as real as what the server has; what was agreed on later the server lost, and
+// its revisions say nothing then.
 func compareRecovered(entry *Entry, sendings []Fingerprint, theirs State, fork int64) Comparison {
 	base := entry.Base
 	if base == nil || base.Revision <= fork && theirs.Revision > base.Revision {
@@ -92,8 +92,8 @@ func comparePending(entry *Entry, sendings []Fingerprint, theirs State) Comparis
 	}
 }
 
-// judge says whose change prevails by a standard that is in force. The time of mine is at most the server's clock plus
-// Opened.skew_us, as the server would store it.
+// judge says whose change prevails by a standard that is in force. The time of mine is at most the server's clock
+// plus Opened.skew_us, as the server would store it.
 func judge(standard pb.ChangeStandard, mine Fingerprint, timeUs int64, theirs State) Outcome {
 	// The later time; on a tie the greater fingerprint, and a deletion is less than any.
 	isNewer := timeUs > theirs.TimeUs || timeUs == theirs.TimeUs && mine > theirs.Fingerprint

@@ -16,9 +16,10 @@ const uidBytes = 16
 
 // Sync makes a replica equal with its collection: one exchange, from Open to the end of the stream.
 //
-// The application may change the replica, under its lock, while the exchange waits for the server. An exchange that fails
-// has lost nothing: the replica keeps what it has taken, and the next one goes on from there. Errors are an *Error where
-// this side found something, else the server's status. One that begins while another one runs waits for its end.
+// The application may change the replica, under its lock, while the exchange waits for the server. An exchange that
+// fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there. Errors are an
+// *Error where this side found something, else the server's status. One that begins while another one runs waits for
+// its end.
 func Sync(ctx context.Context, replica *Replica, options Options) (*Report, error) {
 	replica.exchange.Lock()
 	defer replica.exchange.Unlock()
@@ -66,8 +67,8 @@ func (s *session) exchange() error {
 	return s.goOn(why == "")
 }
 
-// goOn makes rounds until a proof decides: it sends what is due, then Done, and takes what comes up to the proof. By then
-// every push has its verdict. In the first round all that may have been done already.
+// goOn makes rounds until a proof decides: it sends what is due, then Done, and takes what comes up to the proof. By
+// then every push has its verdict. In the first round all that may have been done already.
 func (s *session) goOn(isAsked bool) error {
 	for passes := 0; passes < mostPasses; isAsked = false {
 		if isAsked {

@@ -1,8 +1,8 @@
 package client
 
 // What both sides must compute alike: fingerprints of items, sums of fingerprints, ids, and bounds between them.
-// vectors/fingerprints.json, range-fingerprints.json and ids.json hold examples of all of it. The order of ids, by their
-// UTF-8 bytes, needs nothing here: it is how Go compares strings.
+// vectors/fingerprints.json, range-fingerprints.json and ids.json hold examples of all of it. The order of ids, by
+// their UTF-8 bytes, needs nothing here: it is how Go compares strings.
 
 import (
 	"crypto/sha256"
@@ -21,15 +21,15 @@ const (
 	mostBoundBytes = 516
 )
 
-// Fingerprint says what an item is: the 32 bytes of a SHA-256. It is a string so that it can be compared, and can't change.
-// Everywhere in this client the empty one, NoItem, is "no such item", or a deleted one.
+// Fingerprint says what an item is: the 32 bytes of a SHA-256. It is a string so that it can be compared, and can't
+// change. Everywhere in this client the empty one, NoItem, is "no such item", or a deleted one.
 type Fingerprint string
 
 const (
 	// NoItem is in place of the fingerprint of an item that is not there.
 	NoItem Fingerprint = ""
-	// unproved marks a state whose content did not agree with what it was told with: it has to be fetched. No fingerprint
-	// has its length.
+	// unproved marks a state whose content did not agree with what it was told with: it has to be fetched. No
+	// fingerprint has its length.
 	unproved Fingerprint = "unproved"
 )
 
@@ -94,8 +94,8 @@ func IsID(id string) bool {
 	return id != "" && len(id) <= mostIDBytes && utf8.ValidString(id) && !strings.ContainsFunc(id, unicode.IsControl)
 }
 
-// encodeBounds codes ascending bounds: each as the bytes (in whole characters) that it shares with the one before it, and
-// the rest.
+// encodeBounds codes ascending bounds: each as the bytes (in whole characters) that it shares with the one before it,
+// and the rest.
 func encodeBounds(bounds []string) *pb.IdBounds {
 	coded := &pb.IdBounds{}
 	before := ""

@@ -58,6 +58,8 @@ func (s *session) takeVerdicts(verdicts *pb.Verdicts) error {
 		}
 		told = append(told, states...)
 	}
+	// What is settled is stored already, even if the contents to be fetched for the rest never come.
+	s.replica.hear(s.heard)
 	return s.takeChanges(told, taking{checkpoint: verdicts.Checkpoint})
 }
 
@@ -100,7 +102,8 @@ func (s *session) reportSettled(sent sentPush, isApplied bool) {
 	}
 }
 
-// settle: the server has what was sent. Where it is not pending any more, that is to be compared like anybody's change.
+// settle: the server has what was sent. Where it is not pending any more, that is to be compared like anybody's
+// change.
 func (s *session) settle(sent sentPush, revision int64) []State {
 	entry := s.replica.Entry(sent.id)
 	if entry.Pending == nil || entry.Pending.Sequence != sent.sequence {

@@ -8,8 +8,9 @@ import (
 
 const mostIDsAtOnce = 1000
 
-// fetchContents fetches the contents of these items, within the window. What comes may be of a later revision than was told,
-// or a deletion. A content that is not what its fingerprint says is fetched once more, then the exchange fails.
+// fetchContents fetches the contents of these items, within the window. What comes may be of a later revision than
+// was told, or a deletion. A content that is not what its fingerprint says is fetched once more, then the exchange
+// fails.
 func (s *session) fetchContents(wanted []State) ([]State, error) {
 	var fetched []State
 	for len(wanted) > 0 {
@@ -27,9 +28,10 @@ func (s *session) fetchContents(wanted []State) ([]State, error) {
 // fitting is how many of the first items fit into the window; a larger one by itself.
 func (s *session) fitting(wanted []State) int {
 	var size int64
+	most := min(mostIDsAtOnce, s.limits.WindowItems)
 	for i, state := range wanted {
 		size += state.Size + 64
-		if i == mostIDsAtOnce || i > 0 && size > s.limits.WindowBytes {
+		if i > 0 && (size > s.limits.WindowBytes || int64(i) >= most) {
 			return i
 		}
 	}
@@ -117,7 +119,8 @@ func (s *session) readContents(contents *pb.Contents) ([]State, error) {
 	return states, nil
 }
 
-// readChunk takes a piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole.
+// readChunk takes a piece of a large content. It is kept beyond the exchange, should that be cut, until the content
+// is whole.
 func (s *session) readChunk(id string, chunk *pb.ContentChunk) ([]State, error) {
 	begun := s.replica.downloads[id]
 	if chunk.Offset == 0 {

@@ -1,21 +1,21 @@
 package client
 
-// Recovery: finds what differs between the bases of the replica and the server's items. Sums of ranges of ids are compared,
-// and those that differ are cut. Everything that was found is taken in one transaction at the end: an exchange that is cut
-// before has changed nothing.
+// Recovery: finds what differs between the bases of the replica and the server's items. Sums of ranges of ids are
+// compared, and those that differ are cut. Everything that was found is taken in one transaction at the end: an
+// exchange that is cut before has changed nothing.
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	pb "tercet-conformance/gen/tercet/v1"
 )
 
 const (
-	leafItems        = 12   // a range with so few bases is compared item by item
 	mostRangesAtOnce = 2000 // with the ranges between them that are not asked about, a query may have 4,096
-	shortBytes       = 8    // of sums and fingerprints that travel in a recovery
+	smallRange       = 16   // a range with more bases than this is asked about in parts
+	partsOfRange     = 4    // so many: few cost fewer bytes, many fewer round trips
+	shortBytes       = 8    // of a sum that travels in a recovery
 )
 
 // idRange is a range of ids, [start, end), with the bases in it: [first, last) in the list of all.
@@ -24,75 +24,58 @@ type idRange struct {
 	first, last int
 }
 
-func (r idRange) count() int { return r.last - r.first }
-
-func (r idRange) isLeaf() bool { return r.count() <= leafItems }
-
-// bases are all bases in the order of their ids, and the sums of the first n of them.
-type bases struct {
-	ids          []string
-	fingerprints []Fingerprint
-	sums         []RangeSum
-}
-
-func newBases(replica *Replica) *bases {
-	b := &bases{sums: []RangeSum{{}}}
-	for _, entry := range replica.Sorted() {
-		if fingerprint := entry.Base.fingerprint(); fingerprint != NoItem {
-			b.ids = append(b.ids, entry.ID)
-			b.fingerprints = append(b.fingerprints, fingerprint)
-			b.sums = append(b.sums, b.sums[len(b.sums)-1].Plus(SumOf(fingerprint)))
-		}
-	}
-	return b
-}
-
-func (b *bases) shortSum(part idRange) []byte {
-	return b.sums[part.last].Minus(b.sums[part.first]).Bytes()[:shortBytes]
-}
-
-// narrow is a part of a range, with the bases in it.
-func (b *bases) narrow(within idRange, start, end string) idRange {
-	ids := b.ids[within.first:within.last]
-	first, _ := slices.BinarySearch(ids, start)
-	last := len(ids)
-	if end != "" {
-		last, _ = slices.BinarySearch(ids, end)
-	}
-	return idRange{start, end, within.first + first, within.first + max(first, last)}
-}
-
-// cut makes parts of about the same size. Few parts cost fewer bytes, many parts fewer round trips.
-func (b *bases) cut(whole idRange) []idRange {
-	if whole.isLeaf() {
-		return []idRange{whole}
-	}
-	count := 4
-	switch {
-	case whole.count() >= 16_384:
-		count = 16
-	case whole.count() >= 1024:
-		count = 8
-	}
-	var parts []idRange
-	rest := whole
-	for i := 1; i < count; i++ {
-		at := whole.first + whole.count()*i/count
-		parts = append(parts, idRange{rest.start, b.ids[at], rest.first, at})
-		rest.start, rest.first = b.ids[at], at
-	}
-	return append(parts, rest)
-}
-
-// search is what is being searched, and what has been found.
+// search looks for what differs from the bases of a replica, and collects what it has found.
 type search struct {
-	bases *bases
-	// Ranges without an answer, in the order in which they were asked; and finer ones, to be asked next.
-	asked, waiting []idRange
-	// The server's states of what differs; a later one of the same item counts.
+	// All bases in the order of their ids, and the sums of the first n of them.
+	ids  []string
+	sums []RangeSum
+	// The server's states of what differs; of the same item the last one counts.
 	found []State
 	// The first answer: it says the head, the fork, and more that holds for all.
 	preamble *pb.RangeAnswers
+}
+
+func newSearch(replica *Replica) *search {
+	s := &search{sums: []RangeSum{{}}}
+	var total RangeSum
+	for _, entry := range replica.Sorted() {
+		if fingerprint := entry.Base.fingerprint(); fingerprint != NoItem {
+			total = total.Plus(SumOf(fingerprint))
+			s.ids, s.sums = append(s.ids, entry.ID), append(s.sums, total)
+		}
+	}
+	return s
+}
+
+// total is the count and the sum of the bases in a range, as they travel.
+func (s *search) total(part idRange) (int64, []byte) {
+	total := s.sums[part.last].Minus(s.sums[part.first])
+	return total.Count, total.Bytes()[:shortBytes]
+}
+
+// cut makes parts of about the same size, unless it is small.
+func (s *search) cut(whole idRange) []idRange {
+	count := whole.last - whole.first
+	if count <= smallRange {
+		return []idRange{whole}
+	}
+	var inner []string
+	for i := 1; i < partsOfRange; i++ {
+		inner = append(inner, s.ids[whole.first+count*i/partsOfRange])
+	}
+	return s.split(whole, inner)
+}
+
+// split makes the parts of a range between these bounds.
+func (s *search) split(whole idRange, inner []string) []idRange {
+	var parts []idRange
+	rest := whole
+	for _, bound := range inner {
+		at, _ := slices.BinarySearch(s.ids[rest.first:rest.last], bound)
+		parts = append(parts, idRange{rest.start, bound, rest.first, rest.first + at})
+		rest.start, rest.first = bound, rest.first+at
+	}
+	return append(parts, rest)
 }
 
 // recover compares all items with the server's, and takes what differs.
@@ -103,37 +86,42 @@ func (s *session) recover(why RecoveryReason) error {
 		message.Lineage = s.replica.lineage
 	}
 	s.send(&pb.ExchangeRequest{Message: &pb.ExchangeRequest_Recover{Recover: message}})
-	bases := newBases(s.replica)
-	search := &search{bases: bases, waiting: bases.cut(idRange{last: len(bases.ids)})}
-	mostAtOnce := int(max(1, s.limits.WindowItems/2))
-	for len(search.waiting) > 0 {
-		count := min(len(search.waiting), mostAtOnce)
-		search.asked, search.waiting = search.waiting[:count], slices.Clone(search.waiting[count:])
-		for part := range slices.Chunk(search.asked, mostRangesAtOnce) {
-			query := bases.toQuery(part)
-			s.send(&pb.ExchangeRequest{Message: &pb.ExchangeRequest_Ranges{Ranges: query}})
+	search := newSearch(s.replica)
+	mostAtOnce := int(max(1, min(mostRangesAtOnce, s.limits.WindowItems)))
+	ranges := search.cut(idRange{last: len(search.ids)})
+	for len(ranges) > 0 {
+		var finer []idRange
+		for part := range slices.Chunk(ranges, mostAtOnce) {
+			differing, err := s.compareRanges(search, part)
+			if err != nil {
+				return err
+			}
+			finer = append(finer, differing...)
 		}
-		s.report.RoundTrips++
-		if err := s.takeAnswers(search); err != nil {
-			return err
-		}
+		ranges = finer
 	}
 	return s.completeRecovery(search)
 }
 
-func (s *session) takeAnswers(search *search) error {
+// compareRanges lets the server compare ranges, and takes what it lists; it answers those parts of the others that
+// differ.
+func (s *session) compareRanges(search *search, asked []idRange) ([]idRange, error) {
+	query := &pb.ExchangeRequest_Ranges{Ranges: search.toQuery(asked)}
+	s.send(&pb.ExchangeRequest{Message: query})
+	s.report.RoundTrips++
 	isWanted := func(response *pb.ExchangeResponse) bool {
 		return response.GetRanges() != nil || response.GetVerdicts() != nil
 	}
-	for len(search.asked) > 0 {
+	var differing []idRange
+	for len(asked) > 0 {
 		response, err := s.receiveOnly(isWanted)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		answers := response.GetRanges()
 		if answers == nil {
 			if err := s.takeVerdicts(response.GetVerdicts()); err != nil {
-				return err
+				return nil, err
 			}
 			continue
 		}
@@ -141,14 +129,13 @@ func (s *session) takeAnswers(search *search) error {
 			search.preamble = answers
 		}
 		s.hearOf(answers.Witness)
-		switch err := search.read(answers); {
-		case errors.Is(err, errMisfit), errors.Is(err, errBounds):
-			return outOfOrder("%v", err)
-		case err != nil:
-			return err
+		finer, err := search.read(&asked, answers)
+		if err != nil {
+			return nil, err
 		}
+		differing = append(differing, finer...)
 	}
-	return nil
+	return differing, nil
 }
 
 // completeRecovery takes what was found, and stands where the server stood when the recovery began.
@@ -164,7 +151,8 @@ func (s *session) completeRecovery(search *search) error {
 	}
 	store := func() {
 		for _, entry := range s.replica.Entries {
-			// Revisions beyond the fork may be of another history. The server has had all of these states at its head.
+			// Revisions beyond the fork may be of another history. The server has had all of these states at its
+			// head.
 			if entry.Base != nil && entry.Base.Revision > min(fork, head.Revision) {
 				base := *entry.Base
 				base.Revision = head.Revision
@@ -186,7 +174,8 @@ func (s *session) completeRecovery(search *search) error {
 	return err
 }
 
-// unsettledCreations were sent, and may have been made, and deleted by others, where the server tells nothing of them.
+// unsettledCreations were sent, and may have been made, and deleted by others, where the server tells nothing of
+// them.
 func unsettledCreations(replica *Replica, revision int64) []State {
 	var states []State
 	for _, entry := range replica.Pending() {
@@ -197,8 +186,8 @@ func unsettledCreations(replica *Replica, revision int64) []State {
 	return states
 }
 
-// toQuery makes a query of ranges, which are in order; with nothing asked of what is between them.
-func (b *bases) toQuery(ranges []idRange) *pb.RangeQuery {
+// toQuery makes a query of ranges, which are in order, by their sums; with nothing asked of what is between them.
+func (s *search) toQuery(ranges []idRange) *pb.RangeQuery {
 	query := &pb.RangeQuery{}
 	var ends []string
 	at := ""
@@ -210,16 +199,9 @@ func (b *bases) toQuery(ranges []idRange) *pb.RangeQuery {
 		if at = part.end; at != "" {
 			ends = append(ends, at)
 		}
-		query.Counts = append(query.Counts, int64(part.count()))
-		if !part.isLeaf() {
-			query.Kinds = append(query.Kinds, pb.RangeKind_RANGE_KIND_SUM)
-			query.Sums = append(query.Sums, b.shortSum(part)...)
-			continue
-		}
-		query.Kinds = append(query.Kinds, pb.RangeKind_RANGE_KIND_ITEMS)
-		for _, fingerprint := range b.fingerprints[part.first:part.last] {
-			query.Items = append(query.Items, fingerprint[:shortBytes]...)
-		}
+		count, sum := s.total(part)
+		query.Kinds = append(query.Kinds, pb.RangeKind_RANGE_KIND_SUM)
+		query.Counts, query.Sums = append(query.Counts, count), append(query.Sums, sum...)
 	}
 	if at != "" {
 		query.Kinds = append(query.Kinds, pb.RangeKind_RANGE_KIND_UNSPECIFIED)
@@ -228,7 +210,16 @@ func (b *bases) toQuery(ranges []idRange) *pb.RangeQuery {
 	return query
 }
 
-var errMisfit = errors.New("the server's answer to a recovery does not fit what was asked")
+// cursor goes through the lists of an answer, of which each outcome takes what is its own.
+type cursor struct {
+	parts  []uint32
+	ends   []string
+	counts []int64
+	sums   []byte
+	lists  []*pb.RangeList
+}
+
+var errMisfit = outOfOrder("the server's answer to a recovery does not fit what was asked")
 
 // take cuts the first few off a list.
 func take[T any](list *[]T, count int) ([]T, error) {
@@ -240,95 +231,78 @@ func take[T any](list *[]T, count int) ([]T, error) {
 	return taken, nil
 }
 
-// read takes what is listed, and the parts that differ, which are to be asked next.
-func (s *search) read(answers *pb.RangeAnswers) error {
+// read takes the ranges that are answered off those asked, and what is listed; it answers the parts that differ.
+func (s *search) read(asked *[]idRange, answers *pb.RangeAnswers) ([]idRange, error) {
 	ends, err := decodeBounds(answers.Ends)
 	if err != nil {
-		return err
+		return nil, errMisfit
 	}
-	rest := &pb.RangeAnswers{Parts: answers.Parts, Counts: answers.Counts, Sums: answers.Sums, Lists: answers.Lists}
+	rest := &cursor{answers.Parts, ends, answers.Counts, answers.Sums, answers.Lists}
+	var differing []idRange
 	for _, outcome := range answers.Outcomes {
-		asked, err := take(&s.asked, 1)
+		ranges, err := take(asked, 1)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		var finer []idRange
 		switch outcome {
 		case pb.RangeOutcome_RANGE_OUTCOME_EQUAL:
 		case pb.RangeOutcome_RANGE_OUTCOME_LIST:
-			err = s.readList(asked[0], rest)
+			err = s.readList(ranges[0], rest)
 		case pb.RangeOutcome_RANGE_OUTCOME_SPLIT:
-			err = s.readParts(asked[0], rest, &ends)
+			finer, err = s.readParts(ranges[0], rest)
 		default:
 			err = errMisfit
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
+		differing = append(differing, finer...)
 	}
-	if len(rest.Parts)+len(rest.Counts)+len(rest.Sums)+len(rest.Lists)+len(ends) > 0 {
-		return errMisfit // more was answered than was asked
+	if len(rest.parts)+len(rest.ends)+len(rest.counts)+len(rest.sums)+len(rest.lists) > 0 {
+		return nil, errMisfit // more was answered than was asked
 	}
-	return nil
+	return differing, nil
 }
 
-func (s *search) readParts(whole idRange, rest *pb.RangeAnswers, ends *[]string) error {
-	size, err := take(&rest.Parts, 1)
+// readParts answers those of the server's parts of a range in which this side has something else.
+func (s *search) readParts(whole idRange, rest *cursor) ([]idRange, error) {
+	size, err := take(&rest.parts, 1)
 	if err != nil || size[0] < 2 {
-		return errMisfit
+		return nil, errMisfit
 	}
 	count := int(size[0])
-	inner, errEnds := take(ends, count-1)
-	counts, errCounts := take(&rest.Counts, count)
-	sums, errSums := take(&rest.Sums, count*shortBytes)
-	if err := errors.Join(errEnds, errCounts, errSums); err != nil {
-		return err
+	inner, errEnds := take(&rest.ends, count-1)
+	counts, errCounts := take(&rest.counts, count)
+	sums, errSums := take(&rest.sums, count*shortBytes)
+	if errEnds != nil || errCounts != nil || errSums != nil {
+		return nil, errMisfit
 	}
-	start := whole.start
-	for i, end := range append(slices.Clip(inner), whole.end) {
-		part := s.bases.narrow(whole, start, end)
-		start = end
-		sum := sums[i*shortBytes : (i+1)*shortBytes]
-		if int64(part.count()) != counts[i] || !bytes.Equal(s.bases.shortSum(part), sum) {
-			s.waiting = append(s.waiting, s.bases.cut(part)...)
+	var differing []idRange
+	for i, part := range s.split(whole, inner) {
+		ownCount, ownSum := s.total(part)
+		if ownCount != counts[i] || !bytes.Equal(ownSum, sums[i*shortBytes:(i+1)*shortBytes]) {
+			differing = append(differing, s.cut(part)...)
 		}
 	}
-	return nil
+	return differing, nil
 }
 
-// readList takes what the server has in a range that differs; and what it does not have, and nothing is known of its
-// deletion.
-func (s *search) readList(asked idRange, rest *pb.RangeAnswers) error {
-	lists, err := take(&rest.Lists, 1)
+// readList takes what the server has in a range that differs, and what it has deleted after the fork. Of the rest
+// nothing is known there: it was deleted up to the fork, or up to the horizon of tombstones.
+func (s *search) readList(whole idRange, rest *cursor) error {
+	lists, err := take(&rest.lists, 1)
 	if err != nil {
 		return err
 	}
-	list := lists[0]
-	own := s.bases.ids[asked.first:asked.last]
-	if asked.isLeaf() {
-		if own, err = pick(own, list.Differing); err != nil {
-			return err
-		}
-	}
-	// Deletions beyond the fork would be told, but for those up to the horizon.
 	var revision int64
 	if s.preamble.CompactedRevision > s.preamble.ForkRevision {
 		revision = s.preamble.CompactedRevision
 	}
-	for _, id := range own {
+	for _, id := range s.ids[whole.first:whole.last] {
 		s.found = append(s.found, State{ID: id, Revision: revision})
 	}
-	states, err := readChanges(slices.Concat(list.Items, list.Deleted), nil)
-	s.found = append(s.found, states...)
+	told, err := readChanges(slices.Concat(lists[0].Items, lists[0].Deleted), nil)
+	s.found = append(s.found, told...)
 	return err
-}
-
-func pick(ids []string, indexes []uint32) ([]string, error) {
-	var picked []string
-	for _, index := range indexes {
-		if uint64(index) >= uint64(len(ids)) {
-			return nil, errMisfit
-		}
-		picked = append(picked, ids[index])
-	}
-	return picked, nil
 }

@@ -17,9 +17,9 @@ const mostAheadUs = 60_000_000
 
 var collectionName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// Replica is a copy of a collection in memory, which the application may change while it is apart from the server. In a
-// database each method that changes something would be one transaction. Lock it to use it: an exchange does so, too, but
-// for the time that it waits for the server.
+// Replica is a copy of a collection in memory, which the application may change while it is apart from the server. In
+// a database each method that changes something would be one transaction. Lock it to use it: an exchange does so,
+// too, but for the time that it waits for the server.
 type Replica struct {
 	sync.Mutex
 	Collection string
@@ -47,26 +47,21 @@ type Replica struct {
 // NewReplica makes an empty replica.
 func NewReplica(collection string) (*Replica, error) {
 	if !collectionName.MatchString(collection) {
-		return nil, refuse(pb.ErrorReason_ERROR_REASON_INVALID_COLLECTION_NAME, "%q is no name of a collection", collection)
+		reason := pb.ErrorReason_ERROR_REASON_INVALID_COLLECTION_NAME
+		return nil, refuse(reason, "%q is no name of a collection", collection)
 	}
 	return &Replica{
 		Collection: collection,
 		Entries:    map[string]*Entry{},
 		downloads:  map[string]*download{},
-		limits: &pb.Limits{ // of a server that has not said anything else
-			InlineBytes:  16 << 10,
-			EagerBytes:   512 << 10,
-			MessageBytes: 128 << 10,
-			ItemBytes:    64 << 20,
-			WindowBytes:  4 << 20,
-			WindowItems:  16_384,
-			GroupItems:   1000,
-			GroupBytes:   1 << 20,
-		},
+		// Of a server that has not said anything else. Before it has, nothing is sent that its other limits are
+		// about.
+		limits: &pb.Limits{ItemBytes: 64 << 20, GroupItems: 1000, GroupBytes: 1 << 20},
 	}, nil
 }
 
-// Copy makes a second replica in the same state. Messages, states and versions never change, so that both may have them.
+// Copy makes a second replica in the same state. Messages, states and versions never change, so that both may have
+// them.
 func (r *Replica) Copy() *Replica {
 	copied := &Replica{
 		Collection: r.Collection,
@@ -112,8 +107,8 @@ type Change struct {
 	Version *Version // nil: deleted
 }
 
-// Transaction changes items, each at most once, all or none, here and at the server; with all that is pending in a group
-// with one of them.
+// Transaction changes items, each at most once, all or none, here and at the server; with all that is pending in a
+// group with one of them.
 func (r *Replica) Transaction(changes []Change, nowUs int64) error {
 	group := map[string]int64{} // sizes of its members
 	isChanged := func(change Change) bool { return r.Entry(change.ID).fingerprint() != change.Version.fingerprint() }
@@ -170,8 +165,8 @@ func (r *Replica) Resolve(id string, outcome Outcome, nowUs int64) error {
 	return nil
 }
 
-// ResolveWith ends a conflict that is held with another version than both (nil: a deletion); what else is in its group
-// prevails.
+// ResolveWith ends a conflict that is held with another version than both (nil: a deletion); what else is in its
+// group prevails.
 func (r *Replica) ResolveWith(id string, version *Version, nowUs int64) error {
 	if err := r.check(id, version); err != nil {
 		return err

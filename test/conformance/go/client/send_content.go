@@ -1,7 +1,7 @@
 package client
 
-// Step 3, towards the server: sends pending changes, each with its content, its fingerprint and what it was made on. What is
-// sent is remembered before it is sent.
+// Step 3, towards the server: sends pending changes, each with its content, its fingerprint and what it was made on.
+// What is sent is remembered before it is sent.
 
 import (
 	"bytes"
@@ -31,11 +31,25 @@ func (u unit) size() int64 {
 	return size
 }
 
+// place tells whether a pending change is still what it was, in the same group.
+type place struct{ sequence, group int64 }
+
+func (u unit) places() []place {
+	places := make([]place, len(u))
+	for i, entry := range u {
+		if entry.Pending != nil {
+			places[i] = place{entry.Pending.Sequence, entry.Pending.Group}
+		}
+	}
+	return places
+}
+
 func (u unit) hasLarge() bool { return slices.ContainsFunc(u, (*Entry).isLarge) }
 
 func (e *Entry) isLarge() bool { return e.Mine != nil && len(e.Mine.Data) > wholeBytes }
 
-// dueUnits are pending changes in their order, those of a group together: without those that had their turn, or are held.
+// dueUnits are pending changes in their order, those of a group together: without those that had their turn, or are
+// held.
 func (s *session) dueUnits() []unit {
 	var units []unit
 	places := map[int64]int{} // of groups
@@ -74,25 +88,22 @@ func (s *session) sendEagerly() {
 	}
 }
 
-// sendPending sends what is due, as far as it fits into the window. It answers whether that was all.
+// sendPending sends what is due, as far as it fits into the window: small changes first, for while a large one is
+// uploaded the application may change others. It answers whether that was all.
 func (s *session) sendPending() (bool, error) {
 	units := s.dueUnits()
-	isSmall := func(unit unit) bool { return !unit.hasLarge() }
+	small := slices.DeleteFunc(slices.Clone(units), unit.hasLarge)
+	large := slices.DeleteFunc(units, func(unit unit) bool { return !unit.hasLarge() })
 	var size, count int64
-	for _, batch := range batches(slices.DeleteFunc(slices.Clone(units), unit.hasLarge), s.limits.MessageBytes) {
-		isFirst := count == 0
+	for i, batch := range slices.Concat(batches(small, s.limits.MessageBytes), large) {
 		size += batch.size()
 		count += int64(len(batch))
-		if !isFirst && (size > s.limits.WindowBytes || count > s.limits.WindowItems) {
+		if i > 0 && (size > s.limits.WindowBytes || count > s.limits.WindowItems) {
 			return false, nil
 		}
-		s.push(batch, s.revisionSeen())
-	}
-	for _, unit := range slices.DeleteFunc(units, isSmall) {
-		if size > s.limits.WindowBytes/2 {
-			return false, nil
-		}
-		if err := s.sendLarge(unit); err != nil {
+		if !batch.hasLarge() {
+			s.push(batch, s.revisionSeen())
+		} else if err := s.sendLarge(batch); err != nil {
 			return false, err
 		}
 	}
@@ -117,34 +128,51 @@ func batches(units []unit, messageBytes int64) []unit {
 	return cut
 }
 
-// sendLarge sends a large content: a group can't have one.
+// sendLarge sends a unit with a large content. A group can come to have one by a change outside of a transaction: the
+// server judges that.
 func (s *session) sendLarge(unit unit) error {
-	entry := unit[0]
-	// While another one was sent, the application may have changed this one.
-	if !entry.isLarge() || !s.isDue(unit) {
+	// While another one was uploaded, the application may have changed this one.
+	if !unit.hasLarge() || !s.isDue(unit) {
 		return nil
 	}
-	if s.isTooLarge(entry) {
-		s.report.Rejected[entry.ID] = pb.ErrorReason_ERROR_REASON_ITEM_TOO_LARGE
-		s.tried[entry.Pending.Sequence] = true
-		entry.Pending.Rejected = pb.ErrorReason_ERROR_REASON_ITEM_TOO_LARGE
+	if slices.ContainsFunc(unit, s.isTooLarge) {
+		s.reject(unit)
 		return nil
 	}
-	isStill, err := s.upload(entry)
-	if err != nil || !isStill {
-		return err
+	before := unit.places()
+	for _, entry := range unit {
+		if entry.isLarge() {
+			if err := s.upload(entry); err != nil {
+				return err
+			}
+		}
+		if !slices.Equal(before, unit.places()) {
+			return nil // what it was changed into has its turn later
+		}
 	}
 	s.push(unit, s.revisionSeen())
 	return nil
 }
 
-// isTooLarge: what the server would not take is not sent.
+// isTooLarge: the server would not take it.
 func (s *session) isTooLarge(entry *Entry) bool {
 	most := s.limits.ItemBytes
 	if !has(s.opened, pb.Capability_CAPABILITY_CHUNKS) {
 		most = min(most, wholeBytes)
 	}
-	return int64(len(entry.Mine.Data)) > most
+	return entry.Mine != nil && int64(len(entry.Mine.Data)) > most
+}
+
+// reject: what the server would not take is not sent, and neither is the rest of its group.
+func (s *session) reject(unit unit) {
+	for _, entry := range unit {
+		reason := pb.ErrorReason_ERROR_REASON_GROUP_INVALID
+		if s.isTooLarge(entry) {
+			reason = pb.ErrorReason_ERROR_REASON_ITEM_TOO_LARGE
+		}
+		s.report.Rejected[entry.ID], entry.Pending.Rejected = reason, reason
+		s.tried[entry.Pending.Sequence] = true
+	}
 }
 
 // push sends one batch. Seen is the revision of the checkpoint that its changes have seen; nil: the token's in Open.
@@ -202,10 +230,9 @@ func (s *session) toPush(entry *Entry) *pb.Push {
 	return push
 }
 
-// upload sends a large content in chunks, before its push. What was begun before goes on where the server has it. It answers
-// whether the content still is what is pending.
-func (s *session) upload(entry *Entry) (bool, error) {
-	sequence, mine, uploadID := entry.Pending.Sequence, entry.Mine, entry.Pending.Upload
+// upload sends a large content in chunks, before its push. What was begun before goes on where the server has it.
+func (s *session) upload(entry *Entry) error {
+	mine, uploadID := entry.Mine, entry.Pending.Upload
 	size, chunkBytes := int64(len(mine.Data)), s.limits.MessageBytes
 	sendChunk := func(from, to int64) {
 		s.send(&pb.ExchangeRequest{Message: &pb.ExchangeRequest_Chunk{Chunk: &pb.ContentChunk{
@@ -227,7 +254,7 @@ func (s *session) upload(entry *Entry) (bool, error) {
 		// A chunk without data asks how much there is.
 		sendChunk(0, 0)
 		if held, err = s.heldByServer(uploadID, 0, size); err != nil {
-			return false, err
+			return err
 		}
 	}
 	for sent := held; sent < size; {
@@ -238,12 +265,11 @@ func (s *session) upload(entry *Entry) (bool, error) {
 			continue
 		}
 		if held, err = s.heldByServer(uploadID, held+1, size); err != nil {
-			return false, err
+			return err
 		}
 		sent = max(sent, held)
 	}
-	now := s.replica.Entry(entry.ID).Pending
-	return now != nil && now.Sequence == sequence, nil
+	return nil
 }
 
 // heldByServer waits until the server says how much of an upload it holds.

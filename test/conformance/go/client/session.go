@@ -91,8 +91,8 @@ type session struct {
 	// Pushes without a verdict, in order, and the ordinal of the first.
 	onTheWay     []sentPush
 	firstOrdinal int64
-	// Sequence numbers of changes that were sent on this stream; that are not due (again) before a comparison; and that were
-	// settled by a comparison while the push was on its way, so that its verdict adds nothing.
+	// Sequence numbers of changes that were sent on this stream; that are not due (again) before a comparison; and
+	// that were settled by a comparison while the push was on its way, so that its verdict adds nothing.
 	sent, tried, settled map[int64]bool
 	// Races that each item lost.
 	races map[string]int

@@ -178,9 +178,13 @@ func (s *session) joinGroups(decisions []*decision) []*decision {
 			each := told[entry.ID]
 			switch {
 			case each == nil && fate != MinePrevails:
-				theirs := withContent(entry, entry.theirs())
-				companion := &decision{entry: entry, theirs: theirs, comparison: Conflict, outcome: fate, isCompanion: true}
-				decisions = append(decisions, companion)
+				decisions = append(decisions, &decision{
+					entry:       entry,
+					theirs:      withContent(entry, entry.theirs()),
+					comparison:  Conflict,
+					outcome:     fate,
+					isCompanion: true,
+				})
 			case each != nil && each.comparison != Agreed && (fate != MinePrevails || each.comparison == Conflict):
 				each.comparison, each.outcome = Conflict, fate
 			}

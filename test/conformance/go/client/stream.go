@@ -14,14 +14,14 @@ import (
 	pb "tercet-conformance/gen/tercet/v1"
 )
 
-// stream is the stream of an exchange, sent to and read by one goroutine. That can't deadlock: the server reads on while it
-// writes, and what this client sends without waiting for an answer fits into the window.
+// stream is the stream of an exchange, sent to and read by one goroutine. That can't deadlock: the server reads on
+// while it writes, and what this client sends without waiting for an answer fits into the window.
 type stream struct {
 	connection *grpc.ClientConn
 	call       pb.SyncService_ExchangeClient
 	cancel     context.CancelFunc
-	// Held by the caller, and left to others while the server is waited for, and only then. So what is sent waits in outbox
-	// until something is to be read. Nil in it: half-close.
+	// Held by the caller, and left to others while the server is waited for, and only then. So what is sent waits in
+	// outbox until something is to be read. Nil in it: half-close.
 	lock   sync.Locker
 	outbox []*pb.ExchangeRequest
 	// Messages that came before the one that was waited for.
@@ -34,7 +34,8 @@ func openStream(ctx context.Context, server string) (*stream, error) {
 	connection, err := grpc.NewClient(
 		server,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		// A server that is gone without a word is found out by pings; more frequent ones would be taken for an attack.
+		// A server that is gone without a word is found out by pings; more frequent ones would be taken for an
+		// attack.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5 * time.Minute}),
 	)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	pb "tercet-conformance/gen/tercet/v1"
 )
 
-// Version is a content of an item. It does not change. What came as text goes as text; the fingerprint is the same for both.
+// Version is a content of an item. It does not change. What came as text goes as text; the fingerprint is the same
+// for both.
 type Version struct {
 	Fingerprint Fingerprint
 	Data        []byte

@@ -193,6 +193,17 @@ export const groupCases: readonly Case[] = [
     run: (place) => refusedGroup(place, { x: "x".repeat(600 * 1024), y: "y".repeat(600 * 1024) }),
   },
   {
+    name: "group/put-that-makes-it-too-large-is-refused",
+    run: (place) =>
+      grouped(place, async (replica) => {
+        await replica.transaction({ a: "2", d: "new" });
+        await refused(replica.put("d", "d".repeat(2 * 1024 * 1024)), { reason: "GROUP_INVALID" });
+        await replica.put("d", "small");
+        same("report", await place.sync(replica), { sent: 2, rejected: [], verified: true });
+        await place.ends(replica, { items: { a: "2", b: "1", c: "1", d: "small" } });
+      }),
+  },
+  {
     name: "group/cut-before-its-verdict",
     run: (place) =>
       grouped(place, async (replica) => {

@@ -90,15 +90,9 @@ func (r *Replica) Copy() *Replica {
 
 // ---- For the application.
 
-// Write changes one item; no version deletes it.
+// Write changes one item; no version deletes it. Where it is pending in an atomic group, it stays in that.
 func (r *Replica) Write(id string, version *Version, nowUs int64) error {
-	if err := r.check(id, version); err != nil {
-		return err
-	}
-	if entry := r.Entry(id); entry.fingerprint() != version.fingerprint() {
-		r.write(entry, version, r.tick(nowUs))
-	}
-	return nil
+	return r.Transaction([]Change{{id, version}}, nowUs)
 }
 
 // Change is one of a transaction.
@@ -110,42 +104,55 @@ type Change struct {
 // Transaction changes items, each at most once, all or none, here and at the server; with all that is pending in a
 // group with one of them.
 func (r *Replica) Transaction(changes []Change, nowUs int64) error {
+	var changed []Change
 	group := map[string]int64{} // sizes of its members
-	isChanged := func(change Change) bool { return r.Entry(change.ID).fingerprint() != change.Version.fingerprint() }
+	seen := map[string]bool{}
 	for _, change := range changes {
 		if err := r.check(change.ID, change.Version); err != nil {
 			return err
 		}
-		if isChanged(change) {
-			for _, member := range r.groupOf(r.Entry(change.ID)) {
-				group[member.ID] = member.size()
-			}
+		if seen[change.ID] {
+			return refuse(pb.ErrorReason_ERROR_REASON_DUPLICATE_ID, "%q stands twice in one transaction", change.ID)
+		}
+		seen[change.ID] = true
+		entry := r.Entry(change.ID)
+		if entry.fingerprint() == change.Version.fingerprint() {
+			continue
+		}
+		changed = append(changed, change)
+		for _, member := range r.groupOf(entry) {
+			group[member.ID] = member.size()
 		}
 	}
 	var size int64
-	for _, change := range changes {
-		if isChanged(change) {
-			group[change.ID] = change.Version.size(change.ID)
-		}
+	for _, change := range changed {
+		group[change.ID] = change.Version.size(change.ID)
 	}
 	for _, each := range group {
 		size += each
 	}
-	if len(group) > 1 && (int64(len(group)) > r.limits.GroupItems || size > r.limits.GroupBytes) {
-		return refuse(pb.ErrorReason_ERROR_REASON_GROUP_INVALID, "the atomic group is too large")
+	// Whatever the server says: a content in chunks is no member of a group.
+	mostBytes := min(r.limits.GroupBytes, wholeBytes)
+	if len(group) > 1 && (int64(len(group)) > r.limits.GroupItems || size > mostBytes) {
+		return refuse(pb.ErrorReason_ERROR_REASON_GROUP_INVALID, "the atomic group would be too large")
+	}
+	r.writeGroup(changed, group, nowUs)
+	return nil
+}
+
+func (r *Replica) writeGroup(changed []Change, group map[string]int64, nowUs int64) {
+	if len(changed) == 0 {
+		return
 	}
 	timeUs := r.tick(nowUs)
-	for _, change := range changes {
-		if isChanged(change) {
-			r.write(r.Entry(change.ID), change.Version, timeUs)
-		}
+	for _, change := range changed {
+		r.write(r.Entry(change.ID), change.Version, timeUs)
 	}
 	for id := range group {
 		if pending := r.Entry(id).Pending; pending != nil && len(group) > 1 {
 			pending.Group = r.sequence
 		}
 	}
-	return nil
 }
 
 // Resolve ends a conflict that is held, with its group: mine or theirs prevails.

@@ -31,19 +31,6 @@ func (u unit) size() int64 {
 	return size
 }
 
-// place tells whether a pending change is still what it was, in the same group.
-type place struct{ sequence, group int64 }
-
-func (u unit) places() []place {
-	places := make([]place, len(u))
-	for i, entry := range u {
-		if entry.Pending != nil {
-			places[i] = place{entry.Pending.Sequence, entry.Pending.Group}
-		}
-	}
-	return places
-}
-
 func (u unit) hasLarge() bool { return slices.ContainsFunc(u, (*Entry).isLarge) }
 
 func (e *Entry) isLarge() bool { return e.Mine != nil && len(e.Mine.Data) > wholeBytes }
@@ -128,51 +115,37 @@ func batches(units []unit, messageBytes int64) []unit {
 	return cut
 }
 
-// sendLarge sends a unit with a large content. A group can come to have one by a change outside of a transaction: the
-// server judges that.
+// sendLarge sends a large content, which is in no group.
 func (s *session) sendLarge(unit unit) error {
+	entry := unit[0]
 	// While another one was uploaded, the application may have changed this one.
-	if !unit.hasLarge() || !s.isDue(unit) {
+	if !entry.isLarge() || !s.isDue(unit) {
 		return nil
 	}
-	if slices.ContainsFunc(unit, s.isTooLarge) {
-		s.reject(unit)
+	if s.isTooLarge(entry) {
+		// What the server would not take is not sent.
+		reason := pb.ErrorReason_ERROR_REASON_ITEM_TOO_LARGE
+		s.report.Rejected[entry.ID], entry.Pending.Rejected = reason, reason
+		s.tried[entry.Pending.Sequence] = true
 		return nil
 	}
-	before := unit.places()
-	for _, entry := range unit {
-		if entry.isLarge() {
-			if err := s.upload(entry); err != nil {
-				return err
-			}
-		}
-		if !slices.Equal(before, unit.places()) {
-			return nil // what it was changed into has its turn later
-		}
+	sequence := entry.Pending.Sequence
+	if err := s.upload(entry); err != nil {
+		return err
 	}
-	s.push(unit, s.revisionSeen())
+	// What it was changed into meanwhile has its turn later.
+	if entry.Pending != nil && entry.Pending.Sequence == sequence {
+		s.push(unit, s.revisionSeen())
+	}
 	return nil
 }
 
-// isTooLarge: the server would not take it.
 func (s *session) isTooLarge(entry *Entry) bool {
 	most := s.limits.ItemBytes
 	if !has(s.opened, pb.Capability_CAPABILITY_CHUNKS) {
 		most = min(most, wholeBytes)
 	}
-	return entry.Mine != nil && int64(len(entry.Mine.Data)) > most
-}
-
-// reject: what the server would not take is not sent, and neither is the rest of its group.
-func (s *session) reject(unit unit) {
-	for _, entry := range unit {
-		reason := pb.ErrorReason_ERROR_REASON_GROUP_INVALID
-		if s.isTooLarge(entry) {
-			reason = pb.ErrorReason_ERROR_REASON_ITEM_TOO_LARGE
-		}
-		s.report.Rejected[entry.ID], entry.Pending.Rejected = reason, reason
-		s.tried[entry.Pending.Sequence] = true
-	}
+	return int64(len(entry.Mine.Data)) > most
 }
 
 // push sends one batch. Seen is the revision of the checkpoint that its changes have seen; nil: the token's in Open.

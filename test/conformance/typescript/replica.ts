@@ -181,6 +181,8 @@ export function write(replica: Replica, writes: readonly Write[], nowUs: number,
   const timeUs = Math.max(nowUs, replica.lastTimeUs + 1);
   for (const entry of changed) writeOne(replica, entry, versions.get(entry.id), timeUs);
   if (group.length < 2) return;
+  // A number that no other group has, also where the changes undid what was pending.
+  replica.lastSequence += 1;
   for (const { pending } of group) if (pending !== undefined) pending.group = replica.lastSequence;
 }
 

@@ -148,8 +148,12 @@ func (r *Replica) writeGroup(changed []Change, group map[string]int64, nowUs int
 	for _, change := range changed {
 		r.write(r.Entry(change.ID), change.Version, timeUs)
 	}
+	if len(group) < 2 {
+		return
+	}
+	r.sequence++ // a number that no other group has, also where the changes undid what was pending
 	for id := range group {
-		if pending := r.Entry(id).Pending; pending != nil && len(group) > 1 {
+		if pending := r.Entry(id).Pending; pending != nil {
 			pending.Group = r.sequence
 		}
 	}

@@ -193,6 +193,31 @@ export const groupCases: readonly Case[] = [
     run: (place) => refusedGroup(place, { x: "x".repeat(600 * 1024), y: "y".repeat(600 * 1024) }),
   },
   {
+    name: "group/undone-change-leaves-it",
+    run: (place) =>
+      grouped(place, async (replica) => {
+        await replica.transaction({ a: "2", b: "2" });
+        await replica.transaction({ c: "2", d: "2" });
+        await replica.put("a", "1");
+        const groups = new Map((await replica.pending()).map(({ id, group }) => [id, group]));
+        same("pending", [...groups.keys()].sort(), ["b", "c", "d"]);
+        holds("b did not join c and d", groups.get("b") !== groups.get("c"), groups.get("b"));
+        same("report", await place.sync(replica), { sent: 3, verified: true });
+        await place.ends(replica, { items: { a: "1", b: "2", c: "2", d: "2" } });
+      }),
+  },
+  {
+    name: "group/put-that-makes-it-too-large-is-refused",
+    run: (place) =>
+      grouped(place, async (replica) => {
+        await replica.transaction({ a: "2", d: "new" });
+        await refused(replica.put("d", "d".repeat(2 * 1024 * 1024)), { reason: "GROUP_INVALID" });
+        await replica.put("d", "small");
+        same("report", await place.sync(replica), { sent: 2, rejected: [], verified: true });
+        await place.ends(replica, { items: { a: "2", b: "1", c: "1", d: "small" } });
+      }),
+  },
+  {
     name: "group/cut-before-its-verdict",
     run: (place) =>
       grouped(place, async (replica) => {

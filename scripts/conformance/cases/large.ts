@@ -44,6 +44,24 @@ export const largeCases: readonly Case[] = [
     },
   },
   {
+    name: "large/many-within-the-window",
+    async run(place) {
+      place.needs("chunks");
+      const windowBytes = 2 * MIB;
+      await (await place.server()).restart({ limits: { windowBytes } });
+      const replica = await place.equal({ kept: "kept" });
+      const items = Object.fromEntries(
+        ["a", "b", "c", "d", "e", "f", "g", "h"].map((id) => [id, bytesOf(id, 1.25 * MIB)]),
+      );
+      await replica.change(items);
+      let most = 0;
+      const relay = await place.relay(uncovered((bytes) => (most = Math.max(most, bytes))));
+      same("report", await replica.sync({ server: relay.address }), { sent: 8, verified: true });
+      holds("chunks without an UploadState are within window_bytes", most <= windowBytes, most);
+      await place.ends(replica, { items: { kept: "kept", ...items } });
+    },
+  },
+  {
     name: "large/becomes-small-and-large-again",
     async run(place) {
       const one = await withLarge(place, { x: MINE });
@@ -151,6 +169,27 @@ async function withLarge(place: Place, items: Readonly<Record<string, Content>>)
   const count = Object.keys(items).length;
   same("pushed", await place.sync(replica), { sent: count, conflicts: [], verified: true });
   return replica;
+}
+
+/** Tells of the bytes of chunks that no UploadState has covered yet. */
+function uncovered(tell: (bytes: number) => void): RelayPlan {
+  const sent = new Map<string, number>();
+  const held = new Map<string, number>();
+  const sum = (each: ReadonlyMap<string, number>) => [...each.values()].reduce((total, bytes) => total + bytes, 0);
+  return {
+    lockstep: true,
+    up(message) {
+      if (message.$case !== "chunk") return undefined;
+      const { uploadId, offset, data } = message.value;
+      sent.set(uploadId.toString("hex"), offset + data.length);
+      tell(sum(sent) - sum(held));
+      return undefined;
+    },
+    down(message) {
+      if (message.$case === "upload") held.set(message.value.uploadId.toString("hex"), message.value.offset);
+      return undefined;
+    },
+  };
 }
 
 /** No message may be over what every gRPC implementation takes. */

@@ -171,7 +171,8 @@ export function write(replica: Replica, writes: readonly Write[], nowUs: number,
   const changes = writes.filter(({ id, version }) => !same(entries.get(id)?.mine?.fingerprint, version?.fingerprint));
   const changed = changes.flatMap(({ id }) => entries.get(id) ?? []);
   const others = changed.flatMap((entry) => groupOf(replica, entry)).filter(({ id }) => !entries.has(id));
-  const group = atomic ? [...new Set([...changed, ...others])] : [];
+  // A change by itself stays in the group that it is pending in.
+  const group = atomic || writes.length === 1 ? [...new Set([...changed, ...others])] : [];
   const versions = new Map(changes.map(({ id, version }) => [id, version]));
   const bytes = group.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
   const most = replica.limits ?? { groupItems: 1000, groupBytes: MEBIBYTE };
@@ -180,6 +181,8 @@ export function write(replica: Replica, writes: readonly Write[], nowUs: number,
   const timeUs = Math.max(nowUs, replica.lastTimeUs + 1);
   for (const entry of changed) writeOne(replica, entry, versions.get(entry.id), timeUs);
   if (group.length < 2) return;
+  // A number that no other group has, also where the changes undid what was pending.
+  replica.lastSequence += 1;
   for (const { pending } of group) if (pending !== undefined) pending.group = replica.lastSequence;
 }
 

@@ -61,7 +61,9 @@ export async function sendPending(session: Session): Promise<boolean> {
     push(session, batch, replica.checkpoint.revision);
   }
   for (const entry of units.flat().filter(isLarge)) {
-    if (bytes > limits.windowBytes / 2) return false;
+    bytes += sizeOf(entry.id, entry.mine);
+    items += 1;
+    if (items > 1 && bytes > limits.windowBytes) return false;
     // While one is sent, the application may change the others.
     if (!isLarge(entry) || !isDue(tried, [entry])) continue;
     if (isTooLarge(session, entry)) reject(session, entry);

@@ -1,7 +1,7 @@
 import { type ChangePage, PushOutcome, type Verdict, type Verdicts } from "../../../gen/tercet/v1/sync.js";
 import { readChanges } from "./change-info.js";
 import { same } from "./fingerprint.js";
-import { agree, later, type State } from "./replica.js";
+import { agree, hear, later, type State } from "./replica.js";
 import type { Sent, Session } from "./session.js";
 import { takeChanges } from "./settle.js";
 import { outOfOrder, type Response } from "./stream.js";
@@ -54,6 +54,8 @@ async function takeVerdicts(session: Session, { verdicts, checkpoint, witness }:
     const isToCome = current.revision > session.replica.checkpoint.revision && current.content === undefined;
     told.push(...readChanges([current]).filter(({ fingerprint }) => fingerprint === undefined || !isToCome));
   }
+  // What is settled stands in the replica already: so does what proves it, before anything is awaited.
+  hear(session.replica, session.heard);
   await takeChanges(session, told, { checkpoint });
 }
 

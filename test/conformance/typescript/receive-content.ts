@@ -1,4 +1,4 @@
-import type { ContentChunk, Contents } from "../../../gen/tercet/v1/sync.js";
+import type { ContentChunk, Contents, Limits } from "../../../gen/tercet/v1/sync.js";
 import { toVersion } from "./change-info.js";
 import { same } from "./fingerprint.js";
 import { absent, ClientError, later, type Replica, type State, UNPROVED, versionOf } from "./replica.js";
@@ -18,7 +18,7 @@ const IDS_AT_ONCE = 1000;
 export async function fetchContents(session: Session, wanted: readonly State[]): Promise<State[]> {
   const { stream, replica } = session;
   const states: State[] = [];
-  for (const slice of slicesOf(wanted, session.limits.windowBytes)) {
+  for (const slice of slicesOf(wanted, session.limits)) {
     const waiting = new Set(slice.map(({ id }) => id));
     const wrongOnce = new Set(slice.flatMap(({ id, fingerprint }) => (fingerprint === UNPROVED ? [id] : [])));
     // What was cut in mid-content goes on from there.
@@ -54,12 +54,13 @@ export function unverified(message: string): ClientError {
 }
 
 /** Items cut where the contents would go beyond the window; a larger one by itself. */
-function slicesOf(wanted: readonly State[], windowBytes: number): State[][] {
+function slicesOf(wanted: readonly State[], { windowBytes, windowItems }: Limits): State[][] {
   const slices: State[][] = [];
+  const most = Math.max(1, Math.min(IDS_AT_ONCE, windowItems));
   let bytes = Number.POSITIVE_INFINITY;
   for (const state of wanted) {
     bytes += state.size + 64;
-    if (bytes > windowBytes || slices.at(-1)?.length === IDS_AT_ONCE) {
+    if (bytes > windowBytes || slices.at(-1)?.length === most) {
       slices.push([]);
       bytes = state.size + 64;
     }

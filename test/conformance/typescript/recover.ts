@@ -62,13 +62,14 @@ export async function recover(session: Session, why: RecoveryReason): Promise<vo
   const bases = sortedBases(replica);
   const found = new Map<string, State>();
   let preamble: RangeAnswers | undefined;
-  const ranges = cut(bases, { from: "", to: undefined, first: 0, last: bases.ids.length });
+  let ranges = cut(bases, { from: "", to: undefined, first: 0, last: bases.ids.length });
   while (ranges.length > 0) {
     const asked = ranges.splice(0, Math.max(1, session.limits.windowItems / 2));
     for (let at = 0; at < asked.length; at += RANGES_AT_ONCE) {
       stream.send({ $case: "ranges", value: toQuery(bases, asked.slice(at, at + RANGES_AT_ONCE)) });
     }
     report.roundTrips += 1;
+    const finer: Range[] = [];
     while (asked.length > 0) {
       const message = await stream.receiveOnly("ranges", "verdicts");
       if (message.$case !== "ranges") {
@@ -77,9 +78,11 @@ export async function recover(session: Session, why: RecoveryReason): Promise<vo
       }
       const answers = message.value;
       preamble ??= answers;
-      ranges.push(...readAnswers(bases, asked, answers, preamble, found));
+      finer.push(...readAnswers(bases, asked, answers, preamble, found));
       session.heard = later(session.heard, answers.witness);
     }
+    // A query is in the order of ids: what is finer lies before what was not asked yet.
+    ranges = [...finer, ...ranges];
   }
   if (preamble?.head === undefined) throw outOfOrder("the server's first answer to a recovery did not say its head");
   await complete(session, preamble, found);

@@ -170,9 +170,9 @@ export function write(replica: Replica, writes: readonly Write[], nowUs: number,
     throw new ClientError("DUPLICATE_ID", "an id stands twice in one transaction");
   const changes = writes.filter(({ id, version }) => !same(entries.get(id)?.mine?.fingerprint, version?.fingerprint));
   const changed = changes.flatMap(({ id }) => entries.get(id) ?? []);
-  const others = changed.flatMap((entry) => groupOf(replica, entry)).filter(({ id }) => !entries.has(id));
   // A change by itself stays in the group that it is pending in.
-  const group = atomic || writes.length === 1 ? [...new Set([...changed, ...others])] : [];
+  const together = atomic || writes.length === 1;
+  const group = together ? [...new Set(changed.flatMap((entry) => [entry, ...groupOf(replica, entry)]))] : [];
   const versions = new Map(changes.map(({ id, version }) => [id, version]));
   const bytes = group.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
   const most = replica.limits ?? { groupItems: 1000, groupBytes: MEBIBYTE };

@@ -14,6 +14,8 @@ from .errors import ClientError
 from .fingerprint import RangeSum, fingerprint_of, is_id
 
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Larger contents travel in chunks.
+WHOLE_BYTES = 1 << 20
 # Of a server that has not said anything else; before it has, nothing is sent that its other limits are about.
 DEFAULT_LIMITS = sync_pb2.Limits(item_bytes=64 << 20, group_items=1000, group_bytes=1 << 20)
 # A clock that is further ahead than this must not carry ours away.
@@ -156,11 +158,8 @@ class Replica:
     # ---- for the application
 
     def write(self, id: str, version: Version | None, now_us: int) -> None:
-        """Changes one item; no version deletes it."""
-        self._check(id, version)
-        entry = self.entry(id)
-        if entry.fingerprint != (version.fingerprint if version else None):
-            self._write(entry, version, self._tick(now_us))
+        """Changes one item; no version deletes it. Where it is pending in an atomic group, it stays in that."""
+        self.transaction({id: version}, now_us)
 
     def transaction(self, versions: Mapping[str, Version | None], now_us: int) -> None:
         """Changes items all or none, here and at the server, with all that is pending in a group with one of them."""
@@ -170,12 +169,20 @@ class Replica:
         changed = [each for each in entries if each.fingerprint != getattr(versions[each.id], "fingerprint", None)]
         group = {member.id: member for entry in changed for member in (entry, *self.group_of(entry))}
         size = sum(size_of(id, versions.get(id, member.mine)) for id, member in group.items())
-        if len(group) > 1 and (len(group) > self.limits.group_items or size > self.limits.group_bytes):
+        # Whatever the server says: a content in chunks is no member of a group.
+        most_bytes = min(self.limits.group_bytes, WHOLE_BYTES)
+        if len(group) > 1 and (len(group) > self.limits.group_items or size > most_bytes):
             raise ClientError("GROUP_INVALID", "the atomic group is too large")
+        if not changed:
+            return
         time_us = self._tick(now_us)
         for entry in changed:
             self._write(entry, versions[entry.id], time_us)
-        for member in group.values() if len(group) > 1 else ():
+        if len(group) < 2:
+            return
+        # A number that no other group has, also where the changes undid what was pending.
+        self.last_sequence += 1
+        for member in group.values():
             self.change_pending(member, group=self.last_sequence)
 
     def resolve(self, id: str, how: str | Version | None, now_us: int) -> None:

@@ -12,11 +12,9 @@ from tercet.v1 import error_pb2, item_pb2, sync_pb2
 
 from .change_info import to_fingerprint
 from .errors import out_of_order
-from .replica import Entry
+from .replica import WHOLE_BYTES, Entry
 from .session import Sent, Session
 
-# Larger contents travel in chunks.
-WHOLE_BYTES = 1 << 20
 EAGER_CHANGES = 4096
 
 # A pending change by itself, or all changes of an atomic group.
@@ -72,7 +70,13 @@ def send_pending(session: Session) -> bool:
             return False
         if len(entry.mine.data) > _most_bytes(session):
             _reject(session, entry)
-        elif _upload(session, entry):
+            continue
+        # What was uploaded before counts until the server has answered it all; a larger content goes by itself.
+        size += entry.size
+        count += 1
+        if count > 1 and (size > limits.window_bytes or count > limits.window_items):
+            return False
+        if _upload(session, entry):
             _push(session, units[0], revision)
     return True
 

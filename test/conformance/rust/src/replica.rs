@@ -9,6 +9,7 @@ use crate::item::{
     ConflictRecord, Download, Entry, Pending, State, Version, fingerprint_in, size_of,
 };
 use crate::proto::{ChangeStandard, Checkpoint, Epoch, ErrorReason, Limits};
+use crate::send_content::WHOLE_BYTES;
 
 /// The limits of a server that has not said anything else.
 const DEFAULT_LIMITS: Limits = Limits {
@@ -81,15 +82,10 @@ impl Replica {
         })
     }
 
-    /// Changes one item; no version deletes it.
+    /// Changes one item; no version deletes it. Where it is pending in an atomic group, it stays in
+    /// that.
     pub fn write(&mut self, id: &str, version: Option<Version>, now_us: i64) -> Result<()> {
-        self.check(id, &version)?;
-        let entry = self.entry(id);
-        if entry.fingerprint() != fingerprint_in(&version) {
-            let time_us = self.tick(now_us);
-            self.write_entry(entry, version, time_us);
-        }
-        Ok(())
+        self.transaction(vec![(id.to_owned(), version)], now_us)
     }
 
     /// Changes items all or none, here and at the server, with all that is pending in a group with
@@ -122,17 +118,24 @@ impl Replica {
             sizes.insert(id.clone(), size_of(id, version));
             changes.push((entry, version.clone()));
         }
+        if changes.is_empty() {
+            return Ok(());
+        }
         let (items, bytes) = (sizes.len() as i64, sizes.values().sum::<i64>());
-        if items > 1 && (items > self.limits.group_items || bytes > self.limits.group_bytes) {
+        // Whatever the server says: a content in chunks is no member of a group.
+        let most_bytes = self.limits.group_bytes.min(WHOLE_BYTES);
+        if items > 1 && (items > self.limits.group_items || bytes > most_bytes) {
             return Err(Error::new(ErrorReason::GroupInvalid, "the atomic group is too large"));
         }
         let time_us = self.tick(now_us);
         for (entry, version) in changes {
             self.write_entry(entry, version, time_us);
         }
-        let group = self.last_sequence;
-        for id in sizes.keys().filter(|_| items > 1) {
-            self.change_pending(id, |pending| pending.group = group);
+        if items > 1 {
+            // A number that no other group has, also where the changes undid what was pending.
+            self.last_sequence += 1;
+            let group = self.last_sequence;
+            sizes.keys().for_each(|id| self.change_pending(id, |pending| pending.group = group));
         }
         Ok(())
     }

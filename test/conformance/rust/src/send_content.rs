@@ -14,7 +14,7 @@ use crate::proto::{Capability, ChangeKind, ContentChunk, ErrorReason, Push, Push
 use crate::session::{Sent, Session};
 
 /// Larger contents travel in chunks.
-const WHOLE_BYTES: i64 = 1 << 20;
+pub(crate) const WHOLE_BYTES: i64 = 1 << 20;
 const EAGER_CHANGES: i64 = 4096;
 
 /// A pending change by itself, or all changes of an atomic group.
@@ -64,32 +64,28 @@ impl Session<'_> {
         }
     }
 
-    /// Sends what is due, as far as it fits into the window. Answers whether that was all.
+    /// Sends what is due, as far as it fits into the window: what is small first. Answers whether
+    /// that was all.
     pub async fn send_pending(&mut self) -> Result<bool> {
         let limits = self.limits;
         let seen = Some(self.replica.checkpoint.revision);
         let (large, small): (Vec<Unit>, Vec<Unit>) =
             self.due_units().into_iter().partition(|unit| unit.iter().any(is_large));
         let (mut bytes, mut items) = (0, 0);
-        for batch in batches(small, limits.message_bytes) {
+        for batch in batches(small, limits.message_bytes).into_iter().chain(large) {
+            if batch.iter().any(|entry| self.is_too_large(entry)) {
+                batch.iter().for_each(|entry| self.reject(entry));
+                continue;
+            }
             let (batch_bytes, batch_items) = size_of(&batch);
             bytes += batch_bytes;
             items += batch_items;
+            // Nothing waits for the last chunks of an upload: they count as the rest does.
             if items > batch_items && (bytes > limits.window_bytes || items > limits.window_items) {
                 return Ok(false);
             }
-            self.push(batch, seen);
-        }
-        for unit in large {
-            if bytes > limits.window_bytes / 2 {
-                return Ok(false);
-            }
-            if unit.iter().any(|entry| self.is_too_large(entry)) {
-                unit.iter().for_each(|entry| self.reject(entry));
-                continue;
-            }
             let mut uploaded = Vec::new();
-            for entry in unit {
+            for entry in batch {
                 uploaded.push(if is_large(&entry) { self.upload(entry).await? } else { entry });
             }
             self.push(uploaded, seen);

@@ -250,10 +250,20 @@ interface Details {
   retryAfterMs: number | undefined;
 }
 
+/** What the server said besides its status. Details that can't be read, from whoever answered, say nothing. */
 function readDetails(error: ServiceError): Details {
   const details: Details = { reason: "", metadata: {}, fields: [], retryAfterMs: undefined };
   const [encoded] = error.metadata?.get("grpc-status-details-bin") ?? [];
-  if (!Buffer.isBuffer(encoded)) return details;
+  try {
+    if (Buffer.isBuffer(encoded)) takeDetails(details, encoded);
+  } catch {
+    return { reason: "", metadata: {}, fields: [], retryAfterMs: undefined };
+  }
+  return details;
+}
+
+/** @throws Error where they are no valid protobuf. */
+function takeDetails(details: Details, encoded: Buffer): void {
   for (const { typeUrl, value } of Status.decode(encoded).details) {
     if (typeUrl.endsWith("/google.rpc.ErrorInfo")) {
       const info = ErrorInfo.decode(value);
@@ -267,5 +277,4 @@ function readDetails(error: ServiceError): Details {
       details.retryAfterMs = delay === undefined ? undefined : delay.seconds * 1000 + delay.nanos / 1e6;
     }
   }
-  return details;
 }

@@ -119,7 +119,10 @@ export const ChangeStandard = {
    * is less than any fingerprint.
    */
   CHANGE_STANDARD_NEWEST: 3,
-  /** CHANGE_STANDARD_MANUAL - Nobody's yet: the item is held with both versions readable until a user resolves it. Everything else goes on. */
+  /**
+   * CHANGE_STANDARD_MANUAL - Nobody's yet: the item is held with both versions readable until a user resolves it, or an exchange by another standard
+   * does, if that was asked for or is bound (SERVER for want of any settles nothing). Everything else goes on.
+   */
   CHANGE_STANDARD_MANUAL: 4,
   UNRECOGNIZED: -1,
 } as const;

@@ -106,7 +106,10 @@ export const PushOutcome = {
   PUSH_OUTCOME_APPLIED: 1,
   /** PUSH_OUTCOME_ALREADY_APPLIED - The server was already in that state; nothing to do. */
   PUSH_OUTCOME_ALREADY_APPLIED: 2,
-  /** PUSH_OUTCOME_CONFLICT - The item is not in the expected state. `current` says what it is; the client compares and decides anew. */
+  /**
+   * PUSH_OUTCOME_CONFLICT - The item is not in the expected state, and the push was not made. `current` says what it is; the client compares and
+   * decides anew. A change that loses five such races in an exchange is left pending (CONTENDED).
+   */
   PUSH_OUTCOME_CONFLICT: 3,
   /**
    * PUSH_OUTCOME_COMPARE_FIRST - There is no token, or it was refused, so there is nothing to hold the push against: compare first, then send it again
@@ -306,7 +309,8 @@ export interface Limits {
   inlineBytes: number;
   /**
    * Pending changes of up to this many bytes in all had best follow Open at once, and more had best wait for the
-   * comparison. Advice: the server takes more all the same, within the window. Default 512 KiB, at most 1 MiB.
+   * comparison, and so had those that were sent before and have no verdict. Advice: the server takes more all the same,
+   * within the window. Default 512 KiB, at most 1 MiB.
    */
   eagerBytes: number;
   /** Messages are cut at about this size; one item or one commit may exceed it. Default 128 KiB, 16 KiB to 1 MiB. */
@@ -393,7 +397,8 @@ export interface Open {
   recover: boolean;
   /**
    * Where the collection of `collection_uid` was deleted or is not there: go on with the one that has its name, made anew
-   * where there is none. The token is refused then (TOKEN_OTHER_HISTORY), and recovery fills it with what the replica has.
+   * where there is none. The token is refused then (TOKEN_OTHER_HISTORY), and recovery fills it with what the replica has:
+   * whatever lineage Recover names, nothing of it is shared.
    */
   recreate: boolean;
 }
@@ -422,7 +427,11 @@ export interface Opened {
     | undefined;
   /** Capabilities in force. */
   capabilities: Capability[];
-  /** The collection's epochs from the token's on (all of them where there is no token). The replica keeps the lineage. */
+  /**
+   * The collection's epochs from the token's on (all of them where there is no token). The replica keeps the lineage: what
+   * it has of it before these, and these. Where the token is refused, or with `recover`, it keeps its own until it has
+   * recovered.
+   */
   lineage: Epoch[];
   /**
    * How far ahead of the server's clock (at the time of the write) a modify time may be, in microseconds; a later one is
@@ -441,7 +450,7 @@ export interface Opened {
 /**
  * A piece of the change feed: each item's latest change after the client's checkpoint, in order of revision. A page never
  * cuts a commit. In a first pull, deletions from before the pull began are left out. The client's own pushes of this
- * stream are left out. Live, pages go on to come after the end mark: one with changes as soon as there are any, for a slow
+ * stream are left out: what is told of an item is somebody else's change, also while its push is under way. Live, pages go on to come after the end mark: one with changes as soon as there are any, for a slow
  * reader with those of all that time, and one without as a heartbeat (Opened.heartbeat_us).
  */
 export interface ChangePage {
@@ -460,7 +469,11 @@ export interface ChangePage {
     | undefined;
   /** The feed has been read to its end. */
   end: boolean;
-  /** The answer to a Done: count and sum of the whole collection at `checkpoint`, read in one snapshot with this page. */
+  /**
+   * The answer to a Done: count and sum of the whole collection at `checkpoint`, read in one snapshot with this page. The
+   * client holds it against the count and sum of its bases: what it last agreed on; for held items, theirs. If it has
+   * fetched a content of a later revision it takes another Done; else, where they differ, it recovers (Recover), once.
+   */
   proof: RangeFingerprint | undefined;
 }
 
@@ -511,7 +524,9 @@ export interface Push {
   modifyTimeUs: number;
   /**
    * Changes of one batch with the same number, one behind the other, are an atomic group: one commit, one revision, or
-   * nothing. 0: none. Negative: INVALID_FIELD. Where CAPABILITY_GROUPS is not in force: UNSUPPORTED.
+   * nothing. 0: none. Negative: INVALID_FIELD. Where CAPABILITY_GROUPS is not in force: UNSUPPORTED. In a conflict a group has
+   * one fate, and NEWEST judges its latest time: with the members in conflict the others prevail, are held, or give way to
+   * their bases.
    */
   group: number;
   /**
@@ -555,7 +570,7 @@ export interface Verdict {
   outcome: PushOutcome;
   /**
    * APPLIED: revision of the first; each further one has one more, unless `one_revision`. ALREADY_APPLIED: of the item,
-   * or the collection's where there is no trace of one.
+   * or the collection's where there is no trace of one; the same for all that are meant.
    */
   revision: number;
   /** The pushes are an atomic group and share the revision. */
@@ -611,7 +626,8 @@ export interface Fetch {
 /**
  * The answer to a Fetch, in as many messages as it takes, in the order of the request: for each id either a content (of
  * the item's latest revision, which may be later than the one in its change info) or, for a deleted item, its change. A
- * message may have nothing but a witness, before chunks of a revision beyond it.
+ * message may have nothing but a witness, before chunks of a revision beyond it. A content that does not agree with its
+ * fingerprint is asked for once more; then the client ends the exchange (UNVERIFIED), and what was checkpointed stays.
  */
 export interface Contents {
   /** Contents. Those over a message come as ContentChunk instead, at their place in the order. */
@@ -712,6 +728,11 @@ export interface IdBounds {
  * Done; the change feed then begins at `head` of the first answer, and the exchange goes on as ever. At most one recovery in
  * an exchange: a second one is OUT_OF_ORDER, and so is a RangeQuery without one. Range-based set reconciliation: Meyer,
  * "Range-Based Set Reconciliation" (2023).
+ *
+ * The client compares what is listed as it compares change info, but with the fork: a base up to it is as real as the
+ * server's state; what was agreed on beyond it, and is not there, the server lost, and it is offered again unless the server
+ * changed the item after the fork (test/conformance/vectors/comparison.json has every case). Of items without a base nothing
+ * is asked: a creation that was sent, has no verdict and was not listed is compared with a deletion as of `head`.
  */
 export interface Recover {
   /** The lineage that the replica kept, in order. Empty where it has none. */
@@ -751,7 +772,8 @@ export interface RangeList {
   deleted: ChangeInfo[];
   /**
    * By ITEMS: which of the client's items (counted from 0 in the range) the server does not have like this. One that is
-   * in neither list above is not there at all, and nothing is known of its deletion.
+   * in neither list above is not there at all, and nothing is known of its deletion. (By SUM: so are the client's items that
+   * are in neither list.) It counts as deleted, as of `compacted_revision` where that is beyond the fork, else as of 0.
    */
   differing: number[];
 }
@@ -781,7 +803,8 @@ export interface RangeAnswers {
     | undefined;
   /**
    * With the first answer: the last revision that both lineages share, 0 where they share none. What the replica agreed on
-   * after it was lost by the server, which was restored to an earlier time.
+   * after it was lost by the server, which was restored to an earlier time. Once the recovery is complete, bases of a
+   * revision beyond it are of `head`, for revisions of another history say nothing in this one.
    */
   forkRevision: number;
   /**
@@ -789,7 +812,11 @@ export interface RangeAnswers {
    * Where the horizon moves in mid-recovery, beyond this and the fork, the exchange ends with TOKEN_COMPACTED.
    */
   compactedRevision: number;
-  /** With the first answer: the server's lineage, which becomes the replica's once the recovery is complete. */
+  /**
+   * With the first answer: the server's lineage, which becomes the replica's once the recovery is complete. A client that
+   * stores a recovery in pieces keeps it with the first of them, where `fork_revision` is no less than its checkpoint and
+   * its witness: else, cut, it would take for lost what it has just been told.
+   */
   lineage: Epoch[];
   /** Token of the latest revision that these answers speak of (Open.witness). */
   witness: Checkpoint | undefined;
@@ -800,7 +827,7 @@ export interface RangeAnswers {
  * speaks of a revision in it, so that the lineage that the replica keeps covers all that it knows.
  */
 export interface EpochBegun {
-  /** The epoch; the replica appends it to its lineage. */
+  /** The epoch; the replica appends it to its lineage (during a recovery, to the one that it is to have then). */
   epoch: Epoch | undefined;
 }
 

@@ -1,0 +1,73 @@
+import {
+  type ChangeInfo,
+  ChangeKind,
+  type Fingerprint,
+  FingerprintAlgorithm,
+  type RangeFingerprint,
+} from "../../../gen/tercet/v1/item.js";
+import { NOTHING, plus, type RangeSum, same, sumBytes, sumOf } from "./fingerprint.js";
+import { ClientError, type State, UNPROVED, type Version, versionOf } from "./replica.js";
+
+/*
+ * Step 1: reads the server's change info. `vectors/pages.json` has examples.
+ */
+
+const { FINGERPRINT_ALGORITHM_SHA256: SHA256 } = FingerprintAlgorithm;
+
+/**
+ * Fills in what changes leave out, and proves every inline content: by its own fingerprint, or all that came without one by
+ * the fingerprint of the page. What is not proved comes without its content, and has the fingerprint UNPROVED.
+ */
+export function readChanges(changes: readonly ChangeInfo[], proof?: RangeFingerprint): State[] {
+  let sum = NOTHING;
+  let [revision, timeUs] = [0, 0];
+  const read = changes.map((info) => {
+    const { id, size } = info;
+    revision = info.revision === 0 ? revision + 1 : info.revision;
+    timeUs = info.modifyTimeUs === 0 ? timeUs : info.modifyTimeUs;
+    checkKnown(info);
+    const version = toVersion(id, info.content);
+    const isCovered = version !== undefined && info.fingerprint === undefined;
+    if (isCovered) sum = plus(sum, sumOf(version.fingerprint));
+    const fingerprint = isCovered ? version.fingerprint : info.fingerprint?.value;
+    const isProved = version === undefined || same(version.fingerprint, fingerprint);
+    const state = { id, fingerprint, revision, timeUs, size: version?.bytes.length ?? size, version };
+    return { state, isCovered, isProved };
+  });
+  const isPage = isSum(sum, proof);
+  return read.map(({ state, isCovered, isProved }) => {
+    return isProved && (isPage || !isCovered) ? state : { ...state, fingerprint: UNPROVED, version: undefined };
+  });
+}
+
+/** A change that this client does not understand can't be taken, and so no checkpoint that covers it. */
+function checkKnown({ id, kind, fingerprint, content }: ChangeInfo): void {
+  if (kind === ChangeKind.CHANGE_KIND_DELETED) return;
+  const isTold = content !== undefined || fingerprint !== undefined;
+  const isKnown = fingerprint === undefined || (fingerprint.algorithm === SHA256 && fingerprint.value.length === 32);
+  if (kind === ChangeKind.CHANGE_KIND_UPSERTED && isTold && isKnown) return;
+  throw new ClientError("UNSUPPORTED", `the server told of ${JSON.stringify(id)} what this client does not know`);
+}
+
+/** The content of a message; undefined where it has none. */
+export function toVersion(id: string, content: ChangeInfo["content"]): Version | undefined {
+  if (content === undefined) return undefined;
+  return versionOf(id, Buffer.from(content.value as string), content.$case === "text");
+}
+
+/** The content for a message. */
+export function fromVersion({ bytes, text }: Version): NonNullable<ChangeInfo["content"]> {
+  if (text) return { $case: "text", value: Buffer.from(bytes).toString() };
+  return { $case: "data", value: Buffer.from(bytes) };
+}
+
+/** The message for a fingerprint; unset for no item. */
+export function toFingerprint(value: Uint8Array | undefined): Fingerprint | undefined {
+  return value && { algorithm: SHA256, value: Buffer.from(value) };
+}
+
+/** Whether a message says the same as a sum. One that is not set says: no items. */
+export function isSum(own: RangeSum, told: RangeFingerprint | undefined): boolean {
+  if (told === undefined || told.count === 0) return own.count === 0;
+  return told.algorithm === SHA256 && told.count === own.count && same(told.sum, sumBytes(own));
+}

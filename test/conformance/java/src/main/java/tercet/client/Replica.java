@@ -92,11 +92,8 @@ public final class Replica {
 
   /** Changes one item; no version (null) deletes it. */
   public void write(String id, Version version, long nowUs) {
-    check(id, version);
-    var entry = entry(id);
-    if (!Objects.equals(entry.fingerprint(), Version.fingerprintOf(version))) {
-      write(entry, version, tick(nowUs));
-    }
+    // A map of one entry that may be null: a deletion.
+    transaction(Collections.singletonMap(id, version), nowUs);
   }
 
   /** Changes items all or none, here and there, with all that is in a group with one of them. */
@@ -114,12 +111,20 @@ public final class Replica {
           }
         });
     checkGroup(group.values(), versions);
+    if (changed.isEmpty()) {
+      return;
+    }
     long timeUs = tick(nowUs);
     for (var entry : changed) {
       write(entry, versions.get(entry.id), timeUs);
     }
+    if (group.size() < 2) {
+      return;
+    }
+    // A number that no other group has, also where the changes undid what was pending.
+    lastSequence += 1;
     for (var member : group.values()) {
-      if (group.size() > 1 && member.pending != null) {
+      if (member.pending != null) {
         member.pending.group = lastSequence;
       }
     }
@@ -291,7 +296,9 @@ public final class Replica {
         group.stream()
             .mapToLong(each -> Entry.sizeOf(each.id, versions.getOrDefault(each.id, each.mine)))
             .sum();
-    boolean isLarge = group.size() > limits.getGroupItems() || size > limits.getGroupBytes();
+    // Whatever the server says: a content in chunks is no member of a group.
+    long mostBytes = Math.min(limits.getGroupBytes(), SendContent.WHOLE_BYTES);
+    boolean isLarge = group.size() > limits.getGroupItems() || size > mostBytes;
     if (group.size() > 1 && isLarge) {
       throw new ClientException("GROUP_INVALID", "the atomic group is too large");
     }

@@ -21,7 +21,7 @@ import tercet.v1.PushBatch;
  */
 final class SendContent {
   /** Larger contents travel in chunks. */
-  private static final int WHOLE_BYTES = 1 << 20;
+  static final int WHOLE_BYTES = 1 << 20;
 
   private static final int EAGER_CHANGES = 4096;
   private static final int UPLOAD_ID_BYTES = 16;
@@ -86,6 +86,9 @@ final class SendContent {
 
   /** While one is uploaded, the application may change it and others: what is due is renewed. */
   private static boolean sendLarge(Session session, long revision) {
+    var limits = session.limits;
+    long size = 0;
+    long count = 0;
     for (var units = dueUnits(session); !units.isEmpty(); units = dueUnits(session)) {
       var unit = units.get(0);
       var entry = unit.get(0);
@@ -93,9 +96,18 @@ final class SendContent {
         return false;
       }
       boolean canChunk = session.serverCan(Capability.CAPABILITY_CHUNKS);
-      if (entry.mine.data().size() > (canChunk ? session.limits.getItemBytes() : WHOLE_BYTES)) {
+      if (entry.mine.data().size() > (canChunk ? limits.getItemBytes() : WHOLE_BYTES)) {
         reject(session, entry);
-      } else if (upload(session, entry)) {
+        continue;
+      }
+      // What was uploaded before counts until the server has answered it all; a larger one goes by itself.
+      size += entry.size();
+      count += 1;
+      boolean isFull = size > limits.getWindowBytes() || count > limits.getWindowItems();
+      if (isFull && count > 1) {
+        return false;
+      }
+      if (upload(session, entry)) {
         push(session, unit, revision);
       }
     }

@@ -214,6 +214,9 @@ public final class Testee {
   }
 
   private Replica replicaOf(JsonObject request) {
+    if (!request.has("replica")) {
+      throw new ClientException("UNSUPPORTED", "unknown request");
+    }
     return replicas.get(request.get("replica").getAsString());
   }
 

@@ -98,6 +98,8 @@ function runShell(script: string, tools: string, directory: string): Promise<str
 const PLACEHOLDERS: readonly (readonly [RegExp, string])[] = [
   [/("(?:uid|collectionUid)": )"[^"]*"/g, '$1"<uid>"'],
   [/("token": )"[^"]*"/g, '$1"<token>"'],
+  // Names the uid, too.
+  [/("tag": )"[^"]*"/g, '$1"<tag>"'],
   [/("\w+TimeUs": )"\d{10,}"/g, '$1"<time>"'],
   [/("id": )"[A-Za-z0-9+/]{11}="/g, '$1"<epoch>"'],
 ];

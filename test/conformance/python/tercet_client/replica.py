@@ -32,8 +32,12 @@ class Version:
 
     @classmethod
     def of(cls, id: str, content: str | bytes) -> Version:
-        data = content.encode() if isinstance(content, str) else content
-        return cls(fingerprint_of(id, data), data, isinstance(content, str))
+        is_text = isinstance(content, str)
+        return cls.of_bytes(id, content.encode() if is_text else content, is_text)
+
+    @classmethod
+    def of_bytes(cls, id: str, data: bytes, is_text: bool) -> Version:
+        return cls(fingerprint_of(id, data), data, is_text)
 
     @property
     def content(self) -> str | bytes:
@@ -51,6 +55,12 @@ class State:
     size: int = 0
     # The content, where it is at hand.
     version: Version | None = None
+
+    @classmethod
+    def of(cls, id: str, version: Version | None, revision: int, time_us: int) -> State:
+        """A state with its content; without one the item is deleted."""
+        fingerprint, size = (version.fingerprint, len(version.data)) if version else (None, 0)
+        return cls(id, fingerprint, revision, time_us, size, version)
 
 
 @dataclass(frozen=True)
@@ -245,8 +255,7 @@ class Replica:
     def agree(self, entry: Entry, revision: int) -> None:
         """The server has what mine is, as of this revision: nothing is left to send."""
         entry.pending = None
-        size = len(entry.mine.data) if entry.mine else 0
-        self.move_base(entry, State(entry.id, entry.fingerprint, revision, entry.time_us, size, entry.mine))
+        self.move_base(entry, State.of(entry.id, entry.mine, revision, entry.time_us))
 
     def offer(self, entry: Entry, theirs: State, overrides: int, held: bool) -> None:
         """A clean item is pending again: the server, which was restored to an earlier time, lost it."""

@@ -100,14 +100,15 @@ function toPush({ replica, sent, tried, onTheWay }: Session, entry: Entry, pendi
   tried.add(sequence);
   const isRemembered = pending.sendings.some((each) => same(each, mine?.fingerprint));
   if (!isRemembered) pending.sendings = [...pending.sendings, mine?.fingerprint];
-  const isLater = base !== undefined && base.revision > replica.checkpoint.revision;
+  // What was sent before may have been made and undone since, which a recovery does not tell: it has seen its base, and no more.
+  const ofBase = base !== undefined && (resent || base.revision > replica.checkpoint.revision);
   return Push.fromPartial({
     id,
     kind: mine === undefined ? ChangeKind.CHANGE_KIND_DELETED : ChangeKind.CHANGE_KIND_UPSERTED,
     content: mine === undefined || isLarge(entry) ? undefined : fromVersion(mine),
     fingerprint: toFingerprint(mine?.fingerprint),
     expected: toFingerprint(base?.fingerprint),
-    revisionSeen: isLater ? base.revision : undefined,
+    revisionSeen: ofBase ? base.revision : undefined,
     overrides,
     modifyTimeUs: timeUs,
     group,

@@ -185,7 +185,8 @@ final class SendContent {
     if (entry.baseFingerprint() != null) {
       push.setExpected(ChangeInfos.toMessage(entry.baseFingerprint()));
     }
-    if (entry.base != null && entry.base.revision() > session.replica.revision()) {
+    // What was sent before may have been made and undone, which a recovery does not tell: it has seen its base only.
+    if (entry.base != null && (fence || entry.base.revision() > session.replica.revision())) {
       push.setRevisionSeen(entry.base.revision());
     }
     if (entry.mine == null) {

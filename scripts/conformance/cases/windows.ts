@@ -67,10 +67,12 @@ function answered(message: Answer): string[] {
 /** There are more ranges that differ than may be asked about at once: none is forgotten, and all are asked in order. */
 async function recovered(place: Place): Promise<void> {
   place.needs("reconcile");
-  const items = numbered(1200);
+  const items = numbered(2500);
   const replica = await place.equal(items, { limits: SMALL });
-  const theirs = Object.fromEntries(Object.keys(items).flatMap((id, at) => (at % 40 === 7 ? [[id, "theirs"]] : [])));
-  await place.elsewhere({ ...theirs, "item-00001": null });
+  // Spread unevenly: not as many ranges differ as make whole queries.
+  const ids = Object.keys(items).filter((_, at) => at > 540 && (at * at) % 211 === 5);
+  const theirs = Object.fromEntries(ids.map((id) => [id, "theirs"]));
+  await place.elsewhere({ ...theirs, "item-02400": null });
   await (await place.server()).api.compact(COLLECTION);
   let [waiting, widest] = [0, 0];
   const relay = await place.relay({
@@ -84,7 +86,7 @@ async function recovered(place: Place): Promise<void> {
       return undefined;
     },
   });
-  const { "item-00001": _gone, ...rest } = items;
+  const { "item-02400": _gone, ...rest } = items;
   const report = await replica.sync({ server: relay.address });
   const received = Object.keys(theirs).length;
   same("report", report, { received, deleted: 1, sent: 0, recovery: { why: "compacted" }, verified: true });

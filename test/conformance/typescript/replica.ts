@@ -126,6 +126,8 @@ const NOT_PENDING: Pending = {
   upload: undefined,
 };
 const MOST_AHEAD_US = 60_000_000;
+/** Larger contents travel in chunks. */
+export const WHOLE_BYTES = 1024 * 1024;
 /** The limits of a server that has not said anything else. */
 export const DEFAULT_LIMITS: Limits = {
   inlineBytes: 16 * 1024,
@@ -184,16 +186,25 @@ export function write(replica: Replica, writes: readonly Write[], nowUs: number,
   const together = atomic || writes.length === 1;
   const group = together ? [...new Set(changed.flatMap((entry) => [entry, ...groupOf(replica, entry)]))] : [];
   const versions = new Map(changes.map(({ id, version }) => [id, version]));
-  const bytes = group.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
-  const { groupItems, groupBytes } = replica.limits;
-  const isTooLarge = group.length > 1 && (group.length > groupItems || bytes > groupBytes);
-  if (isTooLarge) throw new ClientError("GROUP_INVALID", "the atomic group is too large");
+  checkGroup(replica, group, versions);
   const timeUs = Math.max(nowUs, replica.lastTimeUs + 1);
   for (const entry of changed) writeOne(replica, entry, versions.get(entry.id), timeUs);
-  if (group.length < 2) return;
-  // A number that no other group has, also where the changes undid what was pending.
+  // A number that no other group has, also where the changes undid what was pending. What is left alone is in none.
   replica.lastSequence += 1;
-  for (const { pending } of group) if (pending !== undefined) pending.group = replica.lastSequence;
+  const left = group.flatMap(({ pending }) => pending ?? []);
+  for (const pending of left) pending.group = left.length > 1 ? replica.lastSequence : 0;
+}
+
+/** Refuses what would make a group too large: its members, with these versions in place of theirs. */
+function checkGroup(
+  { limits: { groupItems, groupBytes } }: Replica,
+  members: readonly Entry[],
+  versions: ReadonlyMap<string, Version | undefined>,
+): void {
+  const bytes = members.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
+  // Whatever the server says: a content in chunks is no member of a group.
+  if (members.length > 1 && (members.length > groupItems || bytes > Math.min(groupBytes, WHOLE_BYTES)))
+    throw new ClientError("GROUP_INVALID", "the atomic group is too large");
 }
 
 function check({ limits: { itemBytes } }: Replica, id: string, version: Version | undefined): void {
@@ -231,9 +242,13 @@ function newPending(replica: Replica, before: Pending): Pending {
 export function resolve(replica: Replica, id: string, how: "mine" | "theirs" | Write, nowUs: number): void {
   const held = entryOf(replica, id);
   if (!held.pending?.held) throw new ClientError("ITEM_HELD", "the item is not held");
-  if (typeof how === "object") check(replica, id, how.version);
+  const group = groupOf(replica, held);
+  if (typeof how === "object") {
+    check(replica, id, how.version);
+    checkGroup(replica, group, new Map([[id, how.version]]));
+  }
   const manual = ChangeStandard.CHANGE_STANDARD_MANUAL;
-  for (const entry of groupOf(replica, held)) {
+  for (const entry of group) {
     if (how === "theirs") takeTheirs(replica, entry, entry.base ?? stateOf(entry.id), manual, nowUs);
     else if (entry.pending) entry.pending = { ...newPending(replica, entry.pending), held: false, overrides: manual };
   }

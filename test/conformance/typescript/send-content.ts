@@ -4,7 +4,7 @@ import { ChangeKind } from "../../../gen/tercet/v1/item.js";
 import { Capability, ContentChunk, Push } from "../../../gen/tercet/v1/sync.js";
 import { fromVersion, toFingerprint } from "./change-info.js";
 import { same } from "./fingerprint.js";
-import { type Entry, listPending, type Pending, sizeOf, type Version } from "./replica.js";
+import { type Entry, listPending, type Pending, sizeOf, type Version, WHOLE_BYTES } from "./replica.js";
 import type { Session } from "./session.js";
 import { inParts, outOfOrder } from "./stream.js";
 
@@ -13,7 +13,6 @@ import { inParts, outOfOrder } from "./stream.js";
  * on. What is sent is remembered before it is sent.
  */
 
-const WHOLE_BYTES = 1024 * 1024;
 const CHANGES_AT_ONCE = 4096;
 
 /** A pending change by itself, or all changes of an atomic group. */

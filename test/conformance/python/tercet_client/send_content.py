@@ -113,7 +113,7 @@ def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
         group=pending.group,
         fence=fence,
     )
-    # What was sent before may have been made and undone since, which a recovery does not tell: it has seen its base only.
+    # What was sent before may have been made and undone since, which a recovery does not tell: it saw its base only.
     if base and (fence or base.revision > session.replica.checkpoint.revision):
         push.revision_seen = base.revision
     if _is_large([entry]):

@@ -35,16 +35,17 @@ export function countClients(): CodeLines[] {
   });
 }
 
-/** The table of the page, in Markdown. */
+/** The table of the page, in Markdown; in round numbers. */
 export function codeLinesTable(): string {
   const rows = countClients().map(({ language, files, lines, code }) => {
-    return `| ${language} | ${files} | ${grouped(lines)} | ${grouped(code)} |`;
+    return `| ${language} | ${files} | ${rounded(lines)} | ${rounded(code)} |`;
   });
   return ["| client | files | lines | of code |", "| --- | ---: | ---: | ---: |", ...rows].join("\n");
 }
 
-function grouped(count: number): string {
-  return count.toLocaleString("en-US");
+/** To the next 50, so that not every change of a client changes the page. */
+function rounded(count: number): string {
+  return (Math.round(count / 50) * 50).toLocaleString("en-US");
 }
 
 function linesOf(text: string): number {

@@ -22,6 +22,6 @@ export function noticeWrites(held: ReplicaStore, tell: () => void): ReplicaStore
     ...held,
     write: (changes, nowUs, group) => noticed(held.write(changes, nowUs, group)),
     settleConflict: (number, restore, nowUs) => noticed(held.settleConflict(number, restore, nowUs)),
-    resolveHeld: (id, how, nowUs) => noticed(held.resolveHeld(id, how, nowUs)),
+    resolveHeld: (id, how, nowUs, group) => noticed(held.resolveHeld(id, how, nowUs, group)),
   };
 }

@@ -393,6 +393,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       fail: close,
       // A replica that has kept no lineage has sent nothing to this collection: a rebinding was cut.
       rebinds: () => rebinds || state?.lineage.length === 0,
+      windowItems: () => limits.windowItems,
     });
     const known = lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
     send({ $case: "recover", value: { lineage: known } }, trips.next());

@@ -162,7 +162,8 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       const sorted = held.sort((a, b) => compareIds(a.id, b.id));
       return sorted.slice(0, limit).map(heldItem);
     },
-    resolveHeld: (id, how, nowUs) => transaction((rows, books) => resolveItem(rows, books, id, how, nowUs)),
+    resolveHeld: (id, how, nowUs, group) =>
+      transaction((rows, books) => resolveItem(rows, books, id, how, nowUs, group)),
     state: () => stateOf(state.ledger),
     begin() {},
     lookup: (ids) => ids.map((id) => localState(state.entries, id)),

@@ -221,7 +221,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
         return removed;
       }),
     listHeld: (after, limit) => guard(() => read.listHeld(after, limit)),
-    resolveHeld: (id, how, nowUs) => transaction((books) => resolveItem(rows, books, id, how, nowUs)),
+    resolveHeld: (id, how, nowUs, group) => transaction((books) => resolveItem(rows, books, id, how, nowUs, group)),
     listUnsettledCreations: (after, limit) => guard(() => read.listUnsettledCreations(after, limit)),
     sumRanges: (intervals) => guard(() => intervals.map((interval) => ranges.total(interval))),
     splitRange: (interval, parts) => guard(() => ranges.split(interval, parts)),

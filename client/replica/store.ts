@@ -83,8 +83,15 @@ export interface ReplicaStore {
    * overriding theirs. `theirs`: mine is kept in a conflict record, and the item becomes theirs. A content or a deletion
    * (`merged`) prevails over both: mine is kept in a conflict record, too; the other items of its group are as `mine`.
    * Answers whether the item is held.
+   *
+   * @throws GroupTooLarge by `group`, where a content that is merged makes its group too large.
    */
-  resolveHeld(id: string, how: "mine" | "theirs" | { readonly merged: LocalWrite["upsert"] }, nowUs: number): boolean;
+  resolveHeld(
+    id: string,
+    how: "mine" | "theirs" | { readonly merged: LocalWrite["upsert"] },
+    nowUs: number,
+    group?: GroupLimits,
+  ): boolean;
   /** Binds the replica to a collection by name, once; answers the state. */
   state(): ReplicaState;
 

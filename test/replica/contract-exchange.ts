@@ -118,6 +118,28 @@ export function describeExchange(name: string, open: () => Harness): void {
       expect(replica.write([put("x", "y".repeat(2000))], NOW, LIMITS).sequences).toEqual([4]);
     });
 
+    it("lets what is left of a group become larger than a group may be", () => {
+      write("a", "b");
+      replica.write([del("b")], NOW, LIMITS);
+      replica.write([put("a", "y".repeat(2000))], NOW, LIMITS);
+      reopen();
+      expect([groupOf("a"), taken()]).toEqual([undefined, ["a"]]);
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("refuses to resolve with what makes a group too large", () => {
+      apply(takeText("a", "base"), takeText("b", "base"));
+      replica.write([put("a", "mine"), put("b", "mine")], NOW, LIMITS);
+      apply(hold("a", 1), hold("b", 1));
+      const before = [replica.state(), replica.listPending(0, 9)];
+      const large = { merged: upsertOf("a", "y".repeat(900)) };
+      expect(() => replica.resolveHeld("a", large, NOW, LIMITS)).toThrow(GroupTooLarge);
+      expect([replica.state(), replica.listPending(0, 9)]).toEqual(before);
+      reopen();
+      expect(replica.audit()).toBeUndefined();
+      expect(replica.resolveHeld("a", { merged: upsertOf("a", "y".repeat(700)) }, NOW, LIMITS)).toBe(true);
+    });
+
     it("takes a group whole or not at all", () => {
       write("a", "b", "c");
       write("d");

@@ -5,6 +5,7 @@ import { type Database, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 import { auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
+import { createEarlySendings, sendsEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import { restore } from "./local-rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
@@ -76,6 +77,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
   const read = queries(db, rows, bulk, mark, large);
   const ranges = sqliteRanges(db);
   const takeOutgoing = outgoingRows(db, rows, bulk, mark, large);
+  const early = createEarlySendings();
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
@@ -203,8 +205,19 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
         if (open !== undefined) finish(open);
       });
       lost = false;
+      early.forget();
     },
-    write: (changes, nowUs, group) => transaction((books) => ({ sequences: bulk.write(changes, books, nowUs, group) })),
+    write(changes, nowUs, group, sending = false) {
+      const [first] = sending && changes.length === 1 ? changes : [];
+      let sent = false;
+      const sequences = transaction((books) => {
+        const made = bulk.write(changes, books, nowUs, group);
+        sent = first !== undefined && made[0] !== 0 && sendsEarly(first.id, wholeBytes, takeOutgoing);
+        return made;
+      });
+      if (sent) early.add(sequences[0] ?? 0);
+      return { sequences };
+    },
     settleConflict: (number, bringBack, nowUs) =>
       transaction((books) => {
         const record = rows.conflict(number);
@@ -228,7 +241,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     listBases: (interval, limit) => guard(() => ranges.entries(interval, limit)),
     takeOutgoing(query) {
       guard(refuseLost);
-      return transaction(() => takeOutgoing(query));
+      return early.taken(transaction(() => takeOutgoing(query)));
     },
     apply(batch) {
       const { opened } = batch;

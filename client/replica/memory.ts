@@ -6,7 +6,7 @@ import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-i
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import { type AuditRow, auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
-import { createEarlySendings, sendsEarly } from "./early-sendings.js";
+import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import { isLarge, keptContent, type Stored } from "./large.js";
 import { restore, writeAll } from "./local-rules.js";
@@ -134,16 +134,13 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
     },
     write(changes, nowUs, group, sending = false) {
       const [first] = sending && changes.length === 1 ? changes : [];
-      let sent = false;
-      const sequences = transaction((rows, books, _conflicts, staged) => {
-        const made = writeAll(rows, books, changes, nowUs, group);
-        sent =
-          first !== undefined &&
-          made[0] !== 0 &&
-          sendsEarly(first.id, wholeBytes, (query) => takeRows(query, rows, staged));
-        return made;
+      const { sequences, sent } = transaction((rows, books, _conflicts, staged) => {
+        const sequences = writeAll(rows, books, changes, nowUs, group);
+        const take = (query: OutgoingQuery): OutgoingBatch => takeRows(query, rows, staged);
+        const isSent = first !== undefined && sequences[0] !== 0;
+        return { sequences, sent: isSent ? takeEarly(first.id, wholeBytes, take) : undefined };
       });
-      if (sent) early.add(sequences[0] ?? 0);
+      if (sent !== undefined) early.add(sent);
       return { sequences };
     },
     listPending(after, limit) {

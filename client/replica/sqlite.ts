@@ -5,7 +5,7 @@ import { type Database, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 import { auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
-import { createEarlySendings, sendsEarly } from "./early-sendings.js";
+import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import { restore } from "./local-rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
@@ -114,6 +114,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
 
   /** Does a part of the transaction, or undoes all of it. */
   function part<T>(of: NonNullable<typeof open>, work: (books: Books) => T): T {
+    early.touch();
     try {
       const books = openBooks(ledger);
       const result = work(books);
@@ -209,13 +210,12 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     },
     write(changes, nowUs, group, sending = false) {
       const [first] = sending && changes.length === 1 ? changes : [];
-      let sent = false;
-      const sequences = transaction((books) => {
-        const made = bulk.write(changes, books, nowUs, group);
-        sent = first !== undefined && made[0] !== 0 && sendsEarly(first.id, wholeBytes, takeOutgoing);
-        return made;
+      const { sequences, sent } = transaction((books) => {
+        const sequences = bulk.write(changes, books, nowUs, group);
+        const isSent = first !== undefined && sequences[0] !== 0;
+        return { sequences, sent: isSent ? takeEarly(first.id, wholeBytes, takeOutgoing) : undefined };
       });
-      if (sent) early.add(sequences[0] ?? 0);
+      if (sent !== undefined) early.add(sent);
       return { sequences };
     },
     settleConflict: (number, bringBack, nowUs) =>
@@ -241,7 +241,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     listBases: (interval, limit) => guard(() => ranges.entries(interval, limit)),
     takeOutgoing(query) {
       guard(refuseLost);
-      return early.taken(transaction(() => takeOutgoing(query)));
+      return early.take(query) ?? early.taken(transaction(() => takeOutgoing(query)));
     },
     apply(batch) {
       const { opened } = batch;

@@ -86,6 +86,26 @@ export function describeExchange(name: string, open: () => Harness): void {
       expect(writeAtOnce(del("unknown"))).toEqual([0]);
       for (const id of ["b", "c", "unknown"]) expect(sendings(id)).toEqual([]);
     });
+    it("takes what was just written to be sent as it would take it from what is kept", () => {
+      const query = (from: number, through: number) => ({ ...ALL, select: { after: from, through } });
+      replica.write([put("z", "1")], NOW, LIMITS);
+      replica.takeOutgoing(ALL);
+      const write = (content: string) => replica.write([put("a", content)], NOW, LIMITS, true).sequences[0] ?? 0;
+      const first = write("1");
+      const taken = replica.takeOutgoing(query(first - 1, first));
+      expect(taken).toMatchObject({ more: false, skipped: false });
+      expect(taken.changes).toMatchObject([{ id: "a", sequence: first, resent: false, upsert: { content: "1" } }]);
+      expect(replica.takeOutgoing(query(first - 1, first)).changes).toMatchObject([{ id: "a", resent: true }]);
+      apply({ kind: "settle", id: "a", sequence: first, fingerprint: fingerprintOf("a", "1"), revision: 1 });
+      // What has happened since is seen.
+      const second = write("2");
+      apply({ kind: "agree", id: "a", sequence: second, revision: 2 });
+      expect(replica.takeOutgoing(query(second - 1, second)).changes).toEqual([]);
+      const third = write("3");
+      replica.write([put("a", "4")], NOW, LIMITS);
+      expect(replica.takeOutgoing(query(third - 1, third)).changes).toEqual([]);
+      expect(replica.takeOutgoing(query(third, third + 1)).changes).toMatchObject([{ id: "a", resent: true }]);
+    });
     it("takes what was remembered as sent for sent once another exchange has begun, also in the file", () => {
       replica.write([put("a", "1")], NOW, LIMITS, true);
       harness.reopen();

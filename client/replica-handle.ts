@@ -218,7 +218,8 @@ export function openReplica(path: string, options: OpenOptions = {}): Replica {
 export function replicaOn(held: ReplicaStore): Replica {
   const { collection } = held.state();
   const closing = new AbortController();
-  const verdicts = createVerdicts(noticeWrites(held, () => exchanges.notify()));
+  const listener = { notify: () => exchanges.notify(), sendsAtOnce: () => exchanges.sendsAtOnce() };
+  const verdicts = createVerdicts(noticeWrites(held, listener));
   let closed = false;
 
   function isClosed(): TercetError {

@@ -80,6 +80,11 @@ export interface ClientExchange extends Exchange<ExchangeResponse, ExchangeReque
   report(): ExchangeReport;
   /** Live: whether it has caught up, with a proof unless other writers outran it; then for good. */
   standing(): "exchanging" | "live";
+  /**
+   * Live: there is nothing under way, so what the application writes now is sent as soon as this is notified of it. It may be
+   * remembered as sent already when it is written.
+   */
+  sendsAtOnce(): boolean;
   /** Ends it in peace: sends nothing more, waits for the verdicts on what was sent, and closes without a fault. */
   leave(): void;
   /** Live: the exchange ends by itself and another one is to be begun after so many milliseconds, as the server asked for it. */
@@ -749,6 +754,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     leave() {
       leaving = true;
     },
+    sendsAtOnce: () => live && !leaving && !recovering && canLeave() && isIdle() && inbox.length + jobs.length === 0,
     standing: () => (live ? "live" : "exchanging"),
     goingAway: () => goingAway,
     tick(time) {

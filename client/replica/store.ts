@@ -43,9 +43,13 @@ export interface ReplicaStore {
    * them that change anything become an atomic group, if there are two or more; a write to an item of a pending group, with
    * `group` or without, belongs to that group, and groups that share an item become one.
    *
+   * `sending`: what is written is to be sent at once, and so it is remembered as sent (R5) in this very transaction, where
+   * it is one whole change of an item that no group, no conflict and no earlier sending has a hand in; `takeOutgoing` then
+   * has nothing left to make durable, and answers it as one that was not sent before.
+   *
    * @throws GroupTooLarge where a pending group would come to have more than `groupLimits` allow: nothing is written.
    */
-  write(changes: readonly LocalWrite[], nowUs: number, group?: GroupLimits): WriteResult;
+  write(changes: readonly LocalWrite[], nowUs: number, group?: GroupLimits, sending?: boolean): WriteResult;
   /** Pending changes by sequence number after `after`, at most `limit`, without contents. */
   listPending(after: number, limit: number): readonly PendingChange[];
   /** Conflict records, latest first, without contents: those with a number below `before`. */

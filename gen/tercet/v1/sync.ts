@@ -443,7 +443,8 @@ export interface Opened {
   /**
    * The collection's epochs from the token's on (all of them where there is no token, or it is refused). The replica
    * keeps the lineage: what it has of it before these, and these. Where the token is refused, or with `recover`, it
-   * keeps its own until it has recovered. Where `unchanged`, only the epochs after the token's.
+   * keeps its own until it has recovered. Where `unchanged`, only the epochs that begin after the token's revision, which
+   * may be none: what the replica has of such epochs is of another history, and is replaced by them.
    */
   lineage: Epoch[];
   /**

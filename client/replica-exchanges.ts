@@ -19,9 +19,12 @@ export interface ReplicaExchanges {
 
 type SyncModule = typeof import("./sync.js");
 
+let loaded: SyncModule | undefined;
+
 /** gRPC takes as long to load as all else together, and most uses of a replica need none. */
-function loadSync(): Promise<SyncModule> {
-  return import("./sync.js");
+async function loadSync(): Promise<SyncModule> {
+  loaded ??= await import("./sync.js");
+  return loaded;
 }
 
 const REAL_TIME = {
@@ -57,7 +60,7 @@ export function replicaExchanges(
   async function exchange<T>(run: (module: SyncModule) => Promise<T>): Promise<T> {
     begin();
     try {
-      return await run(await loadSync());
+      return await run(loaded ?? (await loadSync()));
     } finally {
       busy = false;
     }

@@ -139,7 +139,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     deaf();
     deafToFeed?.();
     endCall();
-    world.log.info(summaryOf(record, world.nowUs()), "exchange");
+    if (world.log.isLevelEnabled("info")) world.log.info(summaryOf(record, world.nowUs()), "exchange");
   });
 }
 

@@ -1,6 +1,7 @@
 import { TercetError } from "./error.js";
 import { createLive, type LiveControl, type LiveHooks, type LiveSync } from "./live.js";
 import { type AppliedChange, type ChangeListener, type ChangesOptions, createChangeFeed } from "./live-changes.js";
+import type { WriteListener } from "./live-writes.js";
 import type { ReplicaStore } from "./replica/store.js";
 import type { SyncReport, SyncWorld, VerifyReport } from "./sync.js";
 import { checkLiveOptions, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
@@ -39,7 +40,7 @@ const REAL_TIME = {
 export function replicaExchanges(
   open: () => ReplicaStore,
   closing: AbortSignal,
-): { readonly methods: ReplicaExchanges; notify(): void } {
+): { readonly methods: ReplicaExchanges } & WriteListener {
   const feed = createChangeFeed();
   const store = feed.watch(open());
   const world: SyncWorld = { closing, room: feed.room };
@@ -95,6 +96,7 @@ export function replicaExchanges(
 
   return {
     notify: () => live?.notify(),
+    sendsAtOnce: () => live?.sendsAtOnce() === true,
     methods: {
       sync,
       verify: (options) => exchange(({ verifyReplica }) => verifyReplica(store, options, world)),

@@ -67,6 +67,7 @@ export function createSyncedStore(sqlite: SqliteStore): Store {
     getRequest: (requestId) => whenAllSynced(() => sqlite.getRequest(requestId)),
     write(batches) {
       const pending = write(batches);
+      if (!(pending instanceof Promise)) return pending;
       const keys = batches.map(({ uid }) => keyOf(uid));
       for (const key of keys) unsynced.set(key, pending);
       return pending.then(

@@ -114,16 +114,42 @@ test("a transaction that fails leaves nothing behind that has to be waited for",
 
 test("after a failure the disk is not tried again", async () => {
   const failure = new Error("EIO");
-  let times = 0;
-  const log = createLogSync(join(directory, "tercet.db"), (_descriptor, done) => {
-    times += 1;
-    setImmediate(done, times === 1 ? null : failure);
-  });
-  await log.sync();
-  await expect(log.sync()).rejects.toBe(failure);
-  await expect(log.sync()).rejects.toBe(failure);
-  expect(times).toBe(2);
-  log.close();
+  for (const failsAside of [true, false]) {
+    let times = 0;
+    const log = createLogSync(join(directory, "tercet.db"), {
+      aside(_descriptor, done) {
+        times += 1;
+        setImmediate(done, times === 1 ? null : failure);
+      },
+      now() {
+        times += 1;
+        throw failure;
+      },
+    });
+    await log.sync();
+    if (failsAside) await expect(log.sync()).rejects.toBe(failure);
+    else expect(() => log.syncNow()).toThrow(failure);
+    await expect(log.sync()).rejects.toBe(failure);
+    expect(() => log.syncNow()).toThrow(failure);
+    expect(times).toBe(2);
+    log.close();
+  }
+});
+
+test("only a small batch that comes alone is waited for, and not while another one is on its way to the disk", async () => {
+  const store = createSyncedStore(sqlite);
+  const lone = (id: string): unknown => store.write([batchOf([put(id, "1")])]);
+  expect(lone("a")).toMatchObject([{ revision: 1 }]);
+  const two = store.write([batchOf([put("b", "1")]), batchOf([put("c", "1")])]);
+  expect(two).toBeInstanceOf(Promise);
+  const behind = lone("d");
+  expect(behind).toBeInstanceOf(Promise);
+  expect(await two).toMatchObject([{ revision: 2 }, { revision: 3 }]);
+  expect(await behind).toMatchObject([{ revision: 4 }]);
+  const large = store.write([batchOf([put("e", "x".repeat(100_000))])]);
+  expect(large).toBeInstanceOf(Promise);
+  expect(await large).toMatchObject([{ revision: 5 }]);
+  expect(lone("f")).toMatchObject([{ revision: 6 }]);
 });
 
 test("the log is written back on the way, and everything is there afterwards", async () => {

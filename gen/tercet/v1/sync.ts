@@ -333,9 +333,12 @@ export interface Limits {
    * also where more than 4,096 messages of any kind lie before it.
    */
   windowItems: number;
-  /** Most items of an atomic group. Default 1,000. */
+  /** Most items of an atomic group. Default 1,000, at most 1,000. */
   groupItems: number;
-  /** Most bytes of an atomic group. Default 1 MiB. */
+  /**
+   * Most bytes of an atomic group: of ids and contents, and 64 for each item. Default 1 MiB, at most 1 MiB: a content in
+   * chunks is in no group.
+   */
   groupBytes: number;
 }
 

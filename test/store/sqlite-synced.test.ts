@@ -74,6 +74,32 @@ test("what did not reach the disk is read by nobody any more", async () => {
   await expect(store.getCollection("c")).rejects.toBe(failure);
 });
 
+test("after what did not reach the disk nothing is changed any more, in any collection", async () => {
+  await createCollection(sqlite, "other", bytesOf(16, 9));
+  const { store, reach } = heldBack();
+  const written = store.write([batchOf([put("a", "1")])]);
+  const failure = new Error("the disk is gone");
+  reach(failure);
+  await expect(written).rejects.toBe(failure);
+  const [uid, uploadId] = [bytesOf(16, 9), bytesOf(16, 1)];
+  const piece = { uid, uploadId, id: "b", size: 1, offset: 0, data: Buffer.from("b"), text: false, nowUs: NOW };
+  for (const change of [
+    () => store.write([{ uid, nowUs: NOW, writes: [put("b", "1")] }]),
+    () => store.createCollection({ name: "new", uid: bytesOf(16, 3), standard: 0, nowUs: NOW }),
+    () => store.deleteCollection(uid),
+    () => store.upload(piece),
+    () => store.dropUpload(uid, uploadId),
+    () => store.pruneUploads(NOW, 10),
+    () => store.compact({ uid, through: 1 }),
+    () => store.pruneConflicts(NOW, 10),
+  ]) {
+    expect(change).toThrow(failure);
+  }
+  expect(sqlite.getCollection("other")).toMatchObject({ revision: 0 });
+  expect(sqlite.getCollection("new")).toBeUndefined();
+  expect(store.readChanges({ ...ALL, uid })).toMatchObject({ revision: 0 });
+});
+
 test("a transaction that fails leaves nothing behind that has to be waited for", () => {
   const failure = new Error("full");
   const store = createSyncedStore({

@@ -27,7 +27,9 @@ const runByBatch = new WeakMap<PushBatch, CreationRun>();
  * by itself.
  */
 export function areWhole({ count, bytes, ends, fingerprints }: OutgoingColumns): boolean {
-  const found = fingerprintsOf(bytes, ends.subarray(0, count));
+  const starts = new Uint32Array(count);
+  starts.set(ends.subarray(0, count - 1), 1);
+  const found = fingerprintsOf(bytes, starts, ends.subarray(0, count));
   return found.equals(fingerprints.subarray(0, found.length));
 }
 

@@ -38,18 +38,15 @@ export function fingerprintText(bytes: Uint8Array, from: number, to: number): st
 }
 
 /**
- * The fingerprints of several items whose ids, zero bytes and contents stand one behind the other, each up to where `ends`
- * says: 32 bytes each.
+ * The fingerprints of several items whose ids, zero bytes and contents stand in one piece, each from where `starts` to where
+ * `ends` says: 32 bytes each.
  */
-export function fingerprintsOf(bytes: Buffer, ends: Uint32Array): Buffer {
-  const found = Buffer.allocUnsafe(ends.length * FINGERPRINT_BYTES);
-  let start = 0;
+export function fingerprintsOf(bytes: Buffer, starts: Uint32Array, ends: Uint32Array): Buffer {
+  const texts: string[] = [];
   for (let index = 0; index < ends.length; index++) {
-    const end = ends[index] as number;
-    found.write(fingerprintText(bytes, start, end), index * FINGERPRINT_BYTES, "latin1");
-    start = end;
+    texts.push(fingerprintText(bytes, starts[index] as number, ends[index] as number));
   }
-  return found;
+  return Buffer.from(texts.join(""), "latin1");
 }
 
 /** Whether two fingerprints are the same; undefined means no item, and equals only itself. */

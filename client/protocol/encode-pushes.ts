@@ -1,4 +1,4 @@
-import { FINGERPRINT_BYTES, fingerprintsOf } from "../../core/fingerprint.js";
+import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import { ChangeKind } from "../../gen/tercet/v1/item.js";
 import { PushBatch } from "../../gen/tercet/v1/sync.js";
@@ -22,15 +22,6 @@ const HEAD_BYTES = 6;
 /** Batches that were made of columns. Each is encoded when it is sent: there are many in the window. */
 const runByBatch = new WeakMap<PushBatch, CreationRun>();
 
-/**
- * Whether the contents are what their fingerprints say. One that was damaged in the replica has to go with its fingerprint,
- * by itself.
- */
-export function areWhole({ count, bytes, ends, fingerprints }: OutgoingColumns): boolean {
-  const found = fingerprintsOf(bytes, ends.subarray(0, count));
-  return found.equals(fingerprints.subarray(0, found.length));
-}
-
 /** Cuts creations where a message would exceed `bytes`. */
 export function cutRun(columns: OutgoingColumns, bytes: number): readonly CreationRun[] {
   const cuts: CreationRun[] = [];
@@ -43,7 +34,11 @@ export function cutRun(columns: OutgoingColumns, bytes: number): readonly Creati
   return cuts;
 }
 
-/** Whole creations as a batch to push, as `toPushBatch` makes it; its pushes are made only for who looks at them. */
+/**
+ * Creations as a batch to push, as `toPushBatch` makes it; its pushes are made only for who looks at them. Their contents are
+ * not held against their fingerprints: the server does that, and where one was damaged in the replica, it rejects all of
+ * them by the batch's fingerprint. Then they are sent again as `toPushBatch` makes it (settle-verdicts.ts).
+ */
 export function toColumnsBatch(run: CreationRun, seen: number | undefined): PushBatch {
   const { columns, from, to } = run;
   const sum = createRangeSum();

@@ -3,7 +3,7 @@ import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
 import { columnsOf, type OutgoingColumns } from "../replica/outgoing-columns.js";
 import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
-import { areWhole, cutRun, toColumnsBatch } from "./encode-pushes.js";
+import { cutRun, toColumnsBatch } from "./encode-pushes.js";
 import type { LargeChange, LargeSending } from "./send-chunks.js";
 import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
 
@@ -132,7 +132,7 @@ export function createOutflow(
     },
     taken(query, batch, known, except) {
       const creations = except.size === 0 ? columnsOf(batch) : undefined;
-      if (creations !== undefined && creations.maxSize <= largest() && areWhole(creations)) {
+      if (creations !== undefined && creations.maxSize <= largest()) {
         cursor = batch.more ? creations.firstSequence + creations.count - 1 : through;
         return takenColumns(creations, known);
       }

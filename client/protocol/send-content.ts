@@ -83,6 +83,8 @@ export interface Sending {
   readonly resent: boolean;
   /** Of a large content: the upload, in hex. */
   readonly upload?: string;
+  /** Its content was not held against its fingerprint before it was sent. */
+  readonly unchecked?: true;
 }
 
 /** New items on their way, for the first time ever, in one message. */
@@ -100,7 +102,7 @@ export function sendingsOf({ trip, ...run }: SendingRun): Sending[] {
   return changesOf(run).map((change): Sending => {
     const { id, sequence, upsert } = change;
     const common = { id, sequence, fingerprint: upsert?.fingerprint, trip, again: false, resent: false };
-    return { ...common, bytes: ITEM_OVERHEAD_BYTES + Buffer.byteLength(id) + (upsert?.size ?? 0) };
+    return { ...common, unchecked: true, bytes: ITEM_OVERHEAD_BYTES + Buffer.byteLength(id) + (upsert?.size ?? 0) };
   });
 }
 

@@ -117,6 +117,11 @@ function settleOne(verdict: Verdict, sending: Sending, index: number, world: Ver
       return { kind: "settle", id, sequence, fingerprint, revision: verdict.revision };
     case PushOutcome.PUSH_OUTCOME_REJECTED: {
       const { reason, message } = verdict;
+      // One of its batch was damaged in the replica. Which, is found before they are sent again.
+      if (sending.unchecked === true && reason === ErrorReason.ERROR_REASON_FINGERPRINT_MISMATCH) {
+        world.outflow.again(id, sequence, sending.trip + 1);
+        return { kind: "return", id, sequence, resent: sending.resent };
+      }
       world.report.rejection({ id, reason, message });
       return { kind: "reject", id, sequence, reason, message, resent: sending.resent };
     }

@@ -9,6 +9,8 @@ export const CONTENT_BYTES = 4096;
 const FIRST_ROW_BYTES = 256;
 /** Where what was read was not alike, the next will hardly be. */
 const QUERIES_WITHOUT = 16;
+/** Sizes of an id and its content are read as one number. */
+const SIZES_STEP = 2 ** 32;
 const COMMA = 44;
 const DIGIT_0 = 48;
 
@@ -16,14 +18,16 @@ type ColumnsRow = readonly [
   count: number,
   first: number,
   last: number,
-  alike: 0 | 1,
+  texts: number,
+  blobs: number,
   maxSize: number,
-  isText: 0 | 1,
   parts: Buffer,
   fingerprints: Buffer,
-  idSizes: Buffer,
   sizes: Buffer,
-  times: Buffer,
+  /** Of each, or the one of all. */
+  times: Buffer | number,
+  /** Whether they are where their sequence numbers say, and have one time. */
+  isRun: 0 | 1,
 ];
 
 /** What may be read of the creations without a row of their own. */
@@ -40,26 +44,51 @@ export type CreationsReader = (
 ) => { readonly columns: OutgoingColumns; readonly whole: boolean } | undefined;
 
 /**
- * Prepares the statement: one row of a few long values instead of many rows of many short ones, as most of what a row costs
+ * Prepares the statements: one row of a few long values instead of many rows of many short ones, as most of what a row costs
  * is to make values for JavaScript. It answers undefined where there are none, or they are not
  * alike.
  */
 export function prepareCreations(db: Database): CreationsReader {
   const column = (value: string, between: string) => `CAST(group_concat(${value}, ${between}) AS BLOB)`;
+  const columns = (times: string, isRun: string) =>
+    `count(*), min(creation), max(creation), sum(typeof(content) = 'text'), sum(typeof(content) = 'blob'),
+      max(octet_length(content)),
+      ${column(`CASE WHEN octet_length(content) <= ${CONTENT_BYTES} THEN id || char(0) || content END`, "''")},
+      ${column("fingerprint", "''")}, ${column(`octet_length(id) * ${SIZES_STEP} + octet_length(content)`, "','")},
+      ${times}, ${isRun}`;
   const select = db
     .prepare<[number, number, number], ColumnsRow>(
-      `SELECT count(*), min(creation), max(creation),
-        count(part) = count(*) AND min(type) = max(type), max(size), min(type) = 'text',
-        ${column("part", "''")}, ${column("fingerprint", "''")},
-        ${column("id_size", "','")}, ${column("size", "','")}, ${column("modify_time_us", "','")}
-      FROM (SELECT creation, fingerprint, modify_time_us, typeof(content) AS type,
-          octet_length(id) AS id_size, octet_length(content) AS size,
-          CASE WHEN octet_length(content) <= ${CONTENT_BYTES} THEN id || char(0) || content END AS part
+      `SELECT ${columns(column("modify_time_us", "','"), "0")}
+      FROM (SELECT creation, id, fingerprint, modify_time_us, content
         FROM items WHERE creation > ? AND creation <= ? ORDER BY creation LIMIT ?)`,
+    )
+    .raw();
+  // New items of an import lie one behind the other: to read them there takes two thirds of the time.
+  const findFirst = db
+    .prepare<[number, number], [row: number, sequence: number]>(
+      "SELECT rowid, creation FROM items WHERE creation > ? AND creation <= ? ORDER BY creation LIMIT 1",
+    )
+    .raw();
+  const selectRun = db
+    .prepare<[number, number, number], ColumnsRow>(
+      `SELECT ${columns(
+        "min(modify_time_us)",
+        `min(modify_time_us) = max(modify_time_us) AND sum(creation = rowid + ?) = count(*)`,
+      )}
+      FROM items WHERE rowid BETWEEN ? AND ?`,
     )
     .raw();
   let rowBytes = FIRST_ROW_BYTES;
   let without = 0;
+
+  function read(after: number, through: number, limit: number): ColumnsRow | undefined {
+    const first = findFirst.get(after, through);
+    if (first === undefined) return undefined;
+    const [row, sequence] = first;
+    const rows = Math.min(limit, through - sequence + 1);
+    const run = selectRun.get(sequence - row, row, row + rows - 1) as ColumnsRow;
+    return run[0] === rows && run.at(-1) === 1 ? run : select.get(after, through, limit);
+  }
 
   return ({ after, through, maxBytes, maxChanges }) => {
     if (without > 0) {
@@ -68,9 +97,9 @@ export function prepareCreations(db: Database): CreationsReader {
     }
     // Some more than fit, to see where it ends.
     const limit = Math.min(Math.ceil((maxBytes / rowBytes) * 1.05) + 2, maxChanges + 1);
-    const row = select.get(after, through, limit) as ColumnsRow;
+    const row = read(after, through, limit);
+    if (row === undefined) return undefined;
     const [count] = row;
-    if (count === 0) return undefined;
     const columns = toColumns(row);
     if (columns === undefined) {
       without = QUERIES_WITHOUT;
@@ -89,22 +118,23 @@ export function prepareCreations(db: Database): CreationsReader {
 
 /** Undefined where they are not what they should be. */
 function toColumns(row: ColumnsRow): OutgoingColumns | undefined {
-  const [count, first, last, alike, maxSize, isText, bytes, fingerprints, idSizes, sizes, times] = row;
-  if (alike !== 1 || last - first + 1 !== count) return undefined;
+  const [count, first, last, texts, blobs, maxSize, bytes, fingerprints, sizes, times] = row;
+  if (texts !== count && blobs !== count) return undefined;
+  if (maxSize > CONTENT_BYTES || last - first + 1 !== count) return undefined;
   if (fingerprints.length !== count * FINGERPRINT_BYTES) return undefined;
   const idEnds = new Uint32Array(count);
   const ends = new Uint32Array(count);
-  const ids = numbersOf(idSizes, count);
   let at = 0;
-  for (const [index, size] of numbersOf(sizes, count).entries()) {
-    at += ids[index] as number;
+  for (const [index, both] of numbersOf(sizes, count).entries()) {
+    const size = both % SIZES_STEP;
+    at += (both - size) / SIZES_STEP;
     idEnds[index] = at;
     at += 1 + size;
     ends[index] = at;
   }
   if (at !== bytes.length) return undefined;
-  const timesUs = numbersOf(times, count);
-  return { count, firstSequence: first, bytes, idEnds, ends, maxSize, isText: isText === 1, fingerprints, timesUs };
+  const timesUs = typeof times === "number" ? new Float64Array(count).fill(times) : numbersOf(times, count);
+  return { count, firstSequence: first, bytes, idEnds, ends, maxSize, isText: texts === count, fingerprints, timesUs };
 }
 
 /** The numbers between commas; none is negative. */

@@ -7,6 +7,8 @@ import { contentAt, type ItemColumns, idAt } from "../store/creations.js";
 /** The pushes of a batch that say no more than id, content and, maybe, a modify time. */
 export interface PushColumns {
   readonly items: ItemColumns;
+  /** Computed of the items: 32 bytes each. */
+  readonly fingerprints: Buffer;
   /** As they were sent: 0 is that of the push before. None is negative. */
   readonly timesUs: Float64Array;
 }
@@ -63,9 +65,9 @@ export function pushCount(batch: PushBatch): number {
 export function pushBatchBytes(batch: PushBatch): number {
   const columns = pushColumnsOf(batch);
   if (columns !== undefined) {
-    const { count, starts } = columns.items;
+    const { count, itemBytes } = columns.items;
     // Without the zero byte of each.
-    return (starts[count] as number) + count * (ITEM_OVERHEAD_BYTES - 1);
+    return itemBytes + count * (ITEM_OVERHEAD_BYTES - 1);
   }
   let bytes = 0;
   for (const push of batch.pushes) {

@@ -1,5 +1,3 @@
-import { hash } from "node:crypto";
-import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { createRangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
 import type { RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import { type Creations, type ItemColumns, idAt } from "../store/creations.js";
@@ -11,28 +9,17 @@ import { clampTime, type PushRules } from "./validate-push.js";
  * makes of them. Else undefined: it is for that to say what is wrong with which.
  */
 export function validateCreations(
-  { items, timesUs }: PushColumns,
+  { items, fingerprints, timesUs }: PushColumns,
   batch: RangeFingerprint | undefined,
   rules: Pick<PushRules, "itemBytes" | "seen" | "nowUs" | "skewUs">,
 ): Creations | undefined {
   const { seen, itemBytes } = rules;
   if (seen === undefined || items.mostBytes > itemBytes || !hasEachOnce(items)) return undefined;
-  const fingerprints = fingerprintsOf(items);
   const sum = createRangeSum();
   sum.addAll(fingerprints);
   const total = totalOf(sum);
   if (!sameTotal(batch, total)) return undefined;
   return { items, fingerprints, total, timesUs: clampTimes(timesUs, rules), seen };
-}
-
-/** The bytes of an item in columns are those that its fingerprint is made of (core/fingerprint.ts). */
-function fingerprintsOf({ count, bytes, starts }: ItemColumns): Buffer {
-  const fingerprints = Buffer.allocUnsafe(count * FINGERPRINT_BYTES);
-  for (let index = 0; index < count; index++) {
-    const print = hash("sha256", bytes.subarray(starts[index], starts[index + 1]), "binary");
-    fingerprints.write(print, index * FINGERPRINT_BYTES, "latin1");
-  }
-  return fingerprints;
 }
 
 function hasEachOnce(items: ItemColumns): boolean {
@@ -44,9 +31,12 @@ function hasEachOnce(items: ItemColumns): boolean {
 
 /** Modify times as they count, each by itself. */
 function clampTimes(timesUs: Float64Array, rules: Pick<PushRules, "nowUs" | "skewUs">): Float64Array {
-  let before = 0;
-  return timesUs.map((timeUs) => {
-    if (timeUs > 0) before = timeUs;
-    return clampTime(before, rules);
-  });
+  const clamped = new Float64Array(timesUs.length);
+  let before = clampTime(0, rules);
+  for (let index = 0; index < timesUs.length; index++) {
+    const timeUs = timesUs[index] as number;
+    if (timeUs > 0) before = clampTime(timeUs, rules);
+    clamped[index] = before;
+  }
+  return clamped;
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { fingerprintsOf } from "../../core/fingerprint.js";
 import { MAX_ID_BYTES } from "../../core/id.js";
 import { ChangeKind } from "../../gen/tercet/v1/item.js";
 import type { PushColumns } from "../protocol/push-columns.js";
@@ -18,16 +19,19 @@ const LAST_PRINTABLE = 0x7e;
 const MOST_VARINT_BYTES = 8;
 /** Fewer pushes are faster one by one. */
 const LEAST_PUSHES = 8;
+/** What is between items. */
+const BLANK = 0x20;
 
 /** Where the reading of a message stands. */
 interface Reader {
   readonly bytes: Buffer;
-  readonly out: Buffer;
-  readonly starts: number[];
+  /** In the message: where each id begins, its bytes, and where each content begins and ends. */
+  readonly ids: number[];
   readonly idBytes: number[];
+  readonly contents: number[];
+  readonly ends: number[];
   readonly timesUs: number[];
   at: number;
-  put: number;
   /** TEXT or DATA, once the first content came. */
   type: number;
   mostBytes: number;
@@ -43,15 +47,14 @@ export function decodeCreations(
   bytes: Buffer,
   from: number,
 ): { readonly columns: PushColumns; readonly end: number } | undefined {
-  const out = Buffer.allocUnsafe(bytes.length);
   const reader: Reader = {
     bytes,
-    out,
-    starts: [],
+    ids: [],
     idBytes: [],
+    contents: [],
+    ends: [],
     timesUs: [],
     at: from,
-    put: 0,
     type: 0,
     mostBytes: 0,
     isAscending: true,
@@ -60,24 +63,44 @@ export function decodeCreations(
     reader.at += 1;
     if (!readPush(reader)) return undefined;
   }
-  const { starts, idBytes, timesUs, put, type, mostBytes, isAscending, at: end } = reader;
-  const count = starts.length;
-  if (count < LEAST_PUSHES) return undefined;
-  const used = out.subarray(0, put);
-  const isText = type === TEXT;
-  // Ids and what is between them are ASCII: where the whole is UTF-8, each content is.
-  if (isText && !isUtf8(used)) return undefined;
-  starts.push(put);
-  const items = {
-    count,
-    bytes: used,
-    starts: Uint32Array.from(starts),
-    idBytes: Uint16Array.from(idBytes),
-    mostBytes,
-    isText,
-    isAscending,
-  };
-  return { columns: { items, timesUs: Float64Array.from(timesUs) }, end };
+  const { timesUs, at: end } = reader;
+  if (timesUs.length < LEAST_PUSHES) return undefined;
+  const items = gather(reader, from);
+  // Ids and what is between items are ASCII: where the whole is UTF-8, each content is.
+  if (items.isText && !isUtf8(items.bytes)) return undefined;
+  // As soon as they are here, which may be while an earlier batch is on its way to the disk.
+  const fingerprints = fingerprintsOf(items.bytes, items.starts, items.ends);
+  return { columns: { items, fingerprints, timesUs: Float64Array.from(timesUs) }, end };
+}
+
+/**
+ * The items, in a copy of the message: to copy it as a whole, and to bring each id up to its content, is several times faster
+ * than to copy each content.
+ */
+function gather(reader: Reader, from: number): PushColumns["items"] {
+  const { ids, idBytes, contents, ends, type, mostBytes, isAscending } = reader;
+  const count = ids.length;
+  const bytes = Buffer.from(reader.bytes.subarray(from, ends[count - 1]));
+  const starts = new Uint32Array(count);
+  const itemEnds = new Uint32Array(count);
+  let itemBytes = 0;
+  let before = 0;
+  for (let index = 0; index < count; index++) {
+    // Tag, kind and length of the content are between the two, which are more bytes than the one that is needed.
+    const id = (ids[index] as number) - from;
+    const zero = (contents[index] as number) - from - 1;
+    const length = idBytes[index] as number;
+    const start = zero - length;
+    bytes[zero] = 0;
+    for (let at = length - 1; at >= 0; at--) bytes[start + at] = bytes[id + at] as number;
+    for (let at = before; at < start; at++) bytes[at] = BLANK;
+    before = (ends[index] as number) - from;
+    starts[index] = start;
+    itemEnds[index] = before;
+    itemBytes += before - start;
+  }
+  const places = { starts, ends: itemEnds, idBytes: Uint16Array.from(idBytes) };
+  return { count, bytes, ...places, itemBytes, mostBytes, isText: type === TEXT, isAscending };
 }
 
 /** False where it is not as it must be. */
@@ -92,9 +115,9 @@ function readPush(reader: Reader): boolean {
   if (type !== reader.type || (type !== TEXT && type !== DATA)) return false;
   const size = varint(reader);
   if (size > COLUMN_CONTENT_BYTES || reader.at + size > end) return false;
-  bytes.copy(reader.out, reader.put, reader.at, reader.at + size);
-  reader.put += size;
+  reader.contents.push(reader.at);
   reader.at += size;
+  reader.ends.push(reader.at);
   if (size > reader.mostBytes) reader.mostBytes = size;
   if (reader.at === end) {
     reader.timesUs.push(0);
@@ -106,35 +129,37 @@ function readPush(reader: Reader): boolean {
   return reader.at === end && timeUs !== Number.POSITIVE_INFINITY;
 }
 
-/** Copies the id that comes next, with the zero byte behind it, and notes whether it is greater than the one before. */
+/** Notes the id that comes next, and whether it is greater than the one before. */
 function readId(reader: Reader): boolean {
-  const { bytes, out, starts, idBytes } = reader;
+  const { bytes, ids, idBytes } = reader;
   const length = varint(reader);
   const from = reader.at;
-  if (length === 0 || length > MAX_ID_BYTES || from + length > bytes.length) return false;
-  const start = reader.put;
-  for (let index = 0; index < length; index++) {
-    const byte = bytes[from + index] as number;
+  const end = from + length;
+  if (length === 0 || length > MAX_ID_BYTES || end > bytes.length) return false;
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at] as number;
     if (byte < FIRST_PRINTABLE || byte > LAST_PRINTABLE) return false;
-    out[start + index] = byte;
   }
-  out[start + length] = 0;
-  if (reader.isAscending && starts.length > 0) reader.isAscending = isGreater(out, start, starts.at(-1) as number);
-  starts.push(start);
+  const last = ids.length - 1;
+  if (reader.isAscending && last >= 0) {
+    const before = ids[last] as number;
+    reader.isAscending = isGreater(bytes, from, end, before, before + (idBytes[last] as number));
+  }
+  ids.push(from);
   idBytes.push(length);
-  reader.put = start + length + 1;
-  reader.at = from + length;
+  reader.at = end;
   return true;
 }
 
-/** Whether the id that begins at `start` is greater than the one at `before`; each ends with a zero byte. */
-function isGreater(bytes: Buffer, start: number, before: number): boolean {
-  for (let at = 0; ; at++) {
-    const byte = bytes[start + at] as number;
+/** Whether the id from `from` to before `end` is greater than the one that is from `before` to before `beforeEnd`. */
+function isGreater(bytes: Buffer, from: number, end: number, before: number, beforeEnd: number): boolean {
+  const shared = Math.min(end - from, beforeEnd - before);
+  for (let at = 0; at < shared; at++) {
+    const byte = bytes[from + at] as number;
     const other = bytes[before + at] as number;
     if (byte !== other) return byte > other;
-    if (byte === 0) return false;
   }
+  return end - from > beforeEnd - before;
 }
 
 /** Infinity where it is none, or one that may not be exact. */

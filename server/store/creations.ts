@@ -5,15 +5,18 @@ import type { BatchWritten, EpochState, Write, WriteBatch, WriteOutcome } from "
 /** Longest content that stands in columns, in bytes: what is longer costs more than its place among others. */
 export const COLUMN_CONTENT_BYTES = 768;
 
-/** Items as they came, without a value of its own for each: their bytes one behind the other. */
+/** Items as they came, without a value of its own for each: their bytes in one piece, with whatever is between them. */
 export interface ItemColumns {
   readonly count: number;
   /** Of each item its id, which is of printable ASCII only, a zero byte, and its content: what its fingerprint is made of. */
   readonly bytes: Buffer;
-  /** Where each item begins, and at last where the last one ends. */
+  /** Where each item begins, and where it ends. */
   readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
   /** Bytes of each id. */
   readonly idBytes: Uint16Array;
+  /** Bytes of all items together. */
+  readonly itemBytes: number;
   /** Bytes of the longest content, at most COLUMN_CONTENT_BYTES. */
   readonly mostBytes: number;
   /** All contents are text, and UTF-8; else all are bytes. */
@@ -42,15 +45,15 @@ export function idAt({ bytes, starts, idBytes }: ItemColumns, index: number): st
 }
 
 /** Content of the item at an index; bytes are not copied. */
-export function contentAt({ bytes, starts, idBytes, isText }: ItemColumns, index: number): string | Buffer {
+export function contentAt({ bytes, starts, ends, idBytes, isText }: ItemColumns, index: number): string | Buffer {
   const start = (starts[index] as number) + (idBytes[index] as number) + 1;
-  const end = starts[index + 1] as number;
+  const end = ends[index] as number;
   return isText ? bytes.toString("utf8", start, end) : bytes.subarray(start, end);
 }
 
 /** Bytes of the content of the item at an index. */
-export function sizeAt({ starts, idBytes }: ItemColumns, index: number): number {
-  return (starts[index + 1] as number) - (starts[index] as number) - (idBytes[index] as number) - 1;
+export function sizeAt({ starts, ends, idBytes }: ItemColumns, index: number): number {
+  return (ends[index] as number) - (starts[index] as number) - (idBytes[index] as number) - 1;
 }
 
 /** By the batch itself: one that was made of another, with other writes, has none. */

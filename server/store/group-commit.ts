@@ -84,7 +84,7 @@ function takeTransaction(queue: readonly Waiting[]): readonly Waiting[] {
 /** What a batch makes a transaction heavy with: bytes of contents that are written, and writes. */
 export function weightOf(batch: WriteBatch): { readonly bytes: number; readonly writes: number } {
   const items = creationsOf(batch)?.items;
-  if (items !== undefined) return { bytes: items.bytes.length, writes: items.count };
+  if (items !== undefined) return { bytes: items.itemBytes, writes: items.count };
   let bytes = 0;
   // What was uploaded is only taken over.
   for (const { upsert } of batch.writes) bytes += upsert?.upload === undefined ? (upsert?.size ?? 0) : 0;

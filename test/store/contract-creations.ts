@@ -11,12 +11,14 @@ import { byteOrder } from "./model.js";
 export function itemColumns(items: readonly { readonly id: string; readonly content: string | Buffer }[]): ItemColumns {
   const parts = items.map(({ id, content }) => Buffer.concat([Buffer.from(`${id}\0`), Buffer.from(content)]));
   let end = 0;
-  const starts = [0, ...parts.map((part) => (end += part.length))];
+  const ends = parts.map((part) => (end += part.length));
   return {
     count: items.length,
     bytes: Buffer.concat(parts),
-    starts: Uint32Array.from(starts),
+    starts: Uint32Array.from([0, ...ends.slice(0, -1)]),
+    ends: Uint32Array.from(ends),
     idBytes: Uint16Array.from(items, ({ id }) => id.length),
+    itemBytes: end,
     mostBytes: Math.max(...items.map(({ content }) => Buffer.byteLength(content))),
     isText: typeof items[0]?.content === "string",
     isAscending: items.every(({ id }, at) => at === 0 || byteOrder(items[at - 1]?.id ?? "", id) < 0),

@@ -43,8 +43,7 @@ const OPTIONS: ChannelOptions = {
   "grpc-node.max_session_memory": 256,
   "grpc.keepalive_time_ms": 120_000,
   "grpc.keepalive_timeout_ms": 20_000,
-  // Nobody can ask for what it counts of each call.
-  "grpc.enable_channelz": 0,
+  // Not "grpc.enable_channelz": 0, though nobody asks for what it counts: with it live exchanges do not end with a drain (1.14).
 };
 
 /** Puts all services on a new server. */

@@ -91,8 +91,8 @@ export function startExchange(
     store: operationsOf(replica, run, stream, () => settled),
     close(fault) {
       if (fault === undefined) {
-        // Through. The server's status is of no consequence any more.
-        stream.end();
+        // Through. The server's status is of no consequence any more, and whoever waits for this need not wait for its end.
+        setImmediate(() => stream.end());
         // What is reported as verified is on the disk.
         guarded(() => replica.flush());
         return settle();

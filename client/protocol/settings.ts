@@ -12,7 +12,13 @@ export function encodeSettings({ limits = DEFAULT_LIMITS, capabilities, skewUs, 
   return Buffer.from(Opened.encode(Opened.create({ limits, capabilities, skewUs, tag })).finish());
 }
 
-/** What was kept; undefined where nothing was. */
+/** What was decoded last of the same bytes, which a replica hands out until it keeps others: every local write looks. */
+const decoded = new WeakMap<Uint8Array, Settings>();
+
+/** What was kept, not to be changed; undefined where nothing was. */
 export function decodeSettings(bytes: Uint8Array): Settings | undefined {
-  return bytes.length === 0 ? undefined : Opened.decode(bytes);
+  if (bytes.length === 0) return undefined;
+  const settings = decoded.get(bytes) ?? Opened.decode(bytes);
+  decoded.set(bytes, settings);
+  return settings;
 }

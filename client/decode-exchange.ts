@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { ItemColumns } from "../core/item-columns.js";
 import { setColumns } from "../core/page-columns.js";
+import { type Cursor, readVarint } from "../core/read-varint.js";
 import { ChangeKind } from "../gen/tercet/v1/item.js";
 import { ChangePage, ExchangeResponse } from "../gen/tercet/v1/sync.js";
 
@@ -17,8 +18,6 @@ const MODIFY_TIME = 48;
 const DATA = 66;
 const TEXT = 74;
 
-/** Longer varints are not read here: they may not be exact in a number. */
-const MOST_VARINT_BYTES = 8;
 const ASCII = 128;
 
 /**
@@ -32,16 +31,10 @@ export function decodeExchangeResponse(bytes: Buffer): ExchangeResponse {
   return decodePage(bytes) ?? ExchangeResponse.decode(bytes);
 }
 
-/** Where a reader stands; `at` is -1 once it has met what it does not know. */
-interface Cursor {
-  readonly bytes: Buffer;
-  at: number;
-}
-
 function decodePage(bytes: Buffer): ExchangeResponse | undefined {
   if (bytes[0] !== PAGE) return undefined;
   const cursor: Cursor = { bytes, at: 1 };
-  const length = varint(cursor);
+  const length = readVarint(cursor);
   if (cursor.at < 0 || cursor.at + length !== bytes.length) return undefined;
   const from = cursor.at;
   const columns = readChanges(cursor);
@@ -125,7 +118,7 @@ interface Parts {
 /** Reads a change that puts an item, its id before its content, which is of the same kind as those before it; else false. */
 function readChange(cursor: Cursor, parts: Parts): boolean {
   const { bytes } = cursor;
-  const length = varint(cursor);
+  const length = readVarint(cursor);
   const end = cursor.at + length;
   if (cursor.at < 0 || end > bytes.length) return false;
   parts.idTo = 0;
@@ -135,7 +128,7 @@ function readChange(cursor: Cursor, parts: Parts): boolean {
   let isUpsert = false;
   while (cursor.at < end) {
     const tag = bytes[cursor.at++] as number;
-    const value = varint(cursor);
+    const value = readVarint(cursor);
     const from = cursor.at;
     if (from < 0) return false;
     if (tag === KIND) isUpsert = value === ChangeKind.CHANGE_KIND_UPSERTED;
@@ -170,22 +163,4 @@ function isSound({ isText, count, bytes, starts, idEnds }: ItemColumns): boolean
     }
   }
   return true;
-}
-
-function varint(cursor: Cursor): number {
-  const { bytes } = cursor;
-  let value = bytes[cursor.at++] as number;
-  if (value < 128) return value;
-  value &= 127;
-  let scale = 128;
-  for (let read = 1; read < MOST_VARINT_BYTES; read++) {
-    const byte = bytes[cursor.at++];
-    if (byte === undefined) break;
-    value += (byte & 127) * scale;
-    if (byte < 128 && value <= Number.MAX_SAFE_INTEGER) return value;
-    if (byte < 128) break;
-    scale *= 128;
-  }
-  cursor.at = -1;
-  return 0;
 }

@@ -1,3 +1,4 @@
+import { type Cursor, readVarint } from "../../core/read-varint.js";
 import { type ChangeKind, ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { ExchangeRequest, Push, PushBatch } from "../../gen/tercet/v1/sync.js";
 import { batchOfColumns, NO_UPLOAD } from "../protocol/push-columns.js";
@@ -17,15 +18,7 @@ const TEXT = 34;
 const SEEN = 56;
 const MODIFY_TIME = 72;
 
-/** Longer varints are not read here: they may not be exact in a number. */
-const MOST_VARINT_BYTES = 8;
 const MOST_KIND = 127;
-
-/** Where a reader stands; `at` is -1 once it has met what it does not know. */
-interface Cursor {
-  readonly bytes: Buffer;
-  at: number;
-}
 
 /**
  * Decodes the pushes of a batch, several times faster than the generated code, where they have what nearly all have: id,
@@ -39,7 +32,7 @@ export function decodePush(
 ): ExchangeRequest | undefined {
   if (bytes[0] !== PUSH) return undefined;
   const cursor: Cursor = { bytes, at: 1 };
-  const length = varint(cursor);
+  const length = readVarint(cursor);
   if (cursor.at < 0 || cursor.at + length !== bytes.length) return undefined;
   const creations = decodeCreations(bytes, cursor.at);
   if (creations !== undefined) cursor.at = creations.end;
@@ -61,7 +54,7 @@ export function decodePush(
 
 function onePush(cursor: Cursor): Push | undefined {
   const { bytes } = cursor;
-  const length = varint(cursor);
+  const length = readVarint(cursor);
   const end = cursor.at + length;
   if (cursor.at < 0 || end > bytes.length) return undefined;
   const push: Push = {
@@ -79,7 +72,7 @@ function onePush(cursor: Cursor): Push | undefined {
   };
   while (cursor.at < end) {
     const tag = bytes[cursor.at++];
-    const value = varint(cursor);
+    const value = readVarint(cursor);
     if (cursor.at < 0) return undefined;
     // The generated decoder takes the low 32 bits.
     if (tag === KIND && value > MOST_KIND) return undefined;
@@ -97,20 +90,4 @@ function onePush(cursor: Cursor): Push | undefined {
     }
   }
   return cursor.at === end ? push : undefined;
-}
-
-function varint(cursor: Cursor): number {
-  const { bytes } = cursor;
-  let value = 0;
-  let scale = 1;
-  for (let read = 0; read < MOST_VARINT_BYTES; read++) {
-    const byte = bytes[cursor.at++];
-    if (byte === undefined) break;
-    value += (byte & 127) * scale;
-    if (byte < 128 && value <= Number.MAX_SAFE_INTEGER) return value;
-    if (byte < 128) break;
-    scale *= 128;
-  }
-  cursor.at = -1;
-  return 0;
 }

@@ -17,6 +17,8 @@ export interface EntryBlock {
 export interface EntryWindows {
   /** The items in a range in the order of their ids, at most `limit`. */
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
+  /** All of them in one block. It may share memory with what is kept, and is not to be changed. */
+  block(interval: IdInterval): EntryBlock;
   /** Adds the fingerprints of the items in a range. */
   addTo(sum: RangeSum, interval: IdInterval): void;
   /** The items of these ids have changed. */
@@ -103,6 +105,17 @@ export function createEntryWindows(read: (interval: IdInterval, limit: number) =
         return found.length < limit;
       });
       return found;
+    },
+    block(interval) {
+      const parts: EntryBlock[] = [];
+      walk(interval, ({ ids, prints }, first, end) => {
+        const own = prints.subarray(first * FINGERPRINT_BYTES, end * FINGERPRINT_BYTES);
+        parts.push({ ids: ids.slice(first, end), prints: own });
+        return true;
+      });
+      const [one, ...others] = parts;
+      if (one !== undefined && others.length === 0) return one;
+      return { ids: parts.flatMap(({ ids }) => ids), prints: Buffer.concat(parts.map(({ prints }) => prints)) };
     },
     addTo(sum, interval) {
       walk(interval, ({ prints }, first, end) => {

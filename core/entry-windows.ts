@@ -17,6 +17,8 @@ export interface EntryBlock {
 export interface EntryWindows {
   /** The items in a range in the order of their ids, at most `limit`. */
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
+  /** All of them in one block. It may share memory with what is kept, and is not to be changed. */
+  block(interval: IdInterval): EntryBlock;
   /** Adds the fingerprints of the items in a range. */
   addTo(sum: RangeSum, interval: IdInterval): void;
   /** The items of these ids have changed. */
@@ -30,6 +32,8 @@ interface Window extends IdInterval, EntryBlock {}
 
 /** Entries of a window: as many as a segment of the range index may have. */
 const WINDOW_ENTRIES = 128;
+/** Those of a window behind one that was not enough: what is read at once costs a third less. */
+const FURTHER_ENTRIES = 512;
 /** Entries that are kept, and what a window counts by itself: one of a place where there is nothing takes memory, too. */
 const MAX_ENTRIES = 131_072;
 const WINDOW_WEIGHT = 16;
@@ -59,19 +63,19 @@ export function createEntryWindows(read: (interval: IdInterval, limit: number) =
     return window !== undefined && (window.to === undefined || compareIds(id, window.to) < 0);
   }
 
-  /** The window that an id lies in, read if need be. */
-  function windowAt(id: string): Window {
+  /** The window that an id lies in, read if need be, with at most `limit` entries. */
+  function windowAt(id: string, limit: number): Window {
     const at = lastAt(id);
     const found = windows[at];
     if (isIn(found, id)) return found;
     if (kept > MAX_ENTRIES) {
       clear();
-      return windowAt(id);
+      return windowAt(id, limit);
     }
     const end = windows[at + 1]?.from;
-    const { ids, prints } = read({ from: id, to: end }, WINDOW_ENTRIES);
+    const { ids, prints } = read({ from: id, to: end }, limit);
     // No id is between this one and itself with a control character behind it.
-    const to = ids.length < WINDOW_ENTRIES ? end : `${ids.at(-1)}\u0000`;
+    const to = ids.length < limit ? end : `${ids.at(-1)}\u0000`;
     const window = { from: id, to, ids, prints };
     windows.splice(at + 1, 0, window);
     kept += weightOf(window);
@@ -80,9 +84,10 @@ export function createEntryWindows(read: (interval: IdInterval, limit: number) =
 
   /** Gives what of the windows is in a range to `take`, in order, until that answers false. */
   function walk({ from, to }: IdInterval, take: (block: EntryBlock, first: number, end: number) => boolean): void {
-    for (let at: string | undefined = from; at !== undefined; ) {
+    let limit = WINDOW_ENTRIES;
+    for (let at: string | undefined = from; at !== undefined; limit = FURTHER_ENTRIES) {
       if (to !== undefined && compareIds(at, to) >= 0) return;
-      const window: Window = windowAt(at);
+      const window: Window = windowAt(at, limit);
       const { ids } = window;
       const first = firstFrom(ids, at);
       const isWhole = to === undefined || (window.to !== undefined && compareIds(window.to, to) <= 0);
@@ -104,6 +109,17 @@ export function createEntryWindows(read: (interval: IdInterval, limit: number) =
         return found.length < limit;
       });
       return found;
+    },
+    block(interval) {
+      const parts: EntryBlock[] = [];
+      walk(interval, ({ ids, prints }, first, end) => {
+        const own = prints.subarray(first * FINGERPRINT_BYTES, end * FINGERPRINT_BYTES);
+        parts.push({ ids: ids.slice(first, end), prints: own });
+        return true;
+      });
+      const [one, ...others] = parts;
+      if (one !== undefined && others.length === 0) return one;
+      return { ids: parts.flatMap(({ ids }) => ids), prints: Buffer.concat(parts.map(({ prints }) => prints)) };
     },
     addTo(sum, interval) {
       walk(interval, ({ prints }, first, end) => {

@@ -1,4 +1,5 @@
-import { createEntryWindows, type EntryBlock, entriesOf } from "./entry-windows.js";
+import { cutBlock } from "./cut-entries.js";
+import { createEntryWindows, type EntryBlock } from "./entry-windows.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { compareIds, separator } from "./id.js";
 import { createRangeSum, type RangeSum, type RangeTotal, totalOf } from "./range-sum.js";
@@ -188,9 +189,9 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   function splitSegment(segment: HeldSegment): void {
     const interval = intervalOf(indexOf(segment.from));
     // All of them, without looking for more behind the last one.
-    const entries = entriesOf(rows.entries(interval, segment.count));
-    const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * entries.length) / MAX_ENTRIES));
-    const others = cutEntries(entries, interval, parts).map(({ from, total }) => hold({ from, ...total }));
+    const block = rows.entries(interval, segment.count);
+    const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * block.ids.length) / MAX_ENTRIES));
+    const others = cutBlock(block, interval, parts).map(({ from, total }) => hold({ from, ...total }));
     replace(segment, others);
     for (const other of others) save(other);
   }
@@ -315,7 +316,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     split(interval, parts) {
       const { first, end } = wholeSegments(interval);
       // Few whole segments are cut themselves, so that the parts are of about the same size.
-      if (end - first < parts * 2) return cutEntries(windows.entries(interval, ALL_ENTRIES), interval, parts);
+      if (end - first < parts * 2) return cutBlock(windows.block(interval), interval, parts);
       const all = segments();
       const counts = all.slice(first, end).map(({ count }) => count);
       const cuts = cutCounts(counts, parts).map((cut) => first + cut);
@@ -334,26 +335,6 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
 function isEmpty({ from, to }: IdInterval): boolean {
   return to !== undefined && compareIds(from, to) >= 0;
-}
-
-function addAll(sum: RangeSum, entries: readonly RangeEntry[]): void {
-  for (const { fingerprint } of entries) sum.add(fingerprint);
-}
-
-/** Cuts entries that lie in a range into parts of about the same size; each has an entry, and together they are the range. */
-export function cutEntries(entries: readonly RangeEntry[], interval: IdInterval, parts: number): readonly RangePart[] {
-  const count = Math.max(1, Math.min(parts, entries.length));
-  const cuts = Array.from({ length: count + 1 }, (_, index) => Math.floor((entries.length * index) / count));
-  const bounds = cuts.map((at, index) => {
-    if (index === 0) return interval.from;
-    if (index === count) return interval.to;
-    return separator((entries[at - 1] as RangeEntry).id, (entries[at] as RangeEntry).id);
-  });
-  return Array.from({ length: count }, (_, index) => {
-    const sum = createRangeSum();
-    addAll(sum, entries.slice(cuts[index], cuts[index + 1]));
-    return { from: bounds[index] as string, to: bounds[index + 1], total: totalOf(sum) };
-  });
 }
 
 /** Where parts of about the same size begin among so many neighbours with these counts. */

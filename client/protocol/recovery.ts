@@ -42,12 +42,12 @@ export interface Recovery {
 
 /** Ranges of a query: with what lies between them not more than a query may have. */
 const RANGES_AT_ONCE = MAX_QUERY_RANGES / 2 - 1;
-/** While others are without an answer, it is asked about so many or more. */
-const ENOUGH = RANGES_AT_ONCE / 2;
+/** While others are without an answer, it is asked about so many or more: few, so that both sides are at work. */
+const ENOUGH = 128;
 /** Ranges that may be without an answer. */
-const MOST_ASKED = 2 * MAX_QUERY_RANGES;
+const MOST_ASKED = MAX_QUERY_RANGES;
 /** Where many ranges wait, few are asked at a time: deep first, so that not many more come to wait. */
-const MANY_WAITING = 8192;
+const MANY_WAITING = 4096;
 const FEW_RANGES = 1024;
 const BASES_AT_ONCE = 1000;
 

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { cutEntries } from "../../core/cut-entries.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import { type AuditRow, auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";

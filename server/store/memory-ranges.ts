@@ -1,5 +1,6 @@
+import { cutEntries } from "../../core/cut-entries.js";
 import { compareIds } from "../../core/id.js";
-import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { answerRanges } from "./answer-ranges.js";
 import { type MemoryCollection, withContent } from "./memory-write.js";

@@ -33,6 +33,9 @@ it("answers what it would read, whatever is read and changed in whatever order",
         }
         const interval = { from: idOf(step.from), to: step.to === undefined ? undefined : idOf(step.to) };
         expect(windows.entries(interval, step.limit)).toEqual(read(interval, step.limit));
+        const { ids, prints } = toEntryBlock(read(interval, 9999));
+        const block = windows.block(interval);
+        expect([block.ids, Buffer.from(block.prints)]).toEqual([ids, prints]);
         const [sum, own] = [createRangeSum(), createRangeSum()];
         windows.addTo(sum, interval);
         for (const { fingerprint } of read(interval, 9999)) own.add(fingerprint);

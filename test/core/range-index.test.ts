@@ -1,11 +1,11 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cutEntries } from "../../core/cut-entries.js";
 import { toEntryBlock } from "../../core/entry-windows.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import {
   createRangeIndex,
-  cutEntries,
   type IdInterval,
   type RangeEntry,
   type RangeIndex,

@@ -2,9 +2,10 @@ import { readAnswers, toRangeQuery } from "../../client/protocol/range-messages.
 import { refineRanges } from "../../client/protocol/refine-ranges.js";
 import { type ClientFace, compare, compareRecovered, type KnownState } from "../../core/compare.js";
 import { type Content, fromContentField } from "../../core/content.js";
+import { cutEntries } from "../../core/cut-entries.js";
 import { fingerprintOf, toFingerprint } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
-import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import {
   type ChangeInfo,

@@ -1,0 +1,26 @@
+import { type EntryBlock, toEntryBlock } from "./entry-windows.js";
+import { FINGERPRINT_BYTES } from "./fingerprint.js";
+import { separator } from "./id.js";
+import type { IdInterval, RangeEntry, RangePart } from "./range-index.js";
+import { createRangeSum, totalOf } from "./range-sum.js";
+
+/** Cuts entries that lie in a range into parts of about the same size; each has an entry, and together they are the range. */
+export function cutEntries(entries: readonly RangeEntry[], interval: IdInterval, parts: number): readonly RangePart[] {
+  return cutBlock(toEntryBlock(entries), interval, parts);
+}
+
+/** The same of entries in a block. */
+export function cutBlock({ ids, prints }: EntryBlock, interval: IdInterval, parts: number): readonly RangePart[] {
+  const count = Math.max(1, Math.min(parts, ids.length));
+  const cuts = Array.from({ length: count + 1 }, (_, index) => Math.floor((ids.length * index) / count));
+  const bounds = cuts.map((at, index) => {
+    if (index === 0) return interval.from;
+    return index === count ? interval.to : separator(ids[at - 1] as string, ids[at] as string);
+  });
+  return Array.from({ length: count }, (_, index) => {
+    const sum = createRangeSum();
+    const [from, to] = [cuts[index] as number, cuts[index + 1] as number];
+    sum.addAll(prints.subarray(from * FINGERPRINT_BYTES, to * FINGERPRINT_BYTES));
+    return { from: bounds[index] as string, to: bounds[index + 1], total: totalOf(sum) };
+  });
+}

@@ -2,6 +2,7 @@ import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { fingerprintAt, idAt, type ProvedColumns } from "../../core/item-columns.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import { type Books, hearTime, moveBase } from "./books.js";
+import { IS_CLEAN } from "./sqlite-made.js";
 
 /** Rows of a statement, largest first: a page is a few of them. */
 const SIZES = [256, 64, 16, 4, 1] as const;
@@ -23,7 +24,7 @@ export interface ItemTaker {
  */
 export function itemTaker(db: Database): ItemTaker {
   const statements = new Map<number, Statement>();
-  const numberOf = db.prepare<[string], number>("SELECT rowid FROM items WHERE pending = 0 AND id = ?").pluck();
+  const numberOf = db.prepare<[string], number>(`SELECT rowid FROM items WHERE ${IS_CLEAN} AND id = ?`).pluck();
 
   function statement(rows: number, isText: boolean): Statement {
     const key = isText ? rows : -rows;

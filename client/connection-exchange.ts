@@ -46,6 +46,8 @@ export interface RunningExchange {
   readonly bytes: ExchangeCall["bytes"];
   /** The application has changed the replica. */
   notify(): void;
+  /** As ClientExchange.sendsAtOnce; not where nobody reads what was sent before. */
+  sendsAtOnce(): boolean;
   /** Ends it in peace. */
   leave(): void;
   /** Whether it was the replica or the application that failed, and not the server or the way there. */
@@ -166,6 +168,7 @@ export function startExchange(
     ended: ended.promise,
     bytes,
     notify: () => driver.notify(),
+    sendsAtOnce: () => !settled && !stream.writableNeedDrain && exchange.sendsAtOnce(),
     leave() {
       exchange.leave();
       driver.notify();

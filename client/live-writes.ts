@@ -1,10 +1,18 @@
 import type { ReplicaStore } from "./replica/store.js";
 
+/** Who is told of what the application writes. */
+export interface WriteListener {
+  /** The application has changed something. */
+  notify(): void;
+  /** Whether what is written now is sent as soon as this is notified of it. */
+  sendsAtOnce(): boolean;
+}
+
 /**
  * A store that tells when the application has changed something in it: once for all changes of a turn of the event loop,
  * after it. What an exchange writes is not told.
  */
-export function noticeWrites(held: ReplicaStore, tell: () => void): ReplicaStore {
+export function noticeWrites(held: ReplicaStore, { notify, sendsAtOnce }: WriteListener): ReplicaStore {
   let due = false;
 
   function noticed<T>(result: T): T {
@@ -12,7 +20,7 @@ export function noticeWrites(held: ReplicaStore, tell: () => void): ReplicaStore
       due = true;
       setImmediate(() => {
         due = false;
-        tell();
+        notify();
       });
     }
     return result;
@@ -20,8 +28,8 @@ export function noticeWrites(held: ReplicaStore, tell: () => void): ReplicaStore
 
   return {
     ...held,
-    write: (changes, nowUs, group) => noticed(held.write(changes, nowUs, group)),
+    write: (changes, nowUs, group) => noticed(held.write(changes, nowUs, group, sendsAtOnce())),
     settleConflict: (number, restore, nowUs) => noticed(held.settleConflict(number, restore, nowUs)),
-    resolveHeld: (id, how, nowUs) => noticed(held.resolveHeld(id, how, nowUs)),
+    resolveHeld: (id, how, nowUs, group) => noticed(held.resolveHeld(id, how, nowUs, group)),
   };
 }

@@ -68,6 +68,8 @@ export interface LiveAttempt {
   readonly ended: Promise<void>;
   /** The application has changed the replica. */
   notify(): void;
+  /** As ClientExchange.sendsAtOnce. */
+  sendsAtOnce(): boolean;
   /** Ends it in peace. */
   leave(): void;
   /** Cuts it off, at once: nothing touches the replica any more. */
@@ -101,6 +103,8 @@ export interface LiveControl {
   readonly sync: LiveSync;
   /** The application has changed the replica. What waits to connect goes on waiting. */
   notify(): void;
+  /** Whether what is written now is sent as soon as it is notified. */
+  sendsAtOnce(): boolean;
 }
 
 const STOP_MS = 10_000;
@@ -237,6 +241,7 @@ export function createLive(
 
   return {
     notify: () => attempt?.notify(),
+    sendsAtOnce: () => attempt?.sendsAtOnce() === true,
     sync: {
       get state() {
         return state;

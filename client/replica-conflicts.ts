@@ -2,11 +2,11 @@ import type { Content } from "../core/content.js";
 import { ErrorReason } from "../core/fault.js";
 import { fingerprintOf } from "../core/fingerprint.js";
 import { StorageError } from "../core/storage-error.js";
-import { toError } from "./error.js";
+import { TercetError, toError } from "./error.js";
 import { mapped, pages } from "./pages.js";
 import type { HeldItem, LocalConflict, LocalWrite, ReplicaStore } from "./replica/store.js";
 import { type Conflict, type Held, type HeldVersions, toConflict, toHeld } from "./replica-views.js";
-import { limitsOf } from "./replica-writes.js";
+import { limitsOf, withinGroup } from "./replica-writes.js";
 import { checkContent, invalidField } from "./validate.js";
 
 /** How an item that is held is resolved. */
@@ -74,9 +74,11 @@ export function replicaConflicts(open: () => ReplicaStore): ReplicaConflicts {
       const converted = toHow(id, how);
       if (findHeld(id) === undefined) throw notHeld(`${JSON.stringify(id)} is not held in conflict`);
       try {
-        open().resolveHeld(id, converted, Date.now() * 1000);
+        withinGroup(open(), "the item is held with an atomic group", (limits) =>
+          open().resolveHeld(id, converted, Date.now() * 1000, limits),
+        );
       } catch (error) {
-        if (error instanceof StorageError || !(error instanceof Error)) throw error;
+        if (error instanceof TercetError || error instanceof StorageError || !(error instanceof Error)) throw error;
         throw notHeld(`${error.message}; sync by the standard SERVER takes it`);
       }
     },

@@ -1,6 +1,7 @@
 import { TercetError } from "./error.js";
 import { createLive, type LiveControl, type LiveHooks, type LiveSync } from "./live.js";
 import { type AppliedChange, type ChangeListener, type ChangesOptions, createChangeFeed } from "./live-changes.js";
+import type { WriteListener } from "./live-writes.js";
 import type { ReplicaStore } from "./replica/store.js";
 import type { SyncReport, SyncWorld, VerifyReport } from "./sync.js";
 import { checkLiveOptions, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
@@ -18,9 +19,12 @@ export interface ReplicaExchanges {
 
 type SyncModule = typeof import("./sync.js");
 
+let loaded: SyncModule | undefined;
+
 /** gRPC takes as long to load as all else together, and most uses of a replica need none. */
-function loadSync(): Promise<SyncModule> {
-  return import("./sync.js");
+async function loadSync(): Promise<SyncModule> {
+  loaded ??= await import("./sync.js");
+  return loaded;
 }
 
 const REAL_TIME = {
@@ -39,7 +43,7 @@ const REAL_TIME = {
 export function replicaExchanges(
   open: () => ReplicaStore,
   closing: AbortSignal,
-): { readonly methods: ReplicaExchanges; notify(): void } {
+): { readonly methods: ReplicaExchanges } & WriteListener {
   const feed = createChangeFeed();
   const store = feed.watch(open());
   const world: SyncWorld = { closing, room: feed.room };
@@ -56,7 +60,7 @@ export function replicaExchanges(
   async function exchange<T>(run: (module: SyncModule) => Promise<T>): Promise<T> {
     begin();
     try {
-      return await run(await loadSync());
+      return await run(loaded ?? (await loadSync()));
     } finally {
       busy = false;
     }
@@ -95,6 +99,7 @@ export function replicaExchanges(
 
   return {
     notify: () => live?.notify(),
+    sendsAtOnce: () => live?.sendsAtOnce() === true,
     methods: {
       sync,
       verify: (options) => exchange(({ verifyReplica }) => verifyReplica(store, options, world)),

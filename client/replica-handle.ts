@@ -122,7 +122,8 @@ export interface Replica {
    * `theirs` becomes the item, and mine is kept in a conflict record; `{ content }` or `{ deleted: true }` prevails over both
    * (the other items of its group are as `mine`).
    *
-   * @throws TercetError ITEM_HELD where it is not held, or where theirs is a content that is not known here.
+   * @throws TercetError ITEM_HELD where it is not held, or where theirs is a content that is not known here; GROUP_INVALID
+   *   where a content makes its group too large.
    */
   resolve(id: string, how: ResolveHow): void;
   /** Versions of this replica that gave way, latest first, without their contents. */
@@ -217,7 +218,8 @@ export function openReplica(path: string, options: OpenOptions = {}): Replica {
 export function replicaOn(held: ReplicaStore): Replica {
   const { collection } = held.state();
   const closing = new AbortController();
-  const verdicts = createVerdicts(noticeWrites(held, () => exchanges.notify()));
+  const listener = { notify: () => exchanges.notify(), sendsAtOnce: () => exchanges.sendsAtOnce() };
+  const verdicts = createVerdicts(noticeWrites(held, listener));
   let closed = false;
 
   function isClosed(): TercetError {

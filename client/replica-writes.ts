@@ -6,7 +6,7 @@ import type { Limits } from "../gen/tercet/v1/sync.js";
 import { TercetError, toError } from "./error.js";
 import { type OpenContent, type PutOptions, streamedContents } from "./large-content.js";
 import { decodeSettings } from "./protocol/settings.js";
-import { GroupTooLarge, type LocalWrite, type ReplicaStore } from "./replica/store.js";
+import { type GroupLimits, GroupTooLarge, type LocalWrite, type ReplicaStore } from "./replica/store.js";
 import { hex, type Item, toItem } from "./replica-views.js";
 import { checkItem, invalidField } from "./validate.js";
 import type { Followed, Verdict, VerdictOptions, Verdicts } from "./verdicts.js";
@@ -57,6 +57,19 @@ export function limitsOf(store: ReplicaStore): Limits {
   return decodeSettings(store.state().settings)?.limits ?? DEFAULT_LIMITS;
 }
 
+/** Makes a change that the limits of a group may refuse: GROUP_INVALID, with what the caller may do. */
+export function withinGroup<T>(store: ReplicaStore, advice: string, change: (limits: GroupLimits) => T): T {
+  const { groupItems, groupBytes } = limitsOf(store);
+  const items = groupItems || DEFAULT_LIMITS.groupItems;
+  const bytes = groupBytes || DEFAULT_LIMITS.groupBytes;
+  try {
+    return change({ items, bytes });
+  } catch (error) {
+    if (!(error instanceof GroupTooLarge)) throw error;
+    throw toError({ reason: ErrorReason.ERROR_REASON_GROUP_INVALID, message: `${error.message}: ${advice}` });
+  }
+}
+
 /** An item as it is written, checked. */
 export function toWrite(id: string, content: Content, limit: number): LocalWrite {
   checkItem(id, content, limit);
@@ -70,15 +83,7 @@ export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): Rep
 
   /** What is changed of a pending group belongs to it: so a change by itself is held against its limits, too. */
   function writeGroup(changes: readonly LocalWrite[], advice: string): Followed {
-    const { groupItems, groupBytes } = limitsOf(open());
-    const items = groupItems || DEFAULT_LIMITS.groupItems;
-    const bytes = groupBytes || DEFAULT_LIMITS.groupBytes;
-    try {
-      return verdicts.write(changes, nowUs(), { items, bytes });
-    } catch (error) {
-      if (!(error instanceof GroupTooLarge)) throw error;
-      throw toError({ reason: ErrorReason.ERROR_REASON_GROUP_INVALID, message: `${error.message}: ${advice}` });
-    }
+    return withinGroup(open(), advice, (limits) => verdicts.write(changes, nowUs(), limits));
   }
 
   function writeOne(change: LocalWrite): Change {

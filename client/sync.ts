@@ -187,6 +187,7 @@ export function beginLive(
   return {
     ended: mine.ended,
     notify: mine.running.notify,
+    sendsAtOnce: mine.running.sendsAtOnce,
     leave: mine.running.leave,
     cancel: () => cancelling.abort(),
     failedHere: mine.running.failedHere,

@@ -148,13 +148,13 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
       const ids = record === undefined ? [] : [record.id];
       return watch(ids, () => held.settleConflict(number, restore, nowUs), judgeWrite);
     },
-    resolveHeld(id, how, nowUs) {
+    resolveHeld(id, how, nowUs, group) {
       const [state] = open.size > 0 ? held.lookup([id]) : [];
       const ids = state?.pending?.group?.ids ?? [id];
       const numbers = recordsSince(held);
       return watch(
         ids,
-        () => held.resolveHeld(id, how, nowUs),
+        () => held.resolveHeld(id, how, nowUs, group),
         (seen) => judgeResolved(seen, numbers),
       );
     },

@@ -30,8 +30,9 @@ interface Window extends IdInterval, EntryBlock {}
 
 /** Entries of a window: as many as a segment of the range index may have. */
 const WINDOW_ENTRIES = 128;
-/** Entries that are kept. */
+/** Entries that are kept, and what a window counts by itself: one of a place where there is nothing takes memory, too. */
 const MAX_ENTRIES = 131_072;
+const WINDOW_WEIGHT = 16;
 
 /** Where more than so many have changed, nothing is kept: to look for them costs more than to read again. */
 const MOST_LOOKED_UP = 64;
@@ -73,7 +74,7 @@ export function createEntryWindows(read: (interval: IdInterval, limit: number) =
     const to = ids.length < WINDOW_ENTRIES ? end : `${ids.at(-1)}\u0000`;
     const window = { from: id, to, ids, prints };
     windows.splice(at + 1, 0, window);
-    kept += ids.length;
+    kept += weightOf(window);
     return window;
   }
 
@@ -117,12 +118,16 @@ export function createEntryWindows(read: (interval: IdInterval, limit: number) =
         const at = lastAt(id);
         const window = windows[at];
         if (!isIn(window, id)) continue;
-        kept -= window.ids.length;
+        kept -= weightOf(window);
         windows.splice(at, 1);
       }
     },
     clear,
   };
+}
+
+function weightOf({ ids }: Window): number {
+  return WINDOW_WEIGHT + ids.length;
 }
 
 /** The items of a block one by one. */

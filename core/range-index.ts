@@ -247,7 +247,9 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     for (let at = 0; at < count; ) {
       const segment = all[appendTo(all.length - 1, idAt(at))] as HeldSegment;
       const end = Math.min(count, at + Math.max(1, APPEND_ENTRIES - segment.count));
-      for (let next = at; next < end; next++) sums.add(segment.slot, fingerprints, 1, next * FINGERPRINT_BYTES);
+      const sum = createRangeSum();
+      sum.addAll(fingerprints.subarray(at * FINGERPRINT_BYTES, end * FINGERPRINT_BYTES));
+      sums.add(segment.slot, sum.bytes(), 1);
       segment.count += end - at;
       dirty.add(segment);
       at = end;
@@ -378,8 +380,8 @@ interface SumTable {
   /** Puts a sum in; answers its slot. */
   take(sum: Uint8Array): number;
   release(slot: number): void;
-  /** Adds the fingerprint that begins at `from` or takes it out again, modulo 2^256. */
-  add(slot: number, fingerprints: Uint8Array, sign: 1 | -1, from?: number): void;
+  /** Adds a fingerprint, or a sum of some, or takes it out again, modulo 2^256. */
+  add(slot: number, fingerprint: Uint8Array, sign: 1 | -1): void;
   /** A copy of a sum. */
   bytes(slot: number): Buffer;
   /** A sum as it is until the next call. */
@@ -406,11 +408,11 @@ function createSumTable(): SumTable {
     release(slot) {
       free.push(slot);
     },
-    add(slot, fingerprints, sign, from = 0) {
+    add(slot, fingerprint, sign) {
       const at = slot * FINGERPRINT_BYTES;
       let carry = 0;
       for (let i = 0; i < FINGERPRINT_BYTES; i++) {
-        const value = (table[at + i] as number) + sign * (fingerprints[from + i] as number) + carry;
+        const value = (table[at + i] as number) + sign * (fingerprint[i] as number) + carry;
         table[at + i] = value;
         carry = value >> 8;
       }

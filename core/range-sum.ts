@@ -8,6 +8,10 @@ const LIMB = 2 ** 32;
 /** A limb is a double below 2^53; after this many additions of 32 bits the carries are spread. */
 const SPREAD_EVERY = 2 ** 20;
 
+/** Fewer bytes are added one by one sooner than a view of them is made. */
+const LEAST_WORDS = 8 * FINGERPRINT_BYTES;
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
 /**
  * A range fingerprint that can be changed: the number of items and the sum of their fingerprints as little-endian
  * integers modulo 2^256. The order of additions and subtractions does not matter.
@@ -43,6 +47,20 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
     if (++operations === SPREAD_EVERY) spread(limbs);
   }
 
+  function accumulateWords(words: Uint32Array): void {
+    made ??= new Float64Array(LIMBS);
+    const limbs = made;
+    const step = LIMBS * (SPREAD_EVERY / 2);
+    for (let from = 0; from < words.length; from += step) {
+      spread(limbs);
+      const to = Math.min(words.length, from + step);
+      for (let at = from; at < to; at += LIMBS) {
+        for (let i = 0; i < LIMBS; i++) limbs[i] = (limbs[i] as number) + (words[at + i] as number);
+      }
+      operations = SPREAD_EVERY / 2;
+    }
+  }
+
   /** Brings every limb back into 32 bits. What carries out of the last one is a multiple of 2^256 and falls away. */
   function spread(limbs: Float64Array): void {
     let carry = 0;
@@ -64,10 +82,12 @@ export function createRangeSum(count = 0, sum: Uint8Array = new Uint8Array(0)): 
       accumulate(fingerprint, 1);
     },
     addAll(fingerprints) {
-      for (let from = 0; from < fingerprints.length; from += FINGERPRINT_BYTES) {
-        items += 1;
-        accumulate(fingerprints, 1, from);
-      }
+      const { length } = fingerprints;
+      items += length / FINGERPRINT_BYTES;
+      // Whole words, many times faster, where they lie as in memory.
+      if (length >= LEAST_WORDS && IS_LITTLE_ENDIAN && fingerprints.byteOffset % LIMB_BYTES === 0) {
+        accumulateWords(new Uint32Array(fingerprints.buffer, fingerprints.byteOffset, length / LIMB_BYTES));
+      } else for (let from = 0; from < length; from += FINGERPRINT_BYTES) accumulate(fingerprints, 1, from);
     },
     subtract(fingerprint) {
       items -= 1;

@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { clientCases } from "./conformance/cases.js";
+import { codeLinesTable } from "./conformance/code-lines.js";
 import { interopNames, type Participant, runInterop } from "./conformance/interop.js";
 import { build, fileOf, type Language, languages, missingTool } from "./conformance/languages.js";
 import { matches, readKnownFailing } from "./conformance/names.js";
@@ -30,6 +31,7 @@ const options = await yargs(hideBin(process.argv))
     describe: "host:port of a server to hold against the rules, in place of a client",
   })
   .option("list", { type: "boolean", default: false, describe: "Write the names of the cases and run nothing" })
+  .option("lines", { type: "boolean", default: false, describe: "Write how long the reference clients are, likewise" })
   .option("only", { type: "string", array: true, describe: "Cases whose names contain this; * stands for anything" })
   .option("known-failing", { type: "string", describe: "File with names of cases whose failures do not count" })
   .option("junit", { type: "string", describe: "Write a JUnit report to this file" })
@@ -143,6 +145,10 @@ async function playTogether(): Promise<void> {
   conclude("interop", await runInterop(scenarios, participants, options.timeout, tell(isKnown)), isKnown);
 }
 
+if (options.lines) {
+  write(codeLinesTable());
+  await finish(0);
+}
 if (options.list) {
   for (const { name } of [...cases, ...casesForServers]) write(name);
   for (const name of scenarios) write(name);

@@ -80,6 +80,11 @@ export interface ClientExchange extends Exchange<ExchangeResponse, ExchangeReque
   report(): ExchangeReport;
   /** Live: whether it has caught up, with a proof unless other writers outran it; then for good. */
   standing(): "exchanging" | "live";
+  /**
+   * Live: there is nothing under way, so what the application writes now is sent as soon as this is notified of it. It may be
+   * remembered as sent already when it is written.
+   */
+  sendsAtOnce(): boolean;
   /** Ends it in peace: sends nothing more, waits for the verdicts on what was sent, and closes without a fault. */
   leave(): void;
   /** Live: the exchange ends by itself and another one is to be begun after so many milliseconds, as the server asked for it. */
@@ -393,6 +398,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       fail: close,
       // A replica that has kept no lineage has sent nothing to this collection: a rebinding was cut.
       rebinds: () => rebinds || state?.lineage.length === 0,
+      windowItems: () => limits.windowItems,
     });
     const known = lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
     send({ $case: "recover", value: { lineage: known } }, trips.next());
@@ -748,6 +754,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     leave() {
       leaving = true;
     },
+    sendsAtOnce: () => live && !leaving && !recovering && canLeave() && isIdle() && inbox.length + jobs.length === 0,
     standing: () => (live ? "live" : "exchanging"),
     goingAway: () => goingAway,
     tick(time) {

@@ -17,6 +17,18 @@ export function mergeLineage(kept: readonly LineageEpoch[], told: readonly Linea
   return [...kept.filter((epoch) => epoch.firstRevision < first.firstRevision), ...told];
 }
 
+/**
+ * The same where the server tells only the epochs that began after the replica's checkpoint, which may be none: what the
+ * replica has of that time is of a history that the server does not go on from.
+ */
+export function mergeLater(
+  kept: readonly LineageEpoch[],
+  told: readonly LineageEpoch[],
+  checkpoint: number,
+): readonly LineageEpoch[] {
+  return [...kept.filter((epoch) => epoch.firstRevision <= checkpoint), ...told];
+}
+
 /** Whether two lineages are the same. */
 export function sameLineage(a: readonly LineageEpoch[], b: readonly LineageEpoch[]): boolean {
   if (a.length !== b.length) return false;

@@ -5,7 +5,7 @@ import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { Capability, type Limits, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch, ReplicaState } from "../replica/store.js";
 import { outOfOrder, refusedFault, unsupportedStandard } from "./faults.js";
-import { mergeLineage, sameLineage } from "./lineage.js";
+import { mergeLater, mergeLineage, sameLineage } from "./lineage.js";
 import { decodeSettings, encodeSettings } from "./settings.js";
 
 /** What a client says that takes the limits as the server gives them. */
@@ -150,5 +150,7 @@ function lineageOf(
   // Epochs of another collection say nothing of this one, whatever their ids.
   if (rebind) return [];
   // What a history is worth that the replica does not stand in yet, recovery finds out.
-  return keeps ? state.lineage : mergeLineage(state.lineage, message.lineage);
+  if (keeps) return state.lineage;
+  if (message.unchanged) return mergeLater(state.lineage, message.lineage, state.revision);
+  return mergeLineage(state.lineage, message.lineage);
 }

@@ -23,6 +23,8 @@ export interface RecoveryWorld {
   fail(fault: Fault): void;
   /** What was sent went to another collection, which is gone: it can't arrive in this one. */
   rebinds(): boolean;
+  /** Most ranges that the server may be asked about at once. */
+  windowItems(): number;
 }
 
 /** The client's side of range-based set reconciliation. */
@@ -61,9 +63,12 @@ export function createRecovery(world: RecoveryWorld): Recovery {
 
   function ask(): void {
     if (asked.length > 0 && waiting.length < ENOUGH) return;
-    while (waiting.length > 0 && asked.length < MOST_ASKED) {
+    const window = world.windowItems();
+    while (waiting.length > 0 && asked.length < Math.min(MOST_ASKED, window)) {
       const count = waiting.length > MANY_WAITING ? FEW_RANGES : RANGES_AT_ONCE;
-      const ranges = waiting.splice(-count).sort((a, b) => compareIds(a.interval.from, b.interval.from));
+      const ranges = waiting
+        .splice(-Math.min(count, window - asked.length))
+        .sort((a, b) => compareIds(a.interval.from, b.interval.from));
       const trip = world.send(toRangeQuery(ranges));
       asked = [...asked, ...ranges.map((range) => ({ range, trip }))];
       if (count === FEW_RANGES) return;

@@ -34,7 +34,7 @@ export function toPushBatch(changes: readonly OutgoingChange[], seen: number | u
       fingerprint:
         change.upsert === undefined || covered !== undefined ? undefined : toFingerprint(change.upsert.fingerprint),
       expected: change.base?.fingerprint === undefined ? undefined : toFingerprint(change.base.fingerprint),
-      revisionSeen: change.base !== undefined && change.base.revision > known ? change.base.revision : undefined,
+      revisionSeen: seenOf(change, known),
       overrides: change.overrides ?? ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
       modifyTimeUs: sameTime ? 0 : change.modifyTimeUs,
       group: change.group === 0 ? 0 : group,
@@ -44,6 +44,14 @@ export function toPushBatch(changes: readonly OutgoingChange[], seen: number | u
   });
   const fingerprint = sum.count === 0 ? undefined : toRangeFingerprint(totalOf(sum));
   return { pushes, fingerprint, revisionSeen: seen };
+}
+
+/**
+ * The revision that a change has seen, where it is not that of its batch. One that was sent before may have been made and
+ * undone since, and a recovery finds nothing of that: it goes by fingerprints. So it stands on its base, and on nothing later.
+ */
+function seenOf({ base, resent }: OutgoingChange, known: number): number | undefined {
+  return base !== undefined && (resent || base.revision > known) ? base.revision : undefined;
 }
 
 /**

@@ -13,7 +13,8 @@ import { type GroupLimits, GroupTooLarge } from "./store.js";
  *   - Where one transaction changes a group several times, numbers that it gave out itself stay.
  *   - A write that ended the pending change of a member (it returned to its base) still ties its group to what else was
  *     written with it.
- *   - A member leaves its group when it is not pending any more, alone. A group of one is a group.
+ *   - A member leaves its group when it is not pending any more, alone. A group of one is a group, until it becomes too
+ *     large for one: then it is a change by itself.
  */
 
 /** Bytes that a member is reckoned at beside its id and content. */
@@ -50,7 +51,10 @@ export function groupWrites(
   if (limits === undefined) for (const key of keys) note(regroup(rows, books, rows.group(key)));
   else {
     const members = membersOf(rows, changes, written, keys);
-    if (members.length > 1 || (members.length === 1 && keys.size > 0)) {
+    const [first] = members;
+    if (members.length === 1 && first !== undefined && !isWithin(members, limits)) {
+      if (first.group !== 0) replacePending(rows, books, first, { ...first, group: 0 });
+    } else if (members.length > 1 || (members.length === 1 && keys.size > 0)) {
       checkLimits(members, limits);
       note(regroup(rows, books, members));
     }
@@ -77,10 +81,18 @@ function membersOf(
   return [...members.values()].sort((a, b) => a.sequence - b.sequence);
 }
 
-function checkLimits(members: readonly PendingRow[], limits: GroupLimits): void {
-  let bytes = 0;
-  for (const { id, size } of members) bytes += Buffer.byteLength(id) + size + MEMBER_BYTES;
-  if (members.length <= limits.items && bytes <= limits.bytes) return;
+function bytesOf(members: readonly PendingRow[]): number {
+  return members.reduce((bytes, { id, size }) => bytes + Buffer.byteLength(id) + size + MEMBER_BYTES, 0);
+}
+
+function isWithin(members: readonly PendingRow[], limits: GroupLimits): boolean {
+  return members.length <= limits.items && bytesOf(members) <= limits.bytes;
+}
+
+/** @throws GroupTooLarge where these members are too many or too large. */
+export function checkLimits(members: readonly PendingRow[], limits: GroupLimits): void {
+  if (isWithin(members, limits)) return;
+  const bytes = bytesOf(members);
   throw new GroupTooLarge(
     `the atomic group would have ${members.length} items and ${bytes} bytes, at most ${limits.items} and ${limits.bytes} go`,
   );

@@ -1,10 +1,10 @@
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type Books, nextTime } from "./books.js";
-import { regroup } from "./group-rules.js";
+import { checkLimits, regroup } from "./group-rules.js";
 import { dropPending, giveWay, keepUpsert, renewPending, replacePending, setMine, sizeOf } from "./row-rules.js";
 import type { PendingRow, Rows, StoredUpsert } from "./rows.js";
-import type { ReplicaStore } from "./store.js";
+import type { GroupLimits, ReplicaStore } from "./store.js";
 
 /*
  * How a conflict that is held is resolved, with all of its group. Whatever prevails over theirs gets new sequence numbers: an
@@ -21,8 +21,16 @@ const PREVAILS = { held: false, overrides: MANUAL } as const;
  * Resolves an item; answers whether it is held.
  *
  * @throws Error where the item is to become theirs and theirs has a content that is not known.
+ * @throws GroupTooLarge by `limits`, where a merged content makes its group too large.
  */
-export function resolveItem(rows: Rows, books: Books, id: string, how: How, nowUs: number): boolean {
+export function resolveItem(
+  rows: Rows,
+  books: Books,
+  id: string,
+  how: How,
+  nowUs: number,
+  limits?: GroupLimits,
+): boolean {
   const pending = rows.pending(id);
   if (pending?.held !== true) return false;
   const { group } = pending;
@@ -32,6 +40,8 @@ export function resolveItem(rows: Rows, books: Books, id: string, how: How, nowU
   }
   if (how !== "mine") mergeHeld(rows, books, pending, keepUpsert(rows, how.merged), nowUs);
   if (group !== 0) {
+    const members = rows.group(group);
+    if (how !== "mine" && limits !== undefined && members.length > 1) checkLimits(members, limits);
     for (const row of rows.group(group)) if (row.held) replacePending(rows, books, row, { ...row, ...PREVAILS });
     regroup(rows, books, rows.group(group));
     return true;

@@ -6,6 +6,7 @@ import { cutEntries, type IdInterval, type RangeEntry } from "../../core/range-i
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import { type AuditRow, auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
+import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import { isLarge, keptContent, type Stored } from "./large.js";
 import { restore, writeAll } from "./local-rules.js";
@@ -31,7 +32,15 @@ import { oneByOne } from "./one-by-one.js";
 import { outgoingChange, takeWithin, unsettledCreation } from "./outgoing.js";
 import type { ConflictRow, PendingRow, Rows } from "./rows.js";
 import { applyActions } from "./rules.js";
-import type { ApplyResult, ContentOf, LocalItem, LocalState, OutgoingQuery, ReplicaStore } from "./store.js";
+import type {
+  ApplyResult,
+  ContentOf,
+  LocalItem,
+  LocalState,
+  OutgoingBatch,
+  OutgoingQuery,
+  ReplicaStore,
+} from "./store.js";
 import { cleanState, conflictView, heldItem, itemView, pendingChange, pendingState } from "./views.js";
 
 /** A replica in memory, for tests and simulation. */
@@ -64,6 +73,7 @@ export function createMemoryReplica(options: {
 
 function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
   let sorted: readonly string[] | undefined;
+  const early = createEarlySendings();
 
   /** All or nothing: on an exception every entry and record is as it was. */
   function transaction<T>(work: (rows: Rows, books: Books, conflicts: ConflictRows, staged: StagedRows) => T): T {
@@ -96,6 +106,17 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
     }
   }
 
+  function takeRows(query: OutgoingQuery, rows: Rows, staged: StagedRows): OutgoingBatch {
+    const { taken, more, skipped } = takeWithin(selectRows(state, query), query, rows.group);
+    const changes = taken.map((row) => {
+      const content = row.fingerprint === undefined ? undefined : rows.content(row.id);
+      const large = content !== undefined && isLarge(content) ? staged.upload(content) : undefined;
+      return outgoingChange(row, content, large);
+    });
+    for (const row of taken) rows.updatePending(row, { ...row, sent: true });
+    return { changes, more, skipped };
+  }
+
   return {
     get(id) {
       const entry = state.entries.get(id);
@@ -111,8 +132,17 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       }
       return items;
     },
-    write: (changes, nowUs, group) =>
-      transaction((rows, books) => ({ sequences: writeAll(rows, books, changes, nowUs, group) })),
+    write(changes, nowUs, group, sending = false) {
+      const [first] = sending && changes.length === 1 ? changes : [];
+      const { sequences, sent } = transaction((rows, books, _conflicts, staged) => {
+        const sequences = writeAll(rows, books, changes, nowUs, group);
+        const take = (query: OutgoingQuery): OutgoingBatch => takeRows(query, rows, staged);
+        const isSent = first !== undefined && sequences[0] !== 0;
+        return { sequences, sent: isSent ? takeEarly(first.id, wholeBytes, take) : undefined };
+      });
+      if (sent !== undefined) early.add(sent);
+      return { sequences };
+    },
     listPending(after, limit) {
       const rows = pendingRows(state.entries).filter((row) => row.sequence > after);
       return rows.slice(0, limit).map(pendingChange);
@@ -162,9 +192,10 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       const sorted = held.sort((a, b) => compareIds(a.id, b.id));
       return sorted.slice(0, limit).map(heldItem);
     },
-    resolveHeld: (id, how, nowUs) => transaction((rows, books) => resolveItem(rows, books, id, how, nowUs)),
+    resolveHeld: (id, how, nowUs, group) =>
+      transaction((rows, books) => resolveItem(rows, books, id, how, nowUs, group)),
     state: () => stateOf(state.ledger),
-    begin() {},
+    begin: early.forget,
     lookup: (ids) => ids.map((id) => localState(state.entries, id)),
     listUnsettledCreations(after, limit) {
       const rows = pendingRows(state.entries).filter((row) => row.sequence > after && unsettledCreation(row));
@@ -173,18 +204,8 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
     sumRanges: (intervals) => intervals.map((interval) => sumOf(bases(interval))),
     splitRange: (interval, parts) => cutEntries([...bases(interval)], interval, parts),
     listBases: (interval, limit) => [...bases(interval)].slice(0, limit),
-    takeOutgoing(query) {
-      return transaction((rows, _books, _conflicts, staged) => {
-        const { taken, more, skipped } = takeWithin(selectRows(state, query), query, rows.group);
-        const changes = taken.map((row) => {
-          const content = row.fingerprint === undefined ? undefined : rows.content(row.id);
-          const large = content !== undefined && isLarge(content) ? staged.upload(content) : undefined;
-          return outgoingChange(row, content, large);
-        });
-        for (const row of taken) rows.updatePending(row, { ...row, sent: true });
-        return { changes, more, skipped };
-      });
-    },
+    takeOutgoing: (query) =>
+      early.taken(transaction((rows, _books, _conflicts, staged) => takeRows(query, rows, staged))),
     apply(batch): ApplyResult {
       const { actions, nowUs, opened } = oneByOne(batch);
       return transaction((rows, books) => {

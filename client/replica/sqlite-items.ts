@@ -1,13 +1,12 @@
+import { isAscii } from "node:buffer";
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { fingerprintAt, idAt, type ProvedColumns } from "../../core/item-columns.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import { type Books, hearTime, moveBase } from "./books.js";
 import { IS_CLEAN } from "./sqlite-made.js";
 
-/** Rows of a statement, largest first: a page is a few of them. */
-const SIZES = [256, 64, 16, 4, 1] as const;
-/** Parameters of a row. */
-const WIDTH = 6;
+/** Rows of a statement, largest first: a page is a few of them. Larger ones are no faster, and take longer to prepare. */
+const SIZES = [64, 8, 1] as const;
 
 /** Takes items in columns. */
 export interface ItemTaker {
@@ -18,22 +17,30 @@ export interface ItemTaker {
   take(items: ProvedColumns, books: Books, nowUs: number): readonly string[];
 }
 
+/** What a statement takes: all of its contents are text or all bytes; its revisions follow one another, at one time. */
+interface Shape {
+  readonly rows: number;
+  readonly isText: boolean;
+  readonly isRun: boolean;
+}
+
 /**
- * Takes items into an open replica file. What they consist of is bound in one piece and cut in SQL: to make strings of it and
- * to bind those, and a buffer for each fingerprint, takes twice as long.
+ * Takes items into an open replica file, in statements with as few parameters as can be, each of which costs as much as a
+ * good part of the insert: fingerprints, and contents that are bytes, are bound in one piece and cut in SQL; revisions that
+ * follow one another are counted there. Text is bound as strings, which are cheap where they are slices of one.
  */
 export function itemTaker(db: Database): ItemTaker {
-  const statements = new Map<number, Statement>();
+  const statements = new Map<string, Statement>();
   const numberOf = db.prepare<[string], number>(`SELECT rowid FROM items WHERE ${IS_CLEAN} AND id = ?`).pluck();
 
-  function statement(rows: number, isText: boolean): Statement {
-    const key = isText ? rows : -rows;
+  function statement({ rows, isText, isRun }: Shape): Statement {
+    const key = `${rows} ${isText} ${isRun}`;
     const known = statements.get(key);
     if (known !== undefined) return known;
-    const content = isText ? "CAST(substr(@bytes, ?, ?) AS TEXT)" : "substr(@bytes, ?, ?)";
+    const content = isText ? "?" : "substr(@bytes, ?, ?)";
     const values = Array.from({ length: rows }, (_, at) => {
       const fingerprint = `substr(@prints, ${at * FINGERPRINT_BYTES + 1}, ${FINGERPRINT_BYTES})`;
-      return `(CAST(substr(@bytes, ?, ?) AS TEXT), 0, ${fingerprint}, ?, ?, ${content})`;
+      return `(?, 0, ${fingerprint}, ${isRun ? `@revision + ${at}, @timeUs` : "?, ?"}, ${content})`;
     });
     const made = db.prepare(
       `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values.join(", ")}
@@ -43,30 +50,32 @@ export function itemTaker(db: Database): ItemTaker {
     return made;
   }
 
-  /** Inserts some of them; answers the number of rows that it made. */
+  /** Inserts some of them; answers the number of rows that it made. `text`: all bytes, where they are ASCII. */
   function insert(
     items: ProvedColumns,
     from: number,
     rows: number,
+    text: string | undefined,
   ): { changes: number; lastInsertRowid: number | bigint } {
-    const { starts, idEnds, ends, revisions, timesUs } = items;
-    const base = starts[from] as number;
-    const values: number[] = new Array(rows * WIDTH);
-    let at = 0;
-    for (let index = from; index < from + rows; index++) {
-      const start = starts[index] as number;
+    const { bytes, starts, idEnds, ends, isText, revisions, timesUs } = items;
+    const revision = revisions[from] as number;
+    const timeUs = timesUs[from] as number;
+    const to = from + rows;
+    const isRun = isOneRun(items, from, to);
+    const values: (string | number)[] = [];
+    for (let index = from; index < to; index++) {
       const idEnd = idEnds[index] as number;
+      const end = ends[index] as number;
+      values.push(text?.slice(starts[index], idEnd) ?? bytes.toString("utf8", starts[index], idEnd));
+      if (!isRun) values.push(revisions[index] as number, timesUs[index] as number);
       // SQL counts from 1.
-      values[at++] = start - base + 1;
-      values[at++] = idEnd - start;
-      values[at++] = revisions[index] as number;
-      values[at++] = timesUs[index] as number;
-      values[at++] = idEnd - base + 2;
-      values[at++] = (ends[index] as number) - idEnd - 1;
+      if (!isText) values.push(idEnd + 2 - (starts[from] as number), end - idEnd - 1);
+      else values.push(text?.slice(idEnd + 1, end) ?? bytes.toString("utf8", idEnd + 1, end));
     }
-    return statement(rows, items.isText).run(values, {
-      bytes: items.bytes.subarray(base, ends[from + rows - 1]),
-      prints: items.fingerprints.subarray(from * FINGERPRINT_BYTES, (from + rows) * FINGERPRINT_BYTES),
+    return statement({ rows, isText, isRun }).run(values, {
+      prints: items.fingerprints.subarray(from * FINGERPRINT_BYTES, to * FINGERPRINT_BYTES),
+      ...(isRun ? { revision, timeUs } : {}),
+      ...(isText ? {} : { bytes: bytes.subarray(starts[from], ends[to - 1]) }),
     });
   }
 
@@ -88,12 +97,14 @@ export function itemTaker(db: Database): ItemTaker {
 
   return {
     take(items, books, nowUs) {
+      const { bytes } = items;
+      const text = isAscii(bytes) ? bytes.toString("latin1") : undefined;
       let from = 0;
       let made = 0;
       let next = Number.POSITIVE_INFINITY;
       for (const rows of SIZES) {
         for (; items.count - from >= rows; from += rows) {
-          const { changes, lastInsertRowid } = insert(items, from, rows);
+          const { changes, lastInsertRowid } = insert(items, from, rows, text);
           made += changes;
           if (changes > 0) next = Number(lastInsertRowid) + 1;
         }
@@ -106,4 +117,13 @@ export function itemTaker(db: Database): ItemTaker {
       return [];
     },
   };
+}
+
+/** Whether the revisions of some follow one another, and their times are the same. */
+function isOneRun({ revisions, timesUs }: ProvedColumns, from: number, to: number): boolean {
+  const revision = revisions[from] as number;
+  for (let index = from + 1; index < to; index++) {
+    if (revisions[index] !== revision + index - from || timesUs[index] !== timesUs[from]) return false;
+  }
+  return true;
 }

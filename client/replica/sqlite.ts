@@ -5,6 +5,7 @@ import { type Database, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 import { auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
+import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import { restore } from "./local-rules.js";
 import { bulkRows } from "./sqlite-bulk.js";
@@ -76,6 +77,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
   const read = queries(db, rows, bulk, mark, large);
   const ranges = sqliteRanges(db);
   const takeOutgoing = outgoingRows(db, rows, bulk, mark, large);
+  const early = createEarlySendings();
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
@@ -112,6 +114,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
 
   /** Does a part of the transaction, or undoes all of it. */
   function part<T>(of: NonNullable<typeof open>, work: (books: Books) => T): T {
+    early.touch();
     try {
       const books = openBooks(ledger);
       const result = work(books);
@@ -203,8 +206,18 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
         if (open !== undefined) finish(open);
       });
       lost = false;
+      early.forget();
     },
-    write: (changes, nowUs, group) => transaction((books) => ({ sequences: bulk.write(changes, books, nowUs, group) })),
+    write(changes, nowUs, group, sending = false) {
+      const [first] = sending && changes.length === 1 ? changes : [];
+      const { sequences, sent } = transaction((books) => {
+        const sequences = bulk.write(changes, books, nowUs, group);
+        const isSent = first !== undefined && sequences[0] !== 0;
+        return { sequences, sent: isSent ? takeEarly(first.id, wholeBytes, takeOutgoing) : undefined };
+      });
+      if (sent !== undefined) early.add(sent);
+      return { sequences };
+    },
     settleConflict: (number, bringBack, nowUs) =>
       transaction((books) => {
         const record = rows.conflict(number);
@@ -221,14 +234,14 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
         return removed;
       }),
     listHeld: (after, limit) => guard(() => read.listHeld(after, limit)),
-    resolveHeld: (id, how, nowUs) => transaction((books) => resolveItem(rows, books, id, how, nowUs)),
+    resolveHeld: (id, how, nowUs, group) => transaction((books) => resolveItem(rows, books, id, how, nowUs, group)),
     listUnsettledCreations: (after, limit) => guard(() => read.listUnsettledCreations(after, limit)),
     sumRanges: (intervals) => guard(() => intervals.map((interval) => ranges.total(interval))),
     splitRange: (interval, parts) => guard(() => ranges.split(interval, parts)),
     listBases: (interval, limit) => guard(() => ranges.entries(interval, limit)),
     takeOutgoing(query) {
       guard(refuseLost);
-      return transaction(() => takeOutgoing(query));
+      return early.take(query) ?? early.taken(transaction(() => takeOutgoing(query)));
     },
     apply(batch) {
       const { opened } = batch;

@@ -43,9 +43,13 @@ export interface ReplicaStore {
    * them that change anything become an atomic group, if there are two or more; a write to an item of a pending group, with
    * `group` or without, belongs to that group, and groups that share an item become one.
    *
+   * `sending`: what is written is to be sent at once, and so it is remembered as sent (R5) in this very transaction, where
+   * it is one whole change of an item that no group, no conflict and no earlier sending has a hand in; `takeOutgoing` then
+   * has nothing left to make durable, and answers it as one that was not sent before.
+   *
    * @throws GroupTooLarge where a pending group would come to have more than `groupLimits` allow: nothing is written.
    */
-  write(changes: readonly LocalWrite[], nowUs: number, group?: GroupLimits): WriteResult;
+  write(changes: readonly LocalWrite[], nowUs: number, group?: GroupLimits, sending?: boolean): WriteResult;
   /** Pending changes by sequence number after `after`, at most `limit`, without contents. */
   listPending(after: number, limit: number): readonly PendingChange[];
   /** Conflict records, latest first, without contents: those with a number below `before`. */
@@ -83,8 +87,15 @@ export interface ReplicaStore {
    * overriding theirs. `theirs`: mine is kept in a conflict record, and the item becomes theirs. A content or a deletion
    * (`merged`) prevails over both: mine is kept in a conflict record, too; the other items of its group are as `mine`.
    * Answers whether the item is held.
+   *
+   * @throws GroupTooLarge by `group`, where a content that is merged makes its group too large.
    */
-  resolveHeld(id: string, how: "mine" | "theirs" | { readonly merged: LocalWrite["upsert"] }, nowUs: number): boolean;
+  resolveHeld(
+    id: string,
+    how: "mine" | "theirs" | { readonly merged: LocalWrite["upsert"] },
+    nowUs: number,
+    group?: GroupLimits,
+  ): boolean;
   /** Binds the replica to a collection by name, once; answers the state. */
   state(): ReplicaState;
 

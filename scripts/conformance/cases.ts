@@ -2,6 +2,7 @@ import type { Case } from "./case.js";
 import { contentCases } from "./cases/contents.js";
 import { cutCases } from "./cases/cuts.js";
 import { errorCases } from "./cases/errors.js";
+import { groupChangeCases } from "./cases/group-changes.js";
 import { groupCases } from "./cases/groups.js";
 import { heldCases } from "./cases/held.js";
 import { historyCases } from "./cases/histories.js";
@@ -15,6 +16,7 @@ import { replayCases } from "./cases/replays.js";
 import { tableCases } from "./cases/table.js";
 import { timeCases } from "./cases/times.js";
 import { tripCases } from "./cases/trips.js";
+import { windowCases } from "./cases/windows.js";
 
 /** All cases for clients, in the order in which they are run. */
 export const clientCases: readonly Case[] = [
@@ -27,11 +29,13 @@ export const clientCases: readonly Case[] = [
   ...idCases,
   ...contentCases,
   ...groupCases,
+  ...groupChangeCases,
   ...heldCases,
   ...raceCases,
   ...timeCases,
   ...localCases,
   ...largeCases,
+  ...windowCases,
   ...errorCases,
   ...hostileCases,
 ];

@@ -3,6 +3,9 @@ export class Mismatch extends Error {
   override readonly name = "Mismatch";
 }
 
+/** A client waited more often than it may, as far as the relay's patience could tell. */
+export class TooManyTrips extends Mismatch {}
+
 /** The case can't be run with this testee: it needs a feature that it does not name. */
 export class NotApplicable extends Error {
   override readonly name = "NotApplicable";
@@ -42,6 +45,15 @@ export function sameSet(what: string, came: readonly unknown[], expected: readon
 /** @throws Mismatch where it does not hold. */
 export function holds(what: string, condition: boolean, came?: unknown): void {
   if (!condition) throw new Mismatch(came === undefined ? what : `${what}; came ${show(came)}`);
+}
+
+/** @throws TooManyTrips where a client waited more often than it may. */
+export function holdTrips(
+  { trips, log }: { readonly trips: number; readonly log: readonly string[] },
+  budget: number,
+): void {
+  if (trips <= budget) return;
+  throw new TooManyTrips(`round trips: expected at most ${budget}, came ${trips} (${log.join(", ")})`);
 }
 
 function mismatch(what: string, came: unknown, expected: unknown): Mismatch {

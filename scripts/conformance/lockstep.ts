@@ -18,13 +18,16 @@ const SILENCE_MS = 20;
 /** The same where it was asked nothing that has an end, or has not answered yet. */
 const LONG_SILENCE_MS = 300;
 
+/** How much more patient the relay is with a client that seemed to wait too often: it may just have been slow. */
+export const MORE_PATIENCE = 15;
+
 /**
  * A client's turn ends with what the server has to answer: Done, Fetch or RangeQuery. What the server answers is kept back
  * until it has answered all of that and both sides are silent for a moment, and is then let through together. A client that
- * says everything that it can at once is counted right, however slow it is; one that waits for what it need not, is not
- * counted less than it would wait on a slow link.
+ * says everything that it can at once is counted right unless it pauses for longer than that silence, which `patience` multiplies; one that
+ * waits for what it need not, is not counted less than it would wait on a slow link, however patient the relay is.
  */
-export function createLockstep(): Lockstep {
+export function createLockstep(patience: number): Lockstep {
   let trips = 0;
   let heardSomething = true;
   /** Proofs, contents and ranges that the server owes, and whether it was asked for any in this turn. */
@@ -36,7 +39,7 @@ export function createLockstep(): Lockstep {
 
   async function silence(): Promise<void> {
     let quietMs = 0;
-    for (let before = activity; quietMs < (owed <= 0 && asked ? SILENCE_MS : LONG_SILENCE_MS); ) {
+    for (let before = activity; quietMs < patience * (owed <= 0 && asked ? SILENCE_MS : LONG_SILENCE_MS); ) {
       await wait(5);
       quietMs = before === activity ? quietMs + 5 : 0;
       before = activity;

@@ -63,8 +63,8 @@ export interface OwnPlace {
   clear(): Promise<void>;
 }
 
-/** A place for one case. `prefix` keeps its replicas apart from those of others. */
-export function createPlace(testee: Testee, prefix: string): OwnPlace {
+/** A place for one case. `prefix` keeps its replicas apart from those of others; `patience`: of its relays. */
+export function createPlace(testee: Testee, prefix: string, patience = 1): OwnPlace {
   const stops: (() => Promise<unknown>)[] = [];
   let running: Promise<RealServer> | undefined;
   let clockMoved = false;
@@ -107,7 +107,7 @@ export function createPlace(testee: Testee, prefix: string): OwnPlace {
     server,
     async relay(plan) {
       const real = await server();
-      const relay = await startRelay(() => real.address, plan);
+      const relay = await startRelay(() => real.address, plan, patience);
       stops.push(relay.stop);
       return relay;
     },

@@ -41,10 +41,13 @@ export interface Relay {
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-/** Starts one before the server that `upstream` says the address of when an exchange begins. */
-export async function startRelay(upstream: () => string, plan: RelayPlan): Promise<Relay> {
+/**
+ * Starts one before the server that `upstream` says the address of when an exchange begins. `patience` multiplies the silences
+ * after which a turn has ended in lockstep.
+ */
+export async function startRelay(upstream: () => string, plan: RelayPlan, patience = 1): Promise<Relay> {
   const log: string[] = [];
-  const lockstep = createLockstep();
+  const lockstep = createLockstep(patience);
   const clients = new Set<Client>();
   const server: StreamServer = await startStreamServer(async (end) => {
     const client = new Client(upstream(), credentials.createInsecure());

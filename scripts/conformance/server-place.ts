@@ -3,7 +3,7 @@ import { Client, credentials, type ServiceError } from "@grpc/grpc-js";
 import { connect } from "../../client/connection.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { createServerApi, type ServerApi } from "./server-api.js";
-import { type ClientStream, openStream } from "./stream-client.js";
+import { type OwnStream, openStream } from "./stream-client.js";
 
 /** A case that a server is held against. */
 export interface ServerCase {
@@ -21,7 +21,7 @@ export interface ServerPlace {
   /** A name of this case's own. */
   name(name: string): string;
   /** Begins an exchange. */
-  stream(): ClientStream;
+  stream(): OwnStream;
   /** A unary call in bytes: the answer, or the error. */
   call(method: string, request: Uint8Array): Promise<{ readonly answer: Buffer } | { readonly error: ServiceError }>;
 }
@@ -33,7 +33,7 @@ export function createServerPlace(address: string): { readonly place: ServerPlac
   const api = createServerApi(connection);
   const mark = randomBytes(6).toString("hex");
   const made: string[] = [];
-  const streams: ClientStream[] = [];
+  const streams: OwnStream[] = [];
   const name = (wanted: string): string => `kit-${mark}-${wanted}`;
   const asIs = (bytes: Buffer): Buffer => bytes;
   return {

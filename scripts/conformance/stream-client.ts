@@ -1,4 +1,4 @@
-import { Client, credentials, type StatusObject } from "@grpc/grpc-js";
+import { Client, type ClientDuplexStream, credentials, type StatusObject } from "@grpc/grpc-js";
 import { type ChangePage, ExchangeRequest, ExchangeResponse, Open, type Verdict } from "../../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
 import { Mismatch } from "./expect.js";
@@ -10,6 +10,7 @@ type ValueOf<Kind extends ResponseCase> = Extract<Response, { $case: Kind }>["va
 
 /** The client's end of an exchange, as a script has it. */
 export interface ClientStream {
+  readonly call: ClientDuplexStream<Buffer, Buffer>;
   send(...messages: readonly Request[]): void;
   /** Sends bytes as a message, whatever they say. */
   sendRaw(bytes: Uint8Array): void;
@@ -25,15 +26,24 @@ export interface ClientStream {
   untilProof(): Promise<{ readonly verdicts: Verdict[]; readonly pages: ChangePage[] }>;
   /** How the stream ended; messages that nobody asked for are dropped. */
   status(): Promise<StatusObject>;
+}
+
+/** A stream on a connection of its own. */
+export interface OwnStream extends ClientStream {
   /** Ends the connection. */
   close(): void;
 }
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
-/** Begins an exchange with a server. */
-export function openStream(address: string): ClientStream {
+/** Begins an exchange with a server, on a connection of its own. */
+export function openStream(address: string): OwnStream {
   const client = new Client(address, credentials.createInsecure());
+  return { ...streamOver(client), close: () => client.close() };
+}
+
+/** Begins an exchange on a connection. */
+export function streamOver(client: Client): ClientStream {
   const call = client.makeBidiStreamRequest(SyncServiceService.exchange.path, asIs, asIs);
   const queue: Response[] = [];
   let wake: (() => void) | undefined;
@@ -68,6 +78,7 @@ export function openStream(address: string): ClientStream {
   }
 
   return {
+    call,
     send,
     sendRaw: (bytes) => void call.write(Buffer.from(bytes)),
     open: (open) => send({ $case: "open", value: Open.create(open) }),
@@ -96,6 +107,5 @@ export function openStream(address: string): ClientStream {
       return { verdicts, pages };
     },
     status: () => ended,
-    close: () => client.close(),
   };
 }

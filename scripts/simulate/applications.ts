@@ -15,7 +15,10 @@ export interface Wanted {
   readonly content: Told;
 }
 
-/** The application of a replica changes items, together or each by itself, and the model hears of it. */
+/**
+ * The application of a replica changes items, together or each by itself, and the model hears of it. `sending`: an exchange
+ * has said that it sends at once what is written now.
+ */
 export function writeLocally(
   judge: CommitJudge,
   watched: Watched,
@@ -23,14 +26,14 @@ export function writeLocally(
   wanted: readonly Wanted[],
   nowUs: number,
   grouped: boolean,
+  sending: boolean,
 ): void {
   const { store, model, name } = watched;
   const before = model.sight;
   const writes = wanted.map(({ id, content }): LocalWrite => {
     return { id, upsert: content === undefined ? undefined : { content, fingerprint: fingerprintOf(id, content) } };
   });
-  if (grouped) store.write(writes, nowUs, GROUP_LIMITS);
-  else store.write(writes, nowUs);
+  store.write(writes, nowUs, grouped ? GROUP_LIMITS : undefined, sending);
   model.sight = lookAt(store, ids);
   const changed = wanted.filter(({ id, content }) => before.faces.get(id)?.content !== content);
   const pending = changed.filter(({ id }) => model.sight.faces.get(id)?.sequence !== 0);

@@ -66,6 +66,8 @@ export interface Session {
   advanced(revision: number): void;
   /** Live: the application has changed the replica. */
   notify(): void;
+  /** Live: whether the client sends at once what is written now. */
+  sendsAtOnce(): boolean;
   /** Live: the client ends it in peace. */
   leave(): void;
   /** The server drains. */
@@ -210,6 +212,7 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     report: client.report,
     advanced: (revision) => void tasks.push(() => serverDriver.notify(revision)),
     notify: () => void tasks.push(() => clientDriver.notify()),
+    sendsAtOnce: () => live && !closed && client.sendsAtOnce(),
     leave() {
       client.leave();
       tasks.push(() => clientDriver.tick(world.nowClientUs()));

@@ -154,7 +154,9 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     statistics.count("local write");
     slot.undurable = [];
     const watched = { name: slot.name, store: slot.host.store, model: slot.model };
-    writeLocally(judge, watched, ids, wanted, clock.nowUs + slot.skewUs, grouped);
+    const sending = slot.session?.sendsAtOnce() === true;
+    if (sending) statistics.count("local write that is sent at once");
+    writeLocally(judge, watched, ids, wanted, clock.nowUs + slot.skewUs, grouped, sending);
     changed(slot);
   }
 

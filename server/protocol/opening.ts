@@ -72,11 +72,24 @@ function lineageFrom(lineage: readonly EpochState[], revision: number): readonly
 
 const TAG_BYTES = 8;
 
-/** What a client may keep of the server's first message, by its tag. */
+/** What a client may keep of the server's first message. */
 function keepable({ uid, limits, capabilities, skewUs }: Conversation): Opened {
-  const kept = Opened.create({ collectionUid: Buffer.from(uid), limits, capabilities: [...capabilities], skewUs });
-  const tag = createHash("sha256").update(Opened.encode(kept).finish()).digest().subarray(0, TAG_BYTES);
-  return { ...kept, tag };
+  return Opened.create({ collectionUid: Buffer.from(uid), limits, capabilities: [...capabilities], skewUs });
+}
+
+/** The last tag of each collection, with what it is of: most clients wish for the same. */
+const lastTags = new WeakMap<Uint8Array, { readonly of: string; readonly tag: Buffer }>();
+
+/** Names what a client may keep. */
+function tagOf(conversation: Conversation): Buffer {
+  const { uid, limits, capabilities, skewUs } = conversation;
+  const of = `${Object.values(limits).join()} ${capabilities.join()} ${skewUs}`;
+  const last = lastTags.get(uid);
+  if (last?.of === of) return last.tag;
+  const encoded = Opened.encode(keepable(conversation)).finish();
+  const tag = createHash("sha256").update(encoded).digest().subarray(0, TAG_BYTES);
+  lastTags.set(uid, { of, tag });
+  return tag;
 }
 
 /** The server's first message. */
@@ -89,13 +102,13 @@ export function toOpened(
 ): Opened {
   const isServed = check.kind === "served" && open.token.length > 0 && !open.recover;
   const known = isServed ? check.revision : 0;
-  const kept = keepable(conversation);
-  const unchanged = isServed && asBuffer(open.knownTag).equals(kept.tag);
+  const tag = tagOf(conversation);
+  const unchanged = isServed && asBuffer(open.knownTag).equals(tag);
   const lineage = unchanged
     ? state.lineage.filter((epoch) => epoch.firstRevision > known)
     : lineageFrom(state.lineage, known);
   return {
-    ...(unchanged ? Opened.create({ unchanged }) : kept),
+    ...(unchanged ? Opened.create({ unchanged }) : { ...keepable(conversation), tag }),
     standard: standardInForce(state.standard, open.standard),
     tokenRefused: check.kind === "served" ? ErrorReason.ERROR_REASON_UNSPECIFIED : check.fault.reason,
     head: state.revision,

@@ -53,6 +53,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
   let behind = false;
   /** The collection is known to have come so far. */
   let advancedTo = 0;
+  /** And no further, as far as is known. */
+  let heardOfAll = true;
   const untaken = createUntaken();
 
   function checkpointAt(revision: number): Checkpoint {
@@ -82,6 +84,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       endSent = true;
       // It may have been read before what was heard of meanwhile.
       behind = advancedTo > read.revision;
+      heardOfAll = true;
       proofsDue = Math.max(proofsDue - 1, 0);
     }
     untaken.sent(cursor, foreign ?? []);
@@ -108,6 +111,7 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     advanced(revision) {
       cursor = own.advance(cursor);
       advancedTo = Math.max(advancedTo, revision ?? 0);
+      if (revision === undefined) heardOfAll = false;
       if (endSent && cursor < (revision ?? Number.POSITIVE_INFINITY)) behind = true;
     },
     get quiet() {
@@ -154,6 +158,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       const atHead = endSent && cursor === batch.revisionBefore;
       cursor = own.advance(cursor);
       if (made && cursor < batch.revision) behind = true;
+      // All that was heard of meanwhile were these.
+      else if (made && heardOfAll && cursor >= advancedTo) behind = false;
       return made && atHead && cursor === batch.revision ? checkpointAt(cursor) : undefined;
     },
     witness: checkpointAt,

@@ -111,7 +111,8 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     try {
       const request = decodeExchangeRequest(bytes);
       if (request.message?.$case === "open") record.open = factsOf(request.message.value);
-      gathering ??= setImmediate(gathered);
+      // What comes live comes alone, or waits for the commit of what came before it.
+      if (deafToFeed === undefined) gathering ??= setImmediate(gathered);
       driver.receive(request, world.nowUs());
     } catch (error) {
       close(faultOf(error, world.log));
@@ -138,7 +139,7 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     deaf();
     deafToFeed?.();
     endCall();
-    world.log.info(summaryOf(record, world.nowUs()), "exchange");
+    if (world.log.isLevelEnabled("info")) world.log.info(summaryOf(record, world.nowUs()), "exchange");
   });
 }
 

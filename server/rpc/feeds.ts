@@ -20,9 +20,13 @@ const TOLD_AT_ONCE = 128;
 
 /**
  * Feeds of a server. What happens while a round of listeners is being told is told in the next round: the more listeners or
- * the more commits, the more changes go into one page. `schedule` runs what comes next in a later turn.
+ * the more commits, the more changes go into one page. `schedule` runs what comes next in a later turn, and `soon` the first
+ * slice after a commit: before the commit is answered, as each answer takes time for which its readers would wait, too.
  */
-export function createFeeds(schedule: (next: () => void) => void = (next) => void setImmediate(next)): Feeds {
+export function createFeeds(
+  schedule: (next: () => void) => void = (next) => void setImmediate(next),
+  soon: (first: () => void) => void = queueMicrotask,
+): Feeds {
   const topics = new Map<string, Topic>();
 
   function tell(topic: Topic): void {
@@ -38,15 +42,15 @@ export function createFeeds(schedule: (next: () => void) => void = (next) => voi
       }
       if (at < listeners.length) return schedule(slice);
       topic.telling = false;
-      if (topic.revision > revision) begin(topic);
+      if (topic.revision > revision) begin(topic, schedule);
     }
     slice();
   }
 
-  function begin(topic: Topic): void {
+  function begin(topic: Topic, when: typeof schedule): void {
     if (topic.telling) return;
     topic.telling = true;
-    schedule(() => tell(topic));
+    when(() => tell(topic));
   }
 
   return {
@@ -64,7 +68,7 @@ export function createFeeds(schedule: (next: () => void) => void = (next) => voi
       const topic = topics.get(keyOf(uid));
       if (topic === undefined || revision <= topic.revision) return;
       topic.revision = revision;
-      begin(topic);
+      begin(topic, soon);
     },
   };
 }

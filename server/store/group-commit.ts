@@ -81,7 +81,8 @@ function takeTransaction(queue: readonly Waiting[]): readonly Waiting[] {
   return queue.slice(0, end);
 }
 
-function weightOf(batch: WriteBatch): { readonly bytes: number; readonly writes: number } {
+/** What a batch makes a transaction heavy with: bytes of contents that are written, and writes. */
+export function weightOf(batch: WriteBatch): { readonly bytes: number; readonly writes: number } {
   const items = creationsOf(batch)?.items;
   if (items !== undefined) return { bytes: items.itemBytes, writes: items.count };
   let bytes = 0;

@@ -5,11 +5,13 @@ import type { Awaitable, Store } from "./store.js";
 
 /**
  * A SQLite store whose writes wait for the disk while others have their turns. Until they are there, and for good where that
- * fails, nobody reads the collections that they have changed: what a reader has seen must not be lost any more.
+ * fails, nobody reads the collections that they have changed: what a reader has seen must not be lost any more. After such a
+ * failure nothing is changed any more either: in the log it would stand behind what may not be there.
  */
 export function createSyncedStore(sqlite: SqliteStore): Store {
   /** Writes that are not on the disk yet, by collection: the last of each. */
   const unsynced = new Map<string, Promise<unknown>>();
+  let failure: { readonly error: unknown } | undefined;
   const keyOf = (uid: Uint8Array): string => asBuffer(uid).toString("latin1");
 
   function whenSynced<T>(uid: Uint8Array, read: () => Awaitable<T>): Awaitable<T> {
@@ -26,8 +28,23 @@ export function createSyncedStore(sqlite: SqliteStore): Store {
     (query: Query): Awaitable<T> =>
       whenSynced(query.uid, () => read(query));
 
+  const changer =
+    <Given extends unknown[], T>(change: (...given: Given) => T) =>
+    (...given: Given): T => {
+      if (failure !== undefined) throw failure.error;
+      return change(...given);
+    };
+
+  const createCollection = changer(sqlite.createCollection);
+  const write = changer(sqlite.writeAside);
   return {
     ...sqlite,
+    deleteCollection: changer(sqlite.deleteCollection),
+    upload: changer(sqlite.upload),
+    dropUpload: changer(sqlite.dropUpload),
+    pruneUploads: changer(sqlite.pruneUploads),
+    compact: changer(sqlite.compact),
+    pruneConflicts: changer(sqlite.pruneConflicts),
     getCollection(name) {
       const state = sqlite.getCollection(name);
       // Which one it is, is known; what it holds may have to wait.
@@ -35,8 +52,8 @@ export function createSyncedStore(sqlite: SqliteStore): Store {
     },
     listCollections: (from, limit) => whenAllSynced(() => sqlite.listCollections(from, limit)),
     createCollection: (creation) =>
-      after(sqlite.createCollection(creation), (made) =>
-        whenSynced(made.state.uid, () => (made.created ? made : sqlite.createCollection(creation))),
+      after(createCollection(creation), (made) =>
+        whenSynced(made.state.uid, () => (made.created ? made : createCollection(creation))),
       ),
     readChanges: reader(sqlite.readChanges),
     readItems: reader(sqlite.readItems),
@@ -49,13 +66,20 @@ export function createSyncedStore(sqlite: SqliteStore): Store {
       whenSynced(uid, () => sqlite.readConflictPart(uid, number, offset, length)),
     getRequest: (requestId) => whenAllSynced(() => sqlite.getRequest(requestId)),
     write(batches) {
-      const pending = sqlite.writeAside(batches);
+      const pending = write(batches);
+      if (!(pending instanceof Promise)) return pending;
       const keys = batches.map(({ uid }) => keyOf(uid));
       for (const key of keys) unsynced.set(key, pending);
-      return pending.then((written) => {
-        for (const key of keys) if (unsynced.get(key) === pending) unsynced.delete(key);
-        return written;
-      });
+      return pending.then(
+        (written) => {
+          for (const key of keys) if (unsynced.get(key) === pending) unsynced.delete(key);
+          return written;
+        },
+        (error: unknown) => {
+          failure ??= { error };
+          throw error;
+        },
+      );
     },
   };
 }

@@ -1,5 +1,6 @@
 import { StorageError } from "../../core/storage-error.js";
 import { createDirectory } from "./directory.js";
+import { weightOf } from "./group-commit.js";
 import { prepareCheckpointing } from "./sqlite-checkpoint.js";
 import { prepareCollections } from "./sqlite-collections.js";
 import { prepareCompaction } from "./sqlite-compact.js";
@@ -13,7 +14,15 @@ import { type DataFileOptions, dataFilePath, openDataFile, setSynchronous, toDat
 import { createLogSync } from "./sqlite-sync.js";
 import { prepareUploads } from "./sqlite-uploads.js";
 import { prepareWrite } from "./sqlite-write.js";
-import type { BatchWritten, CollectionCreation, CompactQuery, Store, UploadPiece, WriteBatch } from "./store.js";
+import type {
+  Awaitable,
+  BatchWritten,
+  CollectionCreation,
+  CompactQuery,
+  Store,
+  UploadPiece,
+  WriteBatch,
+} from "./store.js";
 
 /** How a SQLite store is opened. */
 export interface SqliteStoreOptions extends DataFileOptions {
@@ -28,10 +37,11 @@ export type SqliteStore = {
   readonly [K in keyof Store]: (...args: Parameters<Store[K]>) => Awaited<ReturnType<Store[K]>>;
 } & {
   /**
-   * As `write`, but it resolves once the write is on the disk, which it holds nobody up for: reads see it before. Throws
-   * where nothing was written. Rejects where the disk failed, from then on always: only a restart tells what is there.
+   * As `write`, but it may resolve later, once the write is on the disk, which it holds nobody up for then: reads see it
+   * before. Throws where nothing was written. Rejects where the disk failed, from then on always: only a restart tells what
+   * is there.
    */
-  writeAside(batches: readonly WriteBatch[]): Promise<readonly (BatchWritten | undefined)[]>;
+  writeAside(batches: readonly WriteBatch[]): Awaitable<readonly (BatchWritten | undefined)[]>;
 };
 
 /**
@@ -156,12 +166,23 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
       } finally {
         setSynchronous(database, "FULL");
       }
-      return log.sync().then(
-        () => written,
-        (cause: unknown) => {
-          throw new StorageError("failed", `${path}-wal could not be brought to the disk`, { cause });
-        },
-      );
+      const failed = (cause: unknown): StorageError =>
+        new StorageError("failed", `${path}-wal could not be brought to the disk`, { cause });
+      if (!log.isIdle || !isLone(batches)) {
+        return log.sync().then(
+          () => written,
+          (cause: unknown) => {
+            throw failed(cause);
+          },
+        );
+      }
+      try {
+        log.syncNow();
+      } catch (cause) {
+        // Not thrown: it was written, and may be read already.
+        return Promise.reject(failed(cause));
+      }
+      return written;
     },
     readRanges: (query) => run(() => ifThere(collections.byUid(query.uid), (row) => ranges(row, query))),
     compact(query) {
@@ -185,6 +206,21 @@ function storeOn(options: SqliteStoreOptions, release: () => void): SqliteStore 
       release();
     },
   };
+}
+
+/** Most content and most writes of a batch that nobody else need have a turn for. */
+const LONE_BYTES = 64 * 1024;
+const LONE_WRITES = 64;
+
+/**
+ * A small batch that came alone: nothing else waits to be committed, and the way to another thread and back would be most of
+ * what it waits for. Where several come at a time, others are likely to come during the sync, and are committed together.
+ */
+function isLone(batches: readonly WriteBatch[]): boolean {
+  const [batch] = batches;
+  if (batch === undefined || batches.length > 1) return false;
+  const { bytes, writes } = weightOf(batch);
+  return bytes <= LONE_BYTES && writes <= LONE_WRITES;
 }
 
 function ifThere<T, R>(value: T | undefined, use: (value: T) => R): R | undefined {

@@ -111,6 +111,7 @@ async function scene(options: Partial<LiveOptions> = {}): Promise<Scene> {
     return {
       ended,
       notify: () => void calls.push("notify"),
+      sendsAtOnce: () => false,
       leave: () => void calls.push("leave"),
       cancel() {
         calls.push("cancel");

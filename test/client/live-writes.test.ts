@@ -8,9 +8,10 @@ const upsert = (id: string, content: string) => ({ id, upsert: { content, finger
 
 it("tells of all changes of a turn at once, after it, and of none that an exchange makes", async () => {
   let told = 0;
-  const store = noticeWrites(createMemoryReplica({ collection: "c" }), () => {
+  const notify = (): void => {
     told += 1;
-  });
+  };
+  const store = noticeWrites(createMemoryReplica({ collection: "c" }), { notify, sendsAtOnce: () => false });
   for (let i = 0; i < 10; i++) store.write([upsert(`item ${i}`, "x")], i + 1);
   expect(told).toBe(0);
   await turn();
@@ -24,4 +25,14 @@ it("tells of all changes of a turn at once, after it, and of none that an exchan
   store.get("x");
   await turn();
   expect(told).toBe(2);
+});
+
+it("remembers as sent what is sent at once", () => {
+  let atOnce = false;
+  const listener = { notify: () => undefined, sendsAtOnce: () => atOnce };
+  const store = noticeWrites(createMemoryReplica({ collection: "c" }), listener);
+  store.write([upsert("a", "x")], 1);
+  atOnce = true;
+  store.write([upsert("b", "x")], 2);
+  expect(store.lookup(["a", "b"]).map(({ sendings }) => sendings.length)).toEqual([0, 1]);
 });

@@ -2,13 +2,13 @@ import type { Client } from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ItemServiceService, WriteItemRequest } from "../../gen/tercet/v1/item_service.js";
 import { Capability, ExchangeRequest, Open, PushOutcome } from "../../gen/tercet/v1/sync.js";
+import { streamOver } from "../../scripts/conformance/stream-client.js";
 import { listVectors, readVectors } from "../conformance/read.js";
 import { type Recorded, replayClient, replayServer } from "../conformance/replay.js";
 import { callRaw, createApi } from "../rpc/api.js";
 import { absent, batch, contentOf, deletion, printOf, sumOf, upsert } from "../rpc/build.js";
 import { connect, startTestServer, type TestServer } from "../rpc/harness.js";
 import { refusalOf, toRefusal } from "../rpc/refusal.js";
-import { openStream } from "../rpc/stream.js";
 import { createWalker } from "../rpc/walker.js";
 import { requestType, withUnknownFields } from "./newer-peer.js";
 
@@ -119,7 +119,7 @@ describe("a client of a later version", () => {
   it("makes an exchange with unknown fields: pushes, fetch, a large content, a proof", async () => {
     const long = "x".repeat(100_000);
     await test.api.writeItem({ collection, item: { id: "there", content: contentOf(long) }, precondition: absent });
-    const stream = openStream(newer);
+    const stream = streamOver(newer);
     const capabilities = [Capability.CAPABILITY_CHUNKS, Capability.CAPABILITY_GROUPS, Capability.CAPABILITY_RECONCILE];
     stream.open({ collection, capabilities });
     stream.send(batch([upsert("a", "1"), upsert("b", "2", { group: 1 }), upsert("c", "3", { group: 1 })]));

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientCases } from "../../scripts/conformance/cases.js";
-import { Mismatch, same, sameSet } from "../../scripts/conformance/expect.js";
+import { holdTrips, Mismatch, same, sameSet } from "../../scripts/conformance/expect.js";
 import { interopNames } from "../../scripts/conformance/interop.js";
 import { toAscii } from "../../scripts/conformance/json.js";
 import { matches } from "../../scripts/conformance/names.js";
@@ -107,6 +107,32 @@ describe("a testee that does not do its work", () => {
     const command = { argv: [process.execPath, stub, "featureless"] };
     const outcomes = await runCases(cases, { command, timeoutMs: 30_000, jobs: 2 });
     expect(outcomes.map(({ result, why }) => [result, why])).toEqual(cases.map(() => ["skipped", 'needs "chunks"']));
+  });
+});
+
+describe("a client that seems to wait too often", () => {
+  const command = { argv: [process.execPath, stub, "idle"] };
+  const relay = { trips: 3, log: ["> open"] };
+
+  it("is counted again with more patience, and has failed only if it waits then too", async () => {
+    const runs: string[] = [];
+    const count = (name: string, trips: readonly number[]) => ({
+      name,
+      run(): Promise<void> {
+        runs.push(name);
+        const nth = runs.filter((each) => each === name).length;
+        return Promise.resolve().then(() => holdTrips({ ...relay, trips: trips[nth - 1] ?? 0 }, 2));
+      },
+    });
+    const cases = [count("slow", [3, 2]), count("waits", [3, 3]), count("quick", [2])];
+    const outcomes = await runCases(cases, { command, timeoutMs: 30_000, jobs: 1 });
+    expect(outcomes.map(({ name, result }) => [name, result])).toEqual([
+      ["slow", "passed"],
+      ["waits", "failed"],
+      ["quick", "passed"],
+    ]);
+    expect(outcomes[1]?.why).toBe("round trips: expected at most 2, came 3 (> open)");
+    expect(runs).toEqual(["slow", "slow", "waits", "waits", "quick"]);
   });
 });
 

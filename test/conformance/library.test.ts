@@ -7,7 +7,7 @@ import { type Outcome, runCases, runServerCases } from "../../scripts/conformanc
 import { serverCases } from "../../scripts/conformance/server-cases.js";
 
 /** Cases mostly wait for one another's messages. */
-const JOBS = 6;
+const JOBS = 10;
 const TIMEOUT_MS = 60_000;
 const library = languages().find(({ name }) => name === "library");
 if (library === undefined) throw new Error("there is no testee around the library");

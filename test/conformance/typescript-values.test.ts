@@ -4,9 +4,10 @@ import { ChangePage, IdBounds } from "../../gen/tercet/v1/sync.js";
 import { seeded } from "../../scripts/vectors/independent.js";
 import type { Json } from "../../scripts/vectors/json-text.js";
 import { protoFromJson, protoToJson } from "../../scripts/vectors/proto-json.js";
+import { readComparisons, readJudgements } from "./decision-vectors.js";
 import { readVectors, unhex } from "./read.js";
 import { readChanges } from "./typescript/change-info.js";
-import { compare, compareRecovered, judge, type Own } from "./typescript/compare.js";
+import { compare, compareRecovered, judge } from "./typescript/compare.js";
 import {
   compareIds,
   decodeBounds,
@@ -74,54 +75,15 @@ test("ids, their order and bounds", () => {
 });
 
 test("the comparison table", () => {
-  interface State {
-    readonly content: string | null;
-    readonly revision: number;
-  }
-  interface Case {
-    readonly client: {
-      readonly base?: State;
-      readonly pending?: { readonly content: string | null };
-      readonly sendings: readonly (string | null)[];
-    };
-    readonly server: State;
-    readonly fork?: number;
-    readonly comparison: string;
-  }
-  const { contents, cases, recoveryCases } = readVectors<{
-    readonly contents: Readonly<Record<string, string>>;
-    readonly cases: readonly Case[];
-    readonly recoveryCases: readonly Case[];
-  }>("comparison.json");
-  const print = (content: string | null) => (content === null ? undefined : unhex(contents[content] as string));
-  const known = ({ content, revision }: State) => ({ fingerprint: print(content), revision });
-  for (const { client, server, fork, comparison } of [...cases, ...recoveryCases]) {
-    const { base, pending, sendings } = client;
-    const own: Own = {
-      base: base && known(base),
-      pending: pending && { fingerprint: print(pending.content) },
-      sendings: sendings.map(print),
-    };
-    const found = fork === undefined ? compare(own, known(server)) : compareRecovered(own, known(server), fork);
-    expect({ client, server, fork, found }).toEqual({ client, server, fork, found: comparison });
+  for (const { label, client, server, fork, comparison } of readComparisons().cases) {
+    const found = fork === undefined ? compare(client, server) : compareRecovered(client, server, fork);
+    expect(found, label).toBe(comparison);
   }
 });
 
 test("the standards", () => {
-  interface Side {
-    readonly fingerprint: string | null;
-    readonly modifyTimeUs?: string;
-    readonly groupTimesUs?: readonly string[];
-  }
-  const side = ({ fingerprint, modifyTimeUs = "0", groupTimesUs = [modifyTimeUs] }: Side) => {
-    const timeUs = Math.max(...groupTimesUs.map(Number));
-    return { fingerprint: fingerprint === null ? undefined : unhex(fingerprint), timeUs };
-  };
-  const { judgements = [], groups = [] } = vectors("standards");
-  for (const each of [...judgements, ...groups]) {
-    const { standard, mine, theirs, prevails } = each;
-    const found = judge(changeStandardFromJSON(standard), side(mine as never), side(theirs as never));
-    expect({ each, found }).toEqual({ each, found: prevails });
+  for (const { name, standard, mine, theirs, prevails } of readJudgements()) {
+    expect(judge(changeStandardFromJSON(standard), mine, theirs), `${standard}, ${name}`).toBe(prevails);
   }
 });
 

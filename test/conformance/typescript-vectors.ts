@@ -9,7 +9,15 @@ import type { ReplicaJson } from "../../scripts/vectors/replica-state.js";
 import type { Side } from "../../scripts/vectors/sides.js";
 import { toStatus } from "../../server/rpc/status.js";
 import { compareIds, plus, sumBytes, sumOf } from "./typescript/fingerprint.js";
-import { createReplica, type Entry, listPending, type Replica, type Version, versionOf } from "./typescript/replica.js";
+import {
+  createReplica,
+  DEFAULT_LIMITS,
+  type Entry,
+  listPending,
+  type Replica,
+  type Version,
+  versionOf,
+} from "./typescript/replica.js";
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 const unbase64 = (text: string): Buffer => Buffer.from(text, "base64");
@@ -67,7 +75,9 @@ export function replicaFrom(json: ReplicaJson): Replica {
   replica.lineage = json.lineage.map(({ id, firstRevision }) => {
     return { id: unbase64(id), firstRevision: Number(firstRevision) };
   });
-  if (json.settings !== undefined) replica.limits = Opened.decode(protoFromJson("Opened", json.settings)).limits;
+  if (json.settings !== undefined) {
+    replica.limits = Opened.decode(protoFromJson("Opened", json.settings)).limits ?? DEFAULT_LIMITS;
+  }
   for (const item of json.items) {
     const entry = entryFrom(item);
     replica.entries.set(item.id, entry);
@@ -118,7 +128,9 @@ export function replicaTo(replica: Replica): Json {
     lineage: replica.lineage.map(({ id, firstRevision }) => {
       return { id: base64(id), firstRevision: String(firstRevision) };
     }),
-    ...(limits === undefined ? {} : { settings: { limits: protoToJson("Limits", Limits.encode(limits).finish()) } }),
+    ...(limits === DEFAULT_LIMITS
+      ? {}
+      : { settings: { limits: protoToJson("Limits", Limits.encode(limits).finish()) } }),
     count: String(replica.total.count),
     sum: base64(sumBytes(replica.total)),
     items: entries.map((entry) => itemTo(entry, pending.indexOf(entry) + 1, groups)),

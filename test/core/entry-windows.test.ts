@@ -41,3 +41,14 @@ it("answers what it would read, whatever is read and changed in whatever order",
     }),
   );
 });
+
+it("does not keep ever more places where there is nothing", () => {
+  let begun = 0;
+  const windows = createEntryWindows(({ to }) => {
+    // Up to the next that is kept, if any is.
+    if (to === undefined) begun += 1;
+    return toEntryBlock([]);
+  });
+  for (let n = 20_000; n > 10_000; n--) windows.entries({ from: `id ${n}`, to: `id ${n}x` }, 1);
+  expect(begun).toBe(2);
+});

@@ -81,6 +81,20 @@ describe("range fingerprint", () => {
     );
   });
 
+  test("adds many at once, wherever they lie in memory, as one by one", () => {
+    fc.assert(
+      fc.property(fc.array(fingerprint, { maxLength: 40 }), fc.nat(7), fingerprint, (values, offset, start) => {
+        const bytes = new Uint8Array(offset + values.length * 32);
+        const [atOnce, single] = [createRangeSum(1, start), createRangeSum(1, start)];
+        for (const [at, value] of values.entries()) bytes.set(value, offset + at * 32);
+        for (const value of values) single.add(value);
+        atOnce.addAll(bytes.subarray(offset));
+        for (const value of values.slice(1)) for (const sum of [atOnce, single]) sum.subtract(value);
+        expect(totalOf(atOnce)).toEqual(totalOf(single));
+      }),
+    );
+  });
+
   test("carries through all bytes", () => {
     const sum = createRangeSum();
     sum.add(Buffer.alloc(32, 0xff));

@@ -66,8 +66,8 @@ const ROOM = 4;
 const TIMEOUT_US = 60_000_000;
 export const HEARTBEAT_S = 30;
 
-/** The limits, in force at the server. */
-export function createLiveNet(held: Store, serverLimits: Partial<Limits> = {}): LiveNet {
+/** The limits, in force at the server. `early`: exchanges hear of a commit before it is answered, and not some time after. */
+export function createLiveNet(held: Store, serverLimits: Partial<Limits> = {}, early = false): LiveNet {
   const streams = new Set<Internal>();
   const store = createLiveStore(held, (_, revision) => {
     for (const stream of [...streams]) stream.advanced(revision);
@@ -177,7 +177,8 @@ export function createLiveNet(held: Store, serverLimits: Partial<Limits> = {}): 
       deafen(value) {
         deaf = value;
       },
-      advanced: (revision) => tasks.push(() => serverDriver.notify(revision)),
+      advanced: (revision) =>
+        early ? serverDriver.notify(revision) : void tasks.push(() => serverDriver.notify(revision)),
       tick() {
         clientDriver.tick(nowUs);
         serverDriver.tick(nowUs);

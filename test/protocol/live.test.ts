@@ -10,8 +10,8 @@ const STEP_TIMEOUT_S = 60;
 const PROOF_INTERVAL_S = 60;
 
 /** Two replicas that are live, with what they hold. */
-function pair(items: Record<string, string> = { x: "old" }) {
-  const net = createLiveNet(newStore());
+function pair(items: Record<string, string> = { x: "old" }, early = false) {
+  const net = createLiveNet(newStore(), {}, early);
   const [a, b] = [newReplica(1), newReplica(2)];
   change(a, items);
   const one = net.join(a);
@@ -51,8 +51,8 @@ function whole(net: LiveNet, ...replicas: MemoryReplica[]): void {
 }
 
 describe("changes as they happen", () => {
-  test("pass from each side to the other, one message each way, without an echo", () => {
-    const { net, a, b, one, two } = pair();
+  test.each([false, true])("pass from each side to the other, one message each way, without an echo", (early) => {
+    const { net, a, b, one, two } = pair({ x: "old" }, early);
     const sent = [one.requests.length, one.responses.length, two.requests.length, two.responses.length] as const;
     edit(one, a, { x: "new", y: "1" });
     net.settle();

@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Action, GroupTooLarge, type OutgoingQuery, type ReplicaStore } from "../../client/replica/store.js";
+import {
+  type Action,
+  GroupTooLarge,
+  type LocalWrite,
+  type OutgoingQuery,
+  type ReplicaStore,
+} from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
@@ -57,6 +63,67 @@ export function describeExchange(name: string, open: () => Harness): void {
       const { sequence } = stateOf(id);
       return { kind: "rebase", id, sequence, unit, base, content: "theirs", overrides: undefined, held: true };
     }
+    it("remembers a change as sent when it is written, and takes it as one that was not sent before", () => {
+      const writeAtOnce = (...changes: LocalWrite[]) => replica.write(changes, NOW, LIMITS, true).sequences;
+      const resent = () => replica.takeOutgoing(ALL).changes.map((change) => [change.id, change.resent]);
+      const sendings = (id: string) => stateOf(id).sendings;
+      expect(writeAtOnce(put("a", "1"))).toEqual([1]);
+      expect(sendings("a")).toEqual([fingerprintOf("a", "1")]);
+      expect(resent()).toEqual([["a", false]]);
+      expect(resent()).toEqual([["a", true]]);
+      // It may arrive: a later version is not remembered before it is taken.
+      expect(writeAtOnce(put("a", "2"))).toEqual([2]);
+      expect(sendings("a")).toEqual([fingerprintOf("a", "1")]);
+      apply({ kind: "settle", id: "a", sequence: 1, fingerprint: fingerprintOf("a", "1"), revision: 1 });
+      expect(writeAtOnce(put("a", "3"))).toEqual([3]);
+      expect(writeAtOnce(del("a"))).toEqual([4]);
+      expect(sendings("a")).toEqual([fingerprintOf("a", "3")]);
+      // Neither what is of a group nor what is held nor what changes nothing.
+      expect(writeAtOnce(put("b", "1"), put("c", "1"))).toEqual([5, 6]);
+      expect(writeAtOnce(put("c", "2"))).toHaveLength(1);
+      apply(hold("b", 1), hold("c", 1));
+      expect(writeAtOnce(put("b", "2"))).toHaveLength(1);
+      expect(writeAtOnce(del("unknown"))).toEqual([0]);
+      for (const id of ["b", "c", "unknown"]) expect(sendings(id)).toEqual([]);
+    });
+    it("takes what was just written to be sent as it would take it from what is kept", () => {
+      const query = (from: number, through: number) => ({ ...ALL, select: { after: from, through } });
+      replica.write([put("z", "1")], NOW, LIMITS);
+      replica.takeOutgoing(ALL);
+      const write = (content: string) => replica.write([put("a", content)], NOW, LIMITS, true).sequences[0] ?? 0;
+      const first = write("1");
+      const taken = replica.takeOutgoing(query(first - 1, first));
+      expect(taken).toMatchObject({ more: false, skipped: false });
+      expect(taken.changes).toMatchObject([{ id: "a", sequence: first, resent: false, upsert: { content: "1" } }]);
+      expect(replica.takeOutgoing(query(first - 1, first)).changes).toMatchObject([{ id: "a", resent: true }]);
+      apply({ kind: "settle", id: "a", sequence: first, fingerprint: fingerprintOf("a", "1"), revision: 1 });
+      // What has happened since is seen.
+      const second = write("2");
+      apply({ kind: "agree", id: "a", sequence: second, revision: 2 });
+      expect(replica.takeOutgoing(query(second - 1, second)).changes).toEqual([]);
+      const third = write("3");
+      replica.write([put("a", "4")], NOW, LIMITS);
+      expect(replica.takeOutgoing(query(third - 1, third)).changes).toEqual([]);
+      expect(replica.takeOutgoing(query(third, third + 1)).changes).toMatchObject([{ id: "a", resent: true }]);
+    });
+    it("takes what was remembered as sent for sent once another exchange has begun, also in the file", () => {
+      replica.write([put("a", "1")], NOW, LIMITS, true);
+      harness.reopen();
+      replica = harness.replica();
+      replica.begin();
+      expect(replica.takeOutgoing({ ...ALL, eager: true })).toEqual({ changes: [], more: false, skipped: true });
+      expect(replica.takeOutgoing(ALL).changes).toMatchObject([{ id: "a", resent: true }]);
+    });
+    it("leaves a change that could not be written as it was, though it was to be sent", () => {
+      const [sequence] = replica.write([put("a", "1")], NOW, LIMITS, true).sequences;
+      replica.takeOutgoing(ALL);
+      replica.write([put("b", "1"), put("c", "1")], NOW, LIMITS);
+      expect(() => replica.write([put("b", "x".repeat(3000))], NOW, { items: 1, bytes: 10 }, true)).toThrow(
+        GroupTooLarge,
+      );
+      expect(replica.write([put("a", "2")], NOW, LIMITS).sequences).toEqual([(sequence ?? 0) + 3]);
+      expect(replica.takeOutgoing({ ...ALL, select: { ids: ["a"] } }).changes).toMatchObject([{ resent: true }]);
+    });
     it("takes what is new in many at once, and leaves what is known", () => {
       const ids = Array.from({ length: 700 }, (_, at) => `id ${(at * 7919) % 700}`);
       const known = ids.filter((_, at) => at % 7 === 3);
@@ -116,6 +183,28 @@ export function describeExchange(name: string, open: () => Harness): void {
       expect(replica.audit()).toBeUndefined();
       // One item is no group, however large.
       expect(replica.write([put("x", "y".repeat(2000))], NOW, LIMITS).sequences).toEqual([4]);
+    });
+
+    it("lets what is left of a group become larger than a group may be", () => {
+      write("a", "b");
+      replica.write([del("b")], NOW, LIMITS);
+      replica.write([put("a", "y".repeat(2000))], NOW, LIMITS);
+      reopen();
+      expect([groupOf("a"), taken()]).toEqual([undefined, ["a"]]);
+      expect(replica.audit()).toBeUndefined();
+    });
+
+    it("refuses to resolve with what makes a group too large", () => {
+      apply(takeText("a", "base"), takeText("b", "base"));
+      replica.write([put("a", "mine"), put("b", "mine")], NOW, LIMITS);
+      apply(hold("a", 1), hold("b", 1));
+      const before = [replica.state(), replica.listPending(0, 9)];
+      const large = { merged: upsertOf("a", "y".repeat(900)) };
+      expect(() => replica.resolveHeld("a", large, NOW, LIMITS)).toThrow(GroupTooLarge);
+      expect([replica.state(), replica.listPending(0, 9)]).toEqual(before);
+      reopen();
+      expect(replica.audit()).toBeUndefined();
+      expect(replica.resolveHeld("a", { merged: upsertOf("a", "y".repeat(700)) }, NOW, LIMITS)).toBe(true);
     });
 
     it("takes a group whole or not at all", () => {

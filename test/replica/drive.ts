@@ -144,6 +144,7 @@ type Step =
       readonly do: "write";
       readonly changes: readonly { id: number; content: number }[];
       readonly group: boolean;
+      readonly sending: boolean;
       readonly clock: number;
     }
   | ({
@@ -222,6 +223,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     changes: fc.uniqueArray(fc.record({ id: idIndex, content: contentIndex }), { maxLength: 5, selector: (c) => c.id }),
     clock: fc.constantFrom(0, 0, 1, 1000),
     group: fc.boolean(),
+    sending: fc.boolean(),
   }),
   fc.record({
     do: fc.constant("take" as const),
@@ -378,16 +380,23 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       upsert: upsertOf(IDS[id] as string, content),
     }));
     const limits = step.group ? { items: 100, bytes: 1e6 } : undefined;
+    const { sending } = step;
     return {
-      model: () => model.write(changes, at, limits),
-      replica: (replica) =>
-        withStaged(replica, (stage) =>
+      model: () =>
+        sending ? model.writeSending(changes, at, LARGE.wholeBytes, limits) : model.write(changes, at, limits),
+      replica(replica) {
+        const written = withStaged(replica, (stage) =>
           replica.write(
             changes.map((change) => stagedWrite(change, stage)),
             at,
             limits,
+            sending,
           ),
-        ),
+        );
+        // What is taken in the same exchange counts as not sent before, which only the replica itself knows.
+        if (sending) replica.begin();
+        return written;
+      },
     };
   }
 

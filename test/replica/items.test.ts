@@ -22,6 +22,8 @@ const content = fc.oneof(
 );
 const batch = fc.record({
   ascends: fc.boolean(),
+  prefix: fc.constantFrom("a", "é"),
+  inRun: fc.boolean(),
   from: fc.nat(400),
   contents: fc.array(content, { minLength: 1, maxLength: 600, size: "max" }),
   isText: fc.boolean(),
@@ -31,14 +33,22 @@ const batch = fc.record({
 const write = fc.record({ write: fc.nat(900) });
 const script = fc.array(fc.oneof({ weight: 6, arbitrary: batch }, { weight: 1, arbitrary: write }), { maxLength: 5 });
 
-function itemsOf({ ascends, from, contents, isText, twice }: typeof batch extends fc.Arbitrary<infer T> ? T : never) {
+function itemsOf({
+  ascends,
+  prefix,
+  inRun,
+  from,
+  contents,
+  isText,
+  twice,
+}: typeof batch extends fc.Arbitrary<infer T> ? T : never) {
   const changes = contents.map((each, at) => {
     const number = ascends ? from + at : (from + at * 7919) % 1000;
     return {
-      id: `é${String(number).padStart(6, "0")}`,
+      id: `${prefix}${String(number).padStart(6, "0")}`,
       content: isText ? each : Buffer.from(each),
-      revision: at + 1,
-      modifyTimeUs: 5 + (at % 3),
+      revision: inRun ? at + 1 : 2 * at + 1,
+      modifyTimeUs: inRun ? 5 : 5 + (at % 3),
     };
   });
   return toColumns(twice ? [...changes, ...changes.slice(0, 3)] : changes);

@@ -165,6 +165,18 @@ export function createModel() {
     return true;
   }
 
+  /** The same of what is sent at once: remembered as sent, where it is one whole change that was not sent before. */
+  function writeSending(changes: readonly LocalWrite[], now: number, wholeBytes: number, limits?: GroupLimits) {
+    const written = write(changes, now, limits);
+    const [id = ""] = changes.length === 1 ? changes.map((change) => change.id) : [];
+    const row = pending.get(id);
+    if (written.sequences[0] === 0 || row === undefined) return written;
+    const isFree = row.group === 0 && !row.held && row.sendings.size === 0;
+    if (isFree && weightOf(id) <= wholeBytes)
+      row.sendings.set(row.sequence, { print: row.print ?? "", time: row.time });
+    return written;
+  }
+
   /** What a query names, in its order, each group as a whole where it is named first. */
   function unitsOf({ select }: OutgoingQuery): string[][] {
     const order = [...pending].sort((a, b) => a[1].sequence - b[1].sequence).map(([id]) => id);
@@ -427,6 +439,7 @@ export function createModel() {
 
   return {
     write,
+    writeSending,
     take,
     apply(batch: ApplyBatch) {
       const stale: string[] = [];

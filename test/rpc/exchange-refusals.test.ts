@@ -11,11 +11,11 @@ import {
   type RangeQuery,
   Recover,
 } from "../../gen/tercet/v1/sync.js";
+import type { ClientStream } from "../../scripts/conformance/stream-client.js";
 import { batch, upsert } from "./build.js";
 import { startTestServer, type TestServer } from "./harness.js";
 import { badRanges, nothingOf } from "./range-cases.js";
 import { toRefusal } from "./refusal.js";
-import type { TestStream } from "./stream.js";
 
 const LIMIT_FIELDS = {
   inlineBytes: "inline_bytes",
@@ -59,14 +59,14 @@ describe("bad input to an exchange", () => {
   };
   const fetchOf = (...items: { id: string; offset?: number }[]) =>
     ({ $case: "fetch", value: Fetch.create({ items }) }) as const;
-  type Case = [what: string, act: (stream: TestStream) => void, code: string, reason: string, fields?: string[]];
-  const opened = (act: (stream: TestStream) => void) => (stream: TestStream) => {
+  type Case = [what: string, act: (stream: ClientStream) => void, code: string, reason: string, fields?: string[]];
+  const opened = (act: (stream: ClientStream) => void) => (stream: ClientStream) => {
     stream.open({ collection });
     act(stream);
   };
   const openedAs =
-    (open: Partial<Open>, act: (stream: TestStream) => void = () => undefined) =>
-    (stream: TestStream) => {
+    (open: Partial<Open>, act: (stream: ClientStream) => void = () => undefined) =>
+    (stream: ClientStream) => {
       stream.open({ collection, ...open });
       act(stream);
     };

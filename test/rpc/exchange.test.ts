@@ -4,10 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { type ChangeKind, ChangeStandard, type FingerprintAlgorithm } from "../../gen/tercet/v1/item.js";
 import { Done, ExchangeRequest, Limits, type Push, PushBatch, PushOutcome } from "../../gen/tercet/v1/sync.js";
+import type { ClientStream } from "../../scripts/conformance/stream-client.js";
 import { batch, contentOf, deletion, printOf, sumOf, upsert } from "./build.js";
 import { startTestServer, type TestServer } from "./harness.js";
 import { toRefusal } from "./refusal.js";
-import type { TestStream } from "./stream.js";
 
 const MIB = 1024 * 1024;
 const {
@@ -245,7 +245,7 @@ describe("SyncService.Exchange", () => {
   });
 
   it("goes on after streams that were cut at any point, and ignores unknown messages", async () => {
-    const steps: ((stream: TestStream) => unknown)[] = [
+    const steps: ((stream: ClientStream) => unknown)[] = [
       (stream) => stream.sendRaw(Buffer.from([0xfa, 0x06, 0])),
       (stream) => stream.open({ collection }),
       (stream) => stream.next("opened"),

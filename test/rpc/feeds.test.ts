@@ -7,7 +7,10 @@ const B = Buffer.alloc(16, 2);
 /** Feeds whose turns of the event loop are taken by hand. */
 function byHand() {
   const turns: (() => void)[] = [];
-  const feeds = createFeeds((next) => void turns.push(next));
+  const feeds = createFeeds(
+    (next) => void turns.push(next),
+    (first) => void turns.push(first),
+  );
   const turn = (): boolean => {
     const next = turns.shift();
     next?.();

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
+import { type ClientStream, streamOver } from "../../scripts/conformance/stream-client.js";
 import { type RunningServer, type ServerOptions, type Surroundings, startServer } from "../../server/index.js";
 import { type Api, createApi } from "./api.js";
-import { openStream, type TestStream } from "./stream.js";
 
 /** A server on a data directory of its own, and a connection to it. */
 export interface TestServer {
@@ -14,7 +14,7 @@ export interface TestServer {
   /** The unary calls. */
   readonly api: Api;
   /** Begins an exchange. */
-  exchange(): TestStream;
+  exchange(): ClientStream;
   /** A new collection of this name. */
   create(collection: string): Promise<string>;
   /** Ends the server and opens its data again: another epoch. */
@@ -43,7 +43,7 @@ export async function startTestServer(
     get api() {
       return api;
     },
-    exchange: () => openStream(client),
+    exchange: () => streamOver(client),
     async create(collection) {
       await api.createCollection({ collection });
       return collection;

@@ -9,10 +9,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
 import { PushOutcome } from "../../gen/tercet/v1/sync.js";
+import { streamOver } from "../../scripts/conformance/stream-client.js";
 import type { Api } from "./api.js";
 import { batch, upsert } from "./build.js";
 import { connect, startTestServer } from "./harness.js";
-import { openStream } from "./stream.js";
 
 const SCRIPT = fileURLToPath(new URL("serve-child.js", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../dist/server/index.js", import.meta.url));
@@ -55,7 +55,7 @@ it(`has every acknowledged change after ${KILLS} kill -9 in the middle of pushes
   const acknowledged = new Map<string, number>();
   for (let round = 0; round < KILLS; round++) {
     const client = connect(await startChild());
-    const stream = openStream(client);
+    const stream = streamOver(client);
     stream.open({ collection, create: true });
     await stream.next("opened");
     const last = 1 + random(12);

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { PushOutcome, type RangeAnswers, RangeOutcome, Recover } from "../../gen/tercet/v1/sync.js";
+import type { ClientStream } from "../../scripts/conformance/stream-client.js";
 import { any, batch, contentOf, printOf, sumOf, upsert } from "./build.js";
 import { createTestLog } from "./clock.js";
 import { startTestServer, type TestServer } from "./harness.js";
 import { nothingOf } from "./range-cases.js";
 import { refusalOf } from "./refusal.js";
-import type { TestStream } from "./stream.js";
 
 const { RANGE_OUTCOME_EQUAL: EQUAL, RANGE_OUTCOME_SPLIT: SPLIT, RANGE_OUTCOME_LIST: LIST } = RangeOutcome;
 const recover = { $case: "recover", value: Recover.create() } as const;
@@ -30,7 +30,7 @@ describe("recovery", () => {
   });
 
   const state = async () => (await test.api.getCollection({ collection })).collection;
-  async function endOf(stream: TestStream): Promise<Record<string, unknown>> {
+  async function endOf(stream: ClientStream): Promise<Record<string, unknown>> {
     stream.end();
     expect((await stream.status()).code).toBe(0);
     return log.line("exchange");

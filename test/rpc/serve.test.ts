@@ -8,10 +8,10 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { streamOver } from "../../scripts/conformance/stream-client.js";
 import { createApi } from "./api.js";
 import { connect } from "./harness.js";
 import { refusalOf } from "./refusal.js";
-import { openStream } from "./stream.js";
 
 const TERCET = fileURLToPath(new URL("../../dist/scripts/tercet.js", import.meta.url));
 
@@ -68,7 +68,7 @@ describe("tercet serve", () => {
     const { address } = JSON.parse(await serve.ready) as { address: string };
     const client = connect(address);
     const api = createApi(client);
-    const stream = openStream(client);
+    const stream = streamOver(client);
     stream.open({ collection: "c", create: true });
     await stream.next("opened");
     serve.child.kill("SIGTERM");

@@ -2,13 +2,13 @@ import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StorageError } from "../../core/storage-error.js";
 import { Limits } from "../../gen/tercet/v1/sync.js";
+import { streamOver } from "../../scripts/conformance/stream-client.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
 import type { Store } from "../../server/store/store.js";
 import { createCollection, EPOCH, put, writeOne } from "../store/build.js";
 import { type BareServer, startBareServer } from "./bare-server.js";
 import { absent, batch, contentOf, upsert } from "./build.js";
 import { type Refusal, refusalOf, toRefusal } from "./refusal.js";
-import { openStream } from "./stream.js";
 
 const collection = "c";
 
@@ -33,7 +33,7 @@ describe("a server whose store", () => {
       },
     };
     bare = await startBareServer(failing);
-    const stream = openStream(bare.client);
+    const stream = streamOver(bare.client);
     stream.open({ collection });
     stream.send(batch([upsert("a", "1")]));
     return [await refusalOf(write(bare.api)), toRefusal(await stream.status())];
@@ -81,7 +81,7 @@ describe("a server whose store", () => {
     });
     bare = await startBareServer(patient);
     expect((await write(bare.api)).change?.revision).toBe(1);
-    const stream = openStream(bare.client);
+    const stream = streamOver(bare.client);
     stream.open({ collection });
     stream.send(batch([upsert("b", "1")]));
     stream.done();
@@ -105,7 +105,7 @@ describe("a server whose store", () => {
       },
     };
     bare = await startBareServer(counting);
-    const stream = openStream(bare.client);
+    const stream = streamOver(bare.client);
     // The reader takes the first message and then nothing more for a while.
     const paused = new Promise((resolve) => stream.call.once("data", () => resolve(stream.call.pause())));
     stream.open({ collection, limits: Limits.create({ messageBytes: 16_384 }) });

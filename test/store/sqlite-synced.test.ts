@@ -74,6 +74,32 @@ test("what did not reach the disk is read by nobody any more", async () => {
   await expect(store.getCollection("c")).rejects.toBe(failure);
 });
 
+test("after what did not reach the disk nothing is changed any more, in any collection", async () => {
+  await createCollection(sqlite, "other", bytesOf(16, 9));
+  const { store, reach } = heldBack();
+  const written = store.write([batchOf([put("a", "1")])]);
+  const failure = new Error("the disk is gone");
+  reach(failure);
+  await expect(written).rejects.toBe(failure);
+  const [uid, uploadId] = [bytesOf(16, 9), bytesOf(16, 1)];
+  const piece = { uid, uploadId, id: "b", size: 1, offset: 0, data: Buffer.from("b"), text: false, nowUs: NOW };
+  for (const change of [
+    () => store.write([{ uid, nowUs: NOW, writes: [put("b", "1")] }]),
+    () => store.createCollection({ name: "new", uid: bytesOf(16, 3), standard: 0, nowUs: NOW }),
+    () => store.deleteCollection(uid),
+    () => store.upload(piece),
+    () => store.dropUpload(uid, uploadId),
+    () => store.pruneUploads(NOW, 10),
+    () => store.compact({ uid, through: 1 }),
+    () => store.pruneConflicts(NOW, 10),
+  ]) {
+    expect(change).toThrow(failure);
+  }
+  expect(sqlite.getCollection("other")).toMatchObject({ revision: 0 });
+  expect(sqlite.getCollection("new")).toBeUndefined();
+  expect(store.readChanges({ ...ALL, uid })).toMatchObject({ revision: 0 });
+});
+
 test("a transaction that fails leaves nothing behind that has to be waited for", () => {
   const failure = new Error("full");
   const store = createSyncedStore({
@@ -88,16 +114,42 @@ test("a transaction that fails leaves nothing behind that has to be waited for",
 
 test("after a failure the disk is not tried again", async () => {
   const failure = new Error("EIO");
-  let times = 0;
-  const log = createLogSync(join(directory, "tercet.db"), (_descriptor, done) => {
-    times += 1;
-    setImmediate(done, times === 1 ? null : failure);
-  });
-  await log.sync();
-  await expect(log.sync()).rejects.toBe(failure);
-  await expect(log.sync()).rejects.toBe(failure);
-  expect(times).toBe(2);
-  log.close();
+  for (const failsAside of [true, false]) {
+    let times = 0;
+    const log = createLogSync(join(directory, "tercet.db"), {
+      aside(_descriptor, done) {
+        times += 1;
+        setImmediate(done, times === 1 ? null : failure);
+      },
+      now() {
+        times += 1;
+        throw failure;
+      },
+    });
+    await log.sync();
+    if (failsAside) await expect(log.sync()).rejects.toBe(failure);
+    else expect(() => log.syncNow()).toThrow(failure);
+    await expect(log.sync()).rejects.toBe(failure);
+    expect(() => log.syncNow()).toThrow(failure);
+    expect(times).toBe(2);
+    log.close();
+  }
+});
+
+test("only a small batch that comes alone is waited for, and not while another one is on its way to the disk", async () => {
+  const store = createSyncedStore(sqlite);
+  const lone = (id: string): unknown => store.write([batchOf([put(id, "1")])]);
+  expect(lone("a")).toMatchObject([{ revision: 1 }]);
+  const two = store.write([batchOf([put("b", "1")]), batchOf([put("c", "1")])]);
+  expect(two).toBeInstanceOf(Promise);
+  const behind = lone("d");
+  expect(behind).toBeInstanceOf(Promise);
+  expect(await two).toMatchObject([{ revision: 2 }, { revision: 3 }]);
+  expect(await behind).toMatchObject([{ revision: 4 }]);
+  const large = store.write([batchOf([put("e", "x".repeat(100_000))])]);
+  expect(large).toBeInstanceOf(Promise);
+  expect(await large).toMatchObject([{ revision: 5 }]);
+  expect(lone("f")).toMatchObject([{ revision: 6 }]);
 });
 
 test("the log is written back on the way, and everything is there afterwards", async () => {

@@ -116,9 +116,9 @@ export interface RestoreConflictRequest {
   /** Number of the record. */
   number: number;
   /**
-   * Makes the call repeatable, also once the record has been pruned: for 24 hours a call with the same id gets the first
-   * one's answer (REQUEST_ID_REUSED where the request differs). At most 128 characters; a UUID is fine. Empty: no care is
-   * taken.
+   * Makes the call repeatable, also once the record has been pruned: for 24 hours a call with the same id gets the
+   * first one's answer (REQUEST_ID_REUSED where the request differs). At most 128 characters; a UUID is fine. Empty: no
+   * care is taken.
    */
   requestId: string;
 }
@@ -1662,8 +1662,9 @@ export const CompactCollectionResponse: MessageFns<CompactCollectionResponse> = 
  * keeps.
  *
  * Calls that name a collection fail with INVALID_ARGUMENT (INVALID_COLLECTION_NAME) and NOT_FOUND
- * (COLLECTION_NOT_FOUND), all of them with INVALID_ARGUMENT (MALFORMED_MESSAGE, INVALID_FIELD), INTERNAL (INTERNAL), and
- * STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or DATA_LOSS, and those that write with UNAVAILABLE (GOING_AWAY).
+ * (COLLECTION_NOT_FOUND), all of them with INVALID_ARGUMENT (MALFORMED_MESSAGE, INVALID_FIELD), INTERNAL (INTERNAL),
+ * and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or DATA_LOSS, and those that write with UNAVAILABLE
+ * (GOING_AWAY).
  *
  * A page_size over its maximum is taken for the maximum; a negative one is INVALID_FIELD.
  */
@@ -1708,8 +1709,8 @@ export const CollectionServiceService = {
     responseDeserialize: (value: Buffer): CreateCollectionResponse => CreateCollectionResponse.decode(value),
   },
   /**
-   * Deletes a collection with its items, tombstones and conflict records. Its uid is remembered for ever: replicas of it
-   * get COLLECTION_DELETED and do not fill a new collection of that name by themselves.
+   * Deletes a collection with its items, tombstones and conflict records. Its uid is remembered for ever: replicas of
+   * it get COLLECTION_DELETED and do not fill a new collection of that name by themselves.
    */
   deleteCollection: {
     path: "/tercet.v1.CollectionService/DeleteCollection" as const,
@@ -1744,11 +1745,11 @@ export const CollectionServiceService = {
     responseDeserialize: (value: Buffer): GetConflictResponse => GetConflictResponse.decode(value),
   },
   /**
-   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert of its
-   * content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict record of its
-   * own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left as it is and the
-   * call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND); INVALID_ARGUMENT
-   * (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
+   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert
+   * of its content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict
+   * record of its own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left
+   * as it is and the call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND);
+   * INVALID_ARGUMENT (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
    */
   restoreConflict: {
     path: "/tercet.v1.CollectionService/RestoreConflict" as const,
@@ -1763,8 +1764,8 @@ export const CollectionServiceService = {
   },
   /**
    * Removes the conflict records of all collections that are older than an age, for good. The server does the same by
-   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut, or
-   * that ends with an error, has removed some of them, and can be repeated.
+   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut,
+   * or that ends with an error, has removed some of them, and can be repeated.
    */
   pruneConflicts: {
     path: "/tercet.v1.CollectionService/PruneConflicts" as const,
@@ -1778,13 +1779,13 @@ export const CollectionServiceService = {
     responseDeserialize: (value: Buffer): PruneConflictsResponse => PruneConflictsResponse.decode(value),
   },
   /**
-   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in the
-   * background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
+   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in
+   * the background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
    * horizon never moves back, and never beyond the last commit.
    *
-   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all items
-   * with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what is new.
-   * What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
+   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all
+   * items with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what
+   * is new. What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
    */
   compactCollection: {
     path: "/tercet.v1.CollectionService/CompactCollection" as const,
@@ -1810,8 +1811,8 @@ export interface CollectionServiceServer extends UntypedServiceImplementation {
    */
   createCollection: handleUnaryCall<CreateCollectionRequest, CreateCollectionResponse>;
   /**
-   * Deletes a collection with its items, tombstones and conflict records. Its uid is remembered for ever: replicas of it
-   * get COLLECTION_DELETED and do not fill a new collection of that name by themselves.
+   * Deletes a collection with its items, tombstones and conflict records. Its uid is remembered for ever: replicas of
+   * it get COLLECTION_DELETED and do not fill a new collection of that name by themselves.
    */
   deleteCollection: handleUnaryCall<DeleteCollectionRequest, DeleteCollectionResponse>;
   /** The server's conflict records of a collection, latest first, without their contents, in pages. */
@@ -1819,27 +1820,27 @@ export interface CollectionServiceServer extends UntypedServiceImplementation {
   /** One conflict record with its content. NOT_FOUND (CONFLICT_NOT_FOUND). */
   getConflict: handleUnaryCall<GetConflictRequest, GetConflictResponse>;
   /**
-   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert of its
-   * content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict record of its
-   * own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left as it is and the
-   * call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND); INVALID_ARGUMENT
-   * (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
+   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert
+   * of its content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict
+   * record of its own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left
+   * as it is and the call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND);
+   * INVALID_ARGUMENT (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
    */
   restoreConflict: handleUnaryCall<RestoreConflictRequest, RestoreConflictResponse>;
   /**
    * Removes the conflict records of all collections that are older than an age, for good. The server does the same by
-   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut, or
-   * that ends with an error, has removed some of them, and can be repeated.
+   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut,
+   * or that ends with an error, has removed some of them, and can be repeated.
    */
   pruneConflicts: handleUnaryCall<PruneConflictsRequest, PruneConflictsResponse>;
   /**
-   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in the
-   * background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
+   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in
+   * the background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
    * horizon never moves back, and never beyond the last commit.
    *
-   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all items
-   * with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what is new.
-   * What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
+   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all
+   * items with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what
+   * is new. What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
    */
   compactCollection: handleUnaryCall<CompactCollectionRequest, CompactCollectionResponse>;
 }
@@ -1897,8 +1898,8 @@ export interface CollectionServiceClient extends Client {
     callback: (error: ServiceError | null, response: CreateCollectionResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Deletes a collection with its items, tombstones and conflict records. Its uid is remembered for ever: replicas of it
-   * get COLLECTION_DELETED and do not fill a new collection of that name by themselves.
+   * Deletes a collection with its items, tombstones and conflict records. Its uid is remembered for ever: replicas of
+   * it get COLLECTION_DELETED and do not fill a new collection of that name by themselves.
    */
   deleteCollection(
     request: DeleteCollectionRequest,
@@ -1948,11 +1949,11 @@ export interface CollectionServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetConflictResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert of its
-   * content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict record of its
-   * own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left as it is and the
-   * call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND); INVALID_ARGUMENT
-   * (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
+   * Makes the version of a conflict record the item again, durably, as a new change with the server's time: an upsert
+   * of its content, or the deletion that gave way. Whatever the item is by now is replaced, and kept in a conflict
+   * record of its own, as by WriteItem and DeleteItem with the precondition `any`. An item that already is so is left
+   * as it is and the call succeeds. The record stays until it is pruned. NOT_FOUND (CONFLICT_NOT_FOUND);
+   * INVALID_ARGUMENT (REQUEST_ID_REUSED); UNIMPLEMENTED (UNSUPPORTED) for a content of over 1 MiB.
    */
   restoreConflict(
     request: RestoreConflictRequest,
@@ -1971,8 +1972,8 @@ export interface CollectionServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Removes the conflict records of all collections that are older than an age, for good. The server does the same by
-   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut, or
-   * that ends with an error, has removed some of them, and can be repeated.
+   * itself on a schedule (`tercet serve --conflict-days`). It is done in many small transactions: a call that is cut,
+   * or that ends with an error, has removed some of them, and can be repeated.
    */
   pruneConflicts(
     request: PruneConflictsRequest,
@@ -1990,13 +1991,13 @@ export interface CollectionServiceClient extends Client {
     callback: (error: ServiceError | null, response: PruneConflictsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in the
-   * background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
+   * Moves a collection's tombstone horizon: what was deleted up to it is forgotten, and the tombstones are removed in
+   * the background. The server does the same by itself on a schedule (`tercet serve --tombstone-days`). Idempotent: the
    * horizon never moves back, and never beyond the last commit.
    *
-   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all items
-   * with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what is new.
-   * What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
+   * Nothing comes back by it. A replica whose checkpoint lies before the horizon gets TOKEN_COMPACTED, compares all
+   * items with the server (Recover in an exchange, or CompareRanges), and tells by its bases what was deleted from what
+   * is new. What it costs is that comparison; so keep tombstones for longer than replicas usually are away.
    */
   compactCollection(
     request: CompactCollectionRequest,

@@ -9,8 +9,8 @@
 /**
  * The `reason` of the google.rpc.ErrorInfo that every refusal carries in its status details, with the domain
  * "tercet.dev" and without the prefix ERROR_REASON_ (for example "INVALID_ID"). Beside it stand google.rpc.BadRequest
- * where a field is at fault and google.rpc.RetryInfo where the same call may do better later. The canonical code is named
- * with each. Verdicts on single pushes carry the same reasons.
+ * where a field is at fault and google.rpc.RetryInfo where the same call may do better later. The canonical code is
+ * named with each. Verdicts on single pushes carry the same reasons.
  *
  * A message over 4 MiB is refused by gRPC itself, before the server sees it: RESOURCE_EXHAUSTED without any details.
  */
@@ -23,7 +23,10 @@ export const ErrorReason = {
   ERROR_REASON_INVALID_FIELD: 2,
   /** ERROR_REASON_INVALID_ID - INVALID_ARGUMENT: an id is empty, over 512 bytes, not UTF-8, or has control characters. */
   ERROR_REASON_INVALID_ID: 3,
-  /** ERROR_REASON_INVALID_COLLECTION_NAME - INVALID_ARGUMENT: a collection's name is not 1 to 128 of A-Z a-z 0-9 . _ - or does not begin with a letter or digit. */
+  /**
+   * ERROR_REASON_INVALID_COLLECTION_NAME - INVALID_ARGUMENT: a collection's name is not 1 to 128 of A-Z a-z 0-9 . _ - or does not begin with a letter or
+   * digit.
+   */
   ERROR_REASON_INVALID_COLLECTION_NAME: 4,
   /** ERROR_REASON_UNKNOWN_KIND - INVALID_ARGUMENT: the kind of a change is not one that this server knows. */
   ERROR_REASON_UNKNOWN_KIND: 5,
@@ -45,8 +48,8 @@ export const ErrorReason = {
   ERROR_REASON_PRECONDITION_MISSING: 13,
   /**
    * ERROR_REASON_PRECONDITION_FAILED - FAILED_PRECONDITION: the item is not in the state that the precondition names. Read it again and decide anew. The
-   * metadata says how it is: `revision` (decimal) of its latest change, and `fingerprint` (64 hex digits), which is absent
-   * where there is no item.
+   * metadata says how it is: `revision` (decimal) of its latest change, and `fingerprint` (64 hex digits), which is
+   * absent where there is no item.
    */
   ERROR_REASON_PRECONDITION_FAILED: 14,
   /** ERROR_REASON_COLLECTION_NOT_FOUND - NOT_FOUND: there is no such collection. */
@@ -74,8 +77,8 @@ export const ErrorReason = {
   /** ERROR_REASON_GOING_AWAY - UNAVAILABLE: the server is going away. Call again; what was acknowledged is there. */
   ERROR_REASON_GOING_AWAY: 26,
   /**
-   * ERROR_REASON_STORAGE_FAILED - UNAVAILABLE, RESOURCE_EXHAUSTED (its disk is full) or DATA_LOSS (its file is damaged): the storage failed. Nothing of the
-   * batch was stored. The metadata's `storage` says which: "full", "damaged", "busy" or "failed".
+   * ERROR_REASON_STORAGE_FAILED - UNAVAILABLE, RESOURCE_EXHAUSTED (its disk is full) or DATA_LOSS (its file is damaged): the storage failed. Nothing
+   * of the batch was stored. The metadata's `storage` says which: "full", "damaged", "busy" or "failed".
    */
   ERROR_REASON_STORAGE_FAILED: 27,
   /** ERROR_REASON_INTERNAL - INTERNAL: a fault of the server's own. Nothing of the batch was stored. */

@@ -115,13 +115,13 @@ export const ChangeStandard = {
   /** CHANGE_STANDARD_CLIENT - The client's change prevails; the client sends its content and the server changes its item. */
   CHANGE_STANDARD_CLIENT: 2,
   /**
-   * CHANGE_STANDARD_NEWEST - The later modify time prevails; on a tie the greater fingerprint, compared byte by byte from the first on. A deletion
-   * is less than any fingerprint.
+   * CHANGE_STANDARD_NEWEST - The later modify time prevails; on a tie the greater fingerprint, compared byte by byte from the first on. A
+   * deletion is less than any fingerprint.
    */
   CHANGE_STANDARD_NEWEST: 3,
   /**
-   * CHANGE_STANDARD_MANUAL - Nobody's yet: the item is held with both versions readable until a user resolves it, or an exchange by another standard
-   * does, if that was asked for or is bound (SERVER for want of any settles nothing). Everything else goes on.
+   * CHANGE_STANDARD_MANUAL - Nobody's yet: the item is held with both versions readable until a user resolves it, or an exchange by another
+   * standard does, if that was asked for or is bound (SERVER for want of any settles nothing). Everything else goes on.
    */
   CHANGE_STANDARD_MANUAL: 4,
   UNRECOGNIZED: -1,
@@ -181,8 +181,8 @@ export function changeStandardToJSON(object: ChangeStandard): string {
 }
 
 /**
- * What an item is, in few bytes. Equal fingerprints mean the same id with the same content. Whether a content is carried
- * as text or as bytes makes no difference to it. `printf 'id\0content' | sha256sum` computes one by hand.
+ * What an item is, in few bytes. Equal fingerprints mean the same id with the same content. Whether a content is
+ * carried as text or as bytes makes no difference to it. `printf 'id\0content' | sha256sum` computes one by hand.
  */
 export interface Fingerprint {
   /** How `value` was computed. An unknown algorithm rejects the item that carries it (UNKNOWN_ALGORITHM), not its batch. */
@@ -196,8 +196,8 @@ export interface Fingerprint {
  * range fingerprints are equal hold the same items. It guards against faults, not against somebody who chooses contents
  * in order to collide (Wagner, "A Generalized Birthday Problem", 2002).
  *
- * Ids count by being part of each fingerprint: the same contents under other ids have another sum. The order of the items
- * makes no difference. A test vector, in hex:
+ * Ids count by being part of each fingerprint: the same contents under other ids have another sum. The order of the
+ * items makes no difference. A test vector, in hex:
  *   id "a", content "1"      05a9c569a185ac60f5511f9760bc3f1ac046b20d18db2ad4d8fa86eda4f5b28e
  *   id "b", content "2"      68960076a8d49f6aa1a5890f331ef5fc24711c6574fb653447552e793b368d03
  *   id U+00E9, no bytes      6133f2d2dc6cad8dbbfc80f0fb587d3e61469954c82d906cce85239e4c6c8bbd
@@ -269,8 +269,8 @@ export interface ItemContent {
   /** Set by the server: revision of the change that made this content. Ignored in writes. */
   revision: number;
   /**
-   * When the content was changed, as in ChangeInfo. In a write, 0 means: now, by the server's clock; further ahead of it
-   * than the server's allowed skew (Opened.skew_us) is clamped to that; negative is INVALID_FIELD.
+   * When the content was changed, as in ChangeInfo. In a write, 0 means: now, by the server's clock; further ahead of
+   * it than the server's allowed skew (Opened.skew_us) is clamped to that; negative is INVALID_FIELD.
    */
   modifyTimeUs: number;
   /** Set by the server: bytes of the whole content, also where only a part of it is here. Ignored in writes. */

@@ -92,8 +92,8 @@ export interface WriteItemRequest {
     | Precondition
     | undefined;
   /**
-   * Makes the call repeatable: for 24 hours a call with the same id gets the first one's answer (REQUEST_ID_REUSED where
-   * the request differs). At most 128 characters; a UUID is fine. Empty: no care is taken.
+   * Makes the call repeatable: for 24 hours a call with the same id gets the first one's answer (REQUEST_ID_REUSED
+   * where the request differs). At most 128 characters; a UUID is fine. Empty: no care is taken.
    */
   requestId: string;
 }
@@ -215,15 +215,15 @@ export interface CompareRangesRequest {
     | undefined;
   /**
    * The caller's epochs, in order, as for Recover: ListChanges does not tell them, `lineage` of an earlier answer does.
-   * Empty where it has none: then no revision is one that both sides share, and what the caller has was lost here or never
-   * came. To be left empty for another collection than the one that it was told of.
+   * Empty where it has none: then no revision is one that both sides share, and what the caller has was lost here or
+   * never came. To be left empty for another collection than the one that it was told of.
    */
   lineage: Epoch[];
   /** Contents up to this many bytes may come inline with lists, up to 256 KiB; others are to be got. 0: none. */
   inlineBytes: number;
   /**
-   * Uid of the collection that the caller knows. Where the one of that name is another: COLLECTION_DELETED if the caller's
-   * was deleted here, else TOKEN_FOREIGN. Empty: whichever has the name.
+   * Uid of the collection that the caller knows. Where the one of that name is another: COLLECTION_DELETED if the
+   * caller's was deleted here, else TOKEN_FOREIGN. Empty: whichever has the name.
    */
   collectionUid: Buffer;
 }
@@ -233,8 +233,8 @@ export interface CompareRangesResponse {
   /**
    * The answers, in the order of the ranges, at least one where any is to be compared. With every call: the head at the
    * time of this answer, the fork, the tombstone horizon, the server's lineage. Of several calls keep the head of the
-   * first. `witness` is unset: `head` says as much. The answers may cover fewer ranges than were asked about, as one ends
-   * at about 1 MiB: ask again for the rest.
+   * first. `witness` is unset: `head` says as much. The answers may cover fewer ranges than were asked about, as one
+   * ends at about 1 MiB: ask again for the rest.
    */
   answers: RangeAnswers | undefined;
 }
@@ -2076,11 +2076,10 @@ export const ItemServiceService = {
     responseDeserialize: (value: Buffer): ListItemsResponse => ListItemsResponse.decode(value),
   },
   /**
-   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which
-   * says in which state the item is). An item that already has this content is left as it is
-   * and the call succeeds, so that a call can be repeated.
-   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
-   * REQUEST_ID_REUSED.
+   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED,
+   * which says in which state the item is). An item that already has this content is left as it is and the call
+   * succeeds, so that a call can be repeated. Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING,
+   * FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE, REQUEST_ID_REUSED.
    */
   writeItem: {
     path: "/tercet.v1.ItemService/WriteItem" as const,
@@ -2092,8 +2091,8 @@ export const ItemServiceService = {
     responseDeserialize: (value: Buffer): WriteItemResponse => WriteItemResponse.decode(value),
   },
   /**
-   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that is
-   * not there is left so and the call succeeds.
+   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that
+   * is not there is left so and the call succeeds.
    */
   deleteItem: {
     path: "/tercet.v1.ItemService/DeleteItem" as const,
@@ -2105,9 +2104,10 @@ export const ItemServiceService = {
     responseDeserialize: (value: Buffer): DeleteItemResponse => DeleteItemResponse.decode(value),
   },
   /**
-   * The change feed since a token: step 1 by hand. Each item's latest change, in order of revision, in pages; a page never
-   * cuts a commit. Without a token, all items there are, and then what changed since. Also INVALID_ARGUMENT
-   * (TOKEN_MALFORMED) and FAILED_PRECONDITION (TOKEN_FOREIGN, TOKEN_OTHER_HISTORY, TOKEN_COMPACTED, COLLECTION_DELETED).
+   * The change feed since a token: step 1 by hand. Each item's latest change, in order of revision, in pages; a page
+   * never cuts a commit. Without a token, all items there are, and then what changed since. Also INVALID_ARGUMENT
+   * (TOKEN_MALFORMED) and FAILED_PRECONDITION (TOKEN_FOREIGN, TOKEN_OTHER_HISTORY, TOKEN_COMPACTED,
+   * COLLECTION_DELETED).
    */
   listChanges: {
     path: "/tercet.v1.ItemService/ListChanges" as const,
@@ -2172,22 +2172,22 @@ export interface ItemServiceServer extends UntypedServiceImplementation {
    */
   listItems: handleUnaryCall<ListItemsRequest, ListItemsResponse>;
   /**
-   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which
-   * says in which state the item is). An item that already has this content is left as it is
-   * and the call succeeds, so that a call can be repeated.
-   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
-   * REQUEST_ID_REUSED.
+   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED,
+   * which says in which state the item is). An item that already has this content is left as it is and the call
+   * succeeds, so that a call can be repeated. Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING,
+   * FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE, REQUEST_ID_REUSED.
    */
   writeItem: handleUnaryCall<WriteItemRequest, WriteItemResponse>;
   /**
-   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that is
-   * not there is left so and the call succeeds.
+   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that
+   * is not there is left so and the call succeeds.
    */
   deleteItem: handleUnaryCall<DeleteItemRequest, DeleteItemResponse>;
   /**
-   * The change feed since a token: step 1 by hand. Each item's latest change, in order of revision, in pages; a page never
-   * cuts a commit. Without a token, all items there are, and then what changed since. Also INVALID_ARGUMENT
-   * (TOKEN_MALFORMED) and FAILED_PRECONDITION (TOKEN_FOREIGN, TOKEN_OTHER_HISTORY, TOKEN_COMPACTED, COLLECTION_DELETED).
+   * The change feed since a token: step 1 by hand. Each item's latest change, in order of revision, in pages; a page
+   * never cuts a commit. Without a token, all items there are, and then what changed since. Also INVALID_ARGUMENT
+   * (TOKEN_MALFORMED) and FAILED_PRECONDITION (TOKEN_FOREIGN, TOKEN_OTHER_HISTORY, TOKEN_COMPACTED,
+   * COLLECTION_DELETED).
    */
   listChanges: handleUnaryCall<ListChangesRequest, ListChangesResponse>;
   /** Contents of several items: step 3 towards the client. What does not fit one answer is named in `not_read`. */
@@ -2244,11 +2244,10 @@ export interface ItemServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListItemsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which
-   * says in which state the item is). An item that already has this content is left as it is
-   * and the call succeeds, so that a call can be repeated.
-   * Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE,
-   * REQUEST_ID_REUSED.
+   * Creates or replaces one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED,
+   * which says in which state the item is). An item that already has this content is left as it is and the call
+   * succeeds, so that a call can be repeated. Also INVALID_ARGUMENT: PRECONDITION_MISSING, CONTENT_MISSING,
+   * FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, ITEM_TOO_LARGE, REQUEST_ID_REUSED.
    */
   writeItem(
     request: WriteItemRequest,
@@ -2266,8 +2265,8 @@ export interface ItemServiceClient extends Client {
     callback: (error: ServiceError | null, response: WriteItemResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that is
-   * not there is left so and the call succeeds.
+   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that
+   * is not there is left so and the call succeeds.
    */
   deleteItem(
     request: DeleteItemRequest,
@@ -2285,9 +2284,10 @@ export interface ItemServiceClient extends Client {
     callback: (error: ServiceError | null, response: DeleteItemResponse) => void,
   ): ClientUnaryCall;
   /**
-   * The change feed since a token: step 1 by hand. Each item's latest change, in order of revision, in pages; a page never
-   * cuts a commit. Without a token, all items there are, and then what changed since. Also INVALID_ARGUMENT
-   * (TOKEN_MALFORMED) and FAILED_PRECONDITION (TOKEN_FOREIGN, TOKEN_OTHER_HISTORY, TOKEN_COMPACTED, COLLECTION_DELETED).
+   * The change feed since a token: step 1 by hand. Each item's latest change, in order of revision, in pages; a page
+   * never cuts a commit. Without a token, all items there are, and then what changed since. Also INVALID_ARGUMENT
+   * (TOKEN_MALFORMED) and FAILED_PRECONDITION (TOKEN_FOREIGN, TOKEN_OTHER_HISTORY, TOKEN_COMPACTED,
+   * COLLECTION_DELETED).
    */
   listChanges(
     request: ListChangesRequest,

@@ -107,13 +107,13 @@ export const PushOutcome = {
   /** PUSH_OUTCOME_ALREADY_APPLIED - The server was already in that state; nothing to do. */
   PUSH_OUTCOME_ALREADY_APPLIED: 2,
   /**
-   * PUSH_OUTCOME_CONFLICT - The item is not in the expected state, and the push was not made. `current` says what it is; the client compares and
-   * decides anew. A change that loses five such races in an exchange is left pending (CONTENDED).
+   * PUSH_OUTCOME_CONFLICT - The item is not in the expected state, and the push was not made. `current` says what it is; the client compares
+   * and decides anew. A change that loses five such races in an exchange is left pending (CONTENDED).
    */
   PUSH_OUTCOME_CONFLICT: 3,
   /**
-   * PUSH_OUTCOME_COMPARE_FIRST - There is no token, or it was refused, so there is nothing to hold the push against: compare first, then send it again
-   * with `revision_seen`.
+   * PUSH_OUTCOME_COMPARE_FIRST - There is no token, or it was refused, so there is nothing to hold the push against: compare first, then send it
+   * again with `revision_seen`.
    */
   PUSH_OUTCOME_COMPARE_FIRST: 4,
   /** PUSH_OUTCOME_REJECTED - Not acceptable; `reason` says why. The change stays pending at the client, out of the way of others. */
@@ -187,8 +187,8 @@ export const RangeKind = {
   /** RANGE_KIND_SUM - By count and sum. The answer is: equal, parts, or the items in it where they are few. */
   RANGE_KIND_SUM: 1,
   /**
-   * RANGE_KIND_ITEMS - By the first 8 bytes of each item's fingerprint. The answer is what differs, or parts where more than 512 items do. For
-   * a range in which the client has nothing, these are all items.
+   * RANGE_KIND_ITEMS - By the first 8 bytes of each item's fingerprint. The answer is what differs, or parts where more than 512 items do.
+   * For a range in which the client has nothing, these are all items.
    */
   RANGE_KIND_ITEMS: 2,
   UNRECOGNIZED: -1,
@@ -298,8 +298,8 @@ export function rangeOutcomeToJSON(object: RangeOutcome): string {
 /**
  * What a side takes. In Open: what the client would like, 0 where it has no wish; a negative wish is INVALID_FIELD. In
  * Opened: what is in force, the lesser of what the server gives and the client wished, and yet never less than what an
- * exchange needs to work at all: 16 KiB of message_bytes, 16 KiB of window_bytes, 16 of window_items. The client keeps it
- * for its next exchange.
+ * exchange needs to work at all: 16 KiB of message_bytes, 16 KiB of window_bytes, 16 of window_items. The client keeps
+ * it for its next exchange.
  */
 export interface Limits {
   /**
@@ -328,14 +328,17 @@ export interface Limits {
    */
   windowBytes: number;
   /**
-   * Changes that may be without a verdict, contents that may be asked for and ranges to be compared without an answer, in all. Default 16,384,
-   * at least 16. The server ends the stream (WINDOW_EXCEEDED) beyond twice this and 65,536, and also where more than 4,096
-   * messages of any kind lie before it.
+   * Changes that may be without a verdict, contents that may be asked for and ranges to be compared without an answer,
+   * in all. Default 16,384, at least 16. The server ends the stream (WINDOW_EXCEEDED) beyond twice this and 65,536, and
+   * also where more than 4,096 messages of any kind lie before it.
    */
   windowItems: number;
-  /** Most items of an atomic group. Default 1,000. */
+  /** Most items of an atomic group. Default 1,000, at most 1,000. */
   groupItems: number;
-  /** Most bytes of an atomic group. Default 1 MiB. */
+  /**
+   * Most bytes of an atomic group: of ids and contents, and 64 for each item. Default 1 MiB, at most 1 MiB: a content in
+   * chunks is in no group.
+   */
   groupBytes: number;
 }
 
@@ -353,8 +356,8 @@ export interface Open {
   collection: string;
   /**
    * Its uid, as the replica knows it; empty where the replica has never met it. Another collection of that name is
-   * refused (COLLECTION_DELETED where the old one was deleted here, else TOKEN_FOREIGN), so that it is not filled by mistake.
-   * May be left out beside a token, which says it too.
+   * refused (COLLECTION_DELETED where the old one was deleted here, else TOKEN_FOREIGN), so that it is not filled by
+   * mistake. May be left out beside a token, which says it too.
    */
   collectionUid: Buffer;
   /**
@@ -375,20 +378,21 @@ export interface Open {
     | IdRange
     | undefined;
   /**
-   * Keep the stream open after its proof, until the client half-closes it, and go on with the same messages and rules: both
-   * sides send changes as they happen, and a Done asks for another proof at any time. A server that can't: UNSUPPORTED.
+   * Keep the stream open after its proof, until the client half-closes it, and go on with the same messages and rules:
+   * both sides send changes as they happen, and a Done asks for another proof at any time. A server that can't:
+   * UNSUPPORTED.
    */
   live: boolean;
   /**
-   * Create the collection if it is not there and the client has never met it (no `collection_uid`), binding no standard;
-   * else COLLECTION_NOT_FOUND.
+   * Create the collection if it is not there and the client has never met it (no `collection_uid`), binding no
+   * standard; else COLLECTION_NOT_FOUND.
    */
   create: boolean;
   /** Who is calling, for the server's log; at most 128 characters. Correctness does not depend on it. */
   client: string;
   /**
-   * Token of the latest revision that the replica has heard of (Verdicts.witness, Contents.witness), where that is beyond
-   * its checkpoint. A server that was restored to before it is found out by it: TOKEN_OTHER_HISTORY.
+   * Token of the latest revision that the replica has heard of (Verdicts.witness, Contents.witness), where that is
+   * beyond its checkpoint. A server that was restored to before it is found out by it: TOKEN_OTHER_HISTORY.
    */
   witness: Buffer;
   /**
@@ -397,15 +401,15 @@ export interface Open {
    */
   recover: boolean;
   /**
-   * Where the collection of `collection_uid` was deleted or is not there: go on with the one that has its name, made anew
-   * where there is none. The token is refused then (TOKEN_OTHER_HISTORY), and recovery fills it with what the replica has:
-   * whatever lineage Recover names, nothing of it is shared.
+   * Where the collection of `collection_uid` was deleted or is not there: go on with the one that has its name, made
+   * anew where there is none. The token is refused then (TOKEN_OTHER_HISTORY), and recovery fills it with what the
+   * replica has: whatever lineage Recover names, nothing of it is shared.
    */
   recreate: boolean;
   /**
-   * The tag of an Opened that the replica keeps, with the uid, limits, capabilities and skew that came with it. The server
-   * leaves them out where they are still so (Opened.unchanged). Empty, or another one than the server's now, whatever it
-   * is: the server tells everything. Of use beside a token only.
+   * The tag of an Opened that the replica keeps, with the uid, limits, capabilities and skew that came with it. The
+   * server leaves them out where they are still so (Opened.unchanged). Empty, or another one than the server's now,
+   * whatever it is: the server tells everything. Of use beside a token only.
    */
   knownTag: Buffer;
   /** The same as a Done right behind this message, in fewer bytes: for a client that has nothing to send. */
@@ -419,9 +423,9 @@ export interface Opened {
   /** The standard in force: the collection's, else the client's, else SERVER. */
   standard: ChangeStandard;
   /**
-   * Why the token can't be served: TOKEN_OTHER_HISTORY or TOKEN_COMPACTED. UNSPECIFIED where it can. Otherwise eager pushes
-   * get the verdict COMPARE_FIRST, a Done that came before Recover is not answered, and no change pages come until the
-   * client has recovered (Recover), or opens another stream without a token.
+   * Why the token can't be served: TOKEN_OTHER_HISTORY or TOKEN_COMPACTED. UNSPECIFIED where it can. Otherwise eager
+   * pushes get the verdict COMPARE_FIRST, a Done that came before Recover is not answered, and no change pages come
+   * until the client has recovered (Recover), or opens another stream without a token.
    */
   tokenRefused: ErrorReason;
   /** Revision of the last commit when the stream was opened. */
@@ -437,41 +441,43 @@ export interface Opened {
   /** Capabilities in force. Left out where `unchanged`. */
   capabilities: Capability[];
   /**
-   * The collection's epochs from the token's on (all of them where there is no token, or it is refused). The replica keeps
-   * the lineage: what it has of it before these, and these. Where the token is refused, or with `recover`, it keeps its own
-   * until it has recovered. Where `unchanged`, only the epochs after the token's.
+   * The collection's epochs from the token's on (all of them where there is no token, or it is refused). The replica
+   * keeps the lineage: what it has of it before these, and these. Where the token is refused, or with `recover`, it
+   * keeps its own until it has recovered. Where `unchanged`, only the epochs that begin after the token's revision, which
+   * may be none: what the replica has of such epochs is of another history, and is replaced by them.
    */
   lineage: Epoch[];
   /**
-   * How far ahead of the server's clock (at the time of the write) a modify time may be, in microseconds; a later one is
-   * stored as that clock plus this. A client that judges
-   * by NEWEST clamps its own times likewise. Left out where `unchanged`.
+   * How far ahead of the server's clock (at the time of the write) a modify time may be, in microseconds; a later one
+   * is stored as that clock plus this. A client that judges by NEWEST clamps its own times likewise. Left out where
+   * `unchanged`.
    */
   skewUs: number;
   /**
-   * Live: where the server has had nothing to say for so long, in microseconds, it sends a page without changes. So proxies
-   * see the stream in use, checkpoints move on, and a client that hears nothing for three times as long knows that it is cut
-   * off. 0: not live, or no such pages.
+   * Live: where the server has had nothing to say for so long, in microseconds, it sends a page without changes. So
+   * proxies see the stream in use, checkpoints move on, and a client that hears nothing for three times as long knows
+   * that it is cut off. 0: not live, or no such pages.
    */
   heartbeatUs: number;
   /**
-   * Names what `collection_uid`, `limits`, `capabilities` and `skew_us` say, for Open.known_tag: opaque, at most 32 bytes. A
-   * client that means to send it keeps it with them, in one transaction. Left out where `unchanged`.
+   * Names what `collection_uid`, `limits`, `capabilities` and `skew_us` say, for Open.known_tag: opaque, at most 32
+   * bytes. A client that means to send it keeps it with them, in one transaction. Left out where `unchanged`.
    */
   tag: Buffer;
   /**
-   * Open.known_tag names what is in force now: what the client keeps by that tag holds, and is not told again; and a page
-   * whose checkpoint has the very token of Open leaves that out (ChangePage.checkpoint). Never set where the token is
-   * refused, or with Open.recover.
+   * Open.known_tag names what is in force now: what the client keeps by that tag holds, and is not told again; and a
+   * page whose checkpoint has the very token of Open leaves that out (ChangePage.checkpoint). Never set where the token
+   * is refused, or with Open.recover.
    */
   unchanged: boolean;
 }
 
 /**
- * A piece of the change feed: each item's latest change after the client's checkpoint, in order of revision. A page never
- * cuts a commit. In a first pull, deletions from before the pull began are left out. The client's own pushes of this
- * stream are left out: what is told of an item is somebody else's change, also while its push is under way. Live, pages go on to come after the end mark: one with changes as soon as there are any, for a slow
- * reader with those of all that time, and one without as a heartbeat (Opened.heartbeat_us).
+ * A piece of the change feed: each item's latest change after the client's checkpoint, in order of revision. A page
+ * never cuts a commit. In a first pull, deletions from before the pull began are left out. The client's own pushes of
+ * this stream are left out: what is told of an item is somebody else's change, also while its push is under way. Live,
+ * pages go on to come after the end mark: one with changes as soon as there are any, for a slow reader with those of
+ * all that time, and one without as a heartbeat (Opened.heartbeat_us).
  */
 export interface ChangePage {
   /** The changes. */
@@ -484,8 +490,8 @@ export interface ChangePage {
     | RangeFingerprint
     | undefined;
   /**
-   * Where the reader stands once it has taken this page. Set on every page. Where Opened said `unchanged`, an empty token
-   * stands for that of Open.
+   * Where the reader stands once it has taken this page. Set on every page. Where Opened said `unchanged`, an empty
+   * token stands for that of Open.
    */
   checkpoint:
     | Checkpoint
@@ -493,16 +499,18 @@ export interface ChangePage {
   /** The feed has been read to its end. */
   end: boolean;
   /**
-   * The answer to a Done: count and sum of the whole collection at `checkpoint`, read in one snapshot with this page. The
-   * client holds it against the count and sum of its bases: what it last agreed on; for held items, theirs. If it has
-   * fetched a content of a later revision it takes another Done; else, where they differ, it recovers (Recover), once.
+   * The answer to a Done: count and sum of the whole collection at `checkpoint`, read in one snapshot with this page.
+   * The client holds it against the count and sum of its bases: what it last agreed on; for held items, theirs. If it
+   * has fetched a content of a later revision it takes another Done; else, where they differ, it recovers (Recover),
+   * once.
    */
   proof: RangeFingerprint | undefined;
 }
 
 /**
- * A change that the client made, with what it was made on. Compare-and-set: the server makes it only if it holds the item
- * in the state `expected` and has not changed it, by deletion neither, after the revision that the client has seen.
+ * A change that the client made, with what it was made on. Compare-and-set: the server makes it only if it holds the
+ * item in the state `expected` and has not changed it, by deletion neither, after the revision that the client has
+ * seen.
  */
 export interface Push {
   /** Id of the item. */
@@ -529,42 +537,50 @@ export interface Push {
   expected:
     | Fingerprint
     | undefined;
-  /** The item's latest revision that the client has seen. Unset: that of the batch. Negative: INVALID_FIELD. */
+  /**
+   * The item's latest revision that the client has seen. Unset: that of the batch. Where an earlier sending of the item
+   * has no verdict, the revision of the base: it may have been made and undone, which a recovery by fingerprints does
+   * not tell. Negative: INVALID_FIELD.
+   */
   revisionSeen?:
     | number
     | undefined;
   /**
    * Set where the change overrides one of the server that the client has seen: the standard by which it prevails. The
-   * server then keeps what gives way in a conflict record. It changes nothing about compare-and-set: `expected` has to be
-   * the state that is overridden, and a server that has moved on from it answers CONFLICT.
+   * server then keeps what gives way in a conflict record. It changes nothing about compare-and-set: `expected` has to
+   * be the state that is overridden, and a server that has moved on from it answers CONFLICT.
    */
   overrides: ChangeStandard;
   /**
-   * When the item was changed, as in ChangeInfo. 0: the same as the push before it in the batch, or, where none before it
-   * has one, now by the server's clock. Further ahead of that clock than Opened.skew_us: clamped to it. Negative:
+   * When the item was changed, as in ChangeInfo. 0: the same as the push before it in the batch, or, where none before
+   * it has one, now by the server's clock. Further ahead of that clock than Opened.skew_us: clamped to it. Negative:
    * INVALID_FIELD.
    */
   modifyTimeUs: number;
   /**
    * Changes of one batch with the same number, one behind the other, are an atomic group: one commit, one revision, or
-   * nothing. 0: none. Negative: INVALID_FIELD. Where CAPABILITY_GROUPS is not in force: UNSUPPORTED. In a conflict a group has
-   * one fate, and NEWEST judges its latest time: with the members in conflict the others prevail, are held, or give way to
-   * their bases.
+   * nothing. 0: none. Negative: INVALID_FIELD. Where CAPABILITY_GROUPS is not in force: UNSUPPORTED. In a conflict a
+   * group has one fate, and NEWEST judges its latest time: with the members in conflict the others prevail, are held,
+   * or give way to their bases.
    */
   group: number;
   /**
-   * The content came before, in chunks of this upload; `fingerprint` is needed then. Empty: it is here. An upload that is not
-   * whole, not known or of another item: UPLOAD_INVALID. Where CAPABILITY_CHUNKS is not in force: UNSUPPORTED.
+   * The content came before, in chunks of this upload; `fingerprint` is needed then. Empty: it is here. An upload that
+   * is not whole, not known or of another item: UPLOAD_INVALID. Where CAPABILITY_CHUNKS is not in force: UNSUPPORTED.
    */
   uploadId: Buffer;
   /**
    * An earlier change of the client to this item was sent on another stream and may still arrive. The server then gives
-   * this one a new revision even where the item already is in that state, so that the late one finds it changed and fails.
+   * this one a new revision even where the item already is in that state, so that the late one finds it changed and
+   * fails.
    */
   fence: boolean;
 }
 
-/** Changes of the client, one transaction at the server. Each gets its own verdict; a bad one does not hold up the others. */
+/**
+ * Changes of the client, one transaction at the server. Each gets its own verdict; a bad one does not hold up the
+ * others.
+ */
 export interface PushBatch {
   /** The changes, each id at most once (DUPLICATE_ID). Their ordinals go on counting from the stream's first push, 0. */
   pushes: Push[];
@@ -576,9 +592,9 @@ export interface PushBatch {
     | RangeFingerprint
     | undefined;
   /**
-   * The revision of the last checkpoint that the client has taken. Unset: what the token in Open spoke of (in a first pull
-   * that goes on: the head when it began). Unset without a token: COMPARE_FIRST, for there is nothing to hold it against.
-   * Negative: INVALID_FIELD, which ends the exchange.
+   * The revision of the last checkpoint that the client has taken. Unset: what the token in Open spoke of (in a first
+   * pull that goes on: the head when it began). Unset without a token: COMPARE_FIRST, for there is nothing to hold it
+   * against. Negative: INVALID_FIELD, which ends the exchange.
    */
   revisionSeen?: number | undefined;
 }
@@ -599,9 +615,9 @@ export interface Verdict {
   /** The pushes are an atomic group and share the revision. */
   oneRevision: boolean;
   /**
-   * CONFLICT: the item as it is; of an atomic group unset for members that were as expected. Its content is inline where it
-   * is small and the change feed of this stream has already passed it; where it has not, the feed brings it before the
-   * next proof.
+   * CONFLICT: the item as it is; of an atomic group unset for members that were as expected. Its content is inline
+   * where it is small and the change feed of this stream has already passed it; where it has not, the feed brings it
+   * before the next proof.
    */
   current:
     | ChangeInfo
@@ -674,9 +690,9 @@ export interface ContentRefused {
 }
 
 /**
- * The client has taken every page up to here. Due after each page with an upsert whose content did not come inline, once
- * its contents are stored. The server sends at most `window_bytes` of pages and of contents to be fetched beyond the
- * first such page that was not taken.
+ * The client has taken every page up to here. Due after each page with an upsert whose content did not come inline,
+ * once its contents are stored. The server sends at most `window_bytes` of pages and of contents to be fetched beyond
+ * the first such page that was not taken.
  */
 export interface Taken {
   /** Revision of the page's checkpoint. */
@@ -684,8 +700,8 @@ export interface Taken {
 }
 
 /**
- * A piece of a content that is larger than 1 MiB, in order and without gaps; at most `message_bytes`. To the client: where
- * the item changes between two pieces, they begin again at offset 0 with the new revision.
+ * A piece of a content that is larger than 1 MiB, in order and without gaps; at most `message_bytes`. To the client:
+ * where the item changes between two pieces, they begin again at offset 0 with the new revision.
  */
 export interface ContentChunk {
   /** To the server: random, 16 bytes, the same for all chunks of one upload; Push.upload_id then names it. */
@@ -711,32 +727,32 @@ export interface ContentChunk {
 }
 
 /**
- * How much of an upload the server holds: the answer to a chunk without data, which asks for it, to each chunk that fills
- * half the window, to the last one, and to one that does not begin where the upload ends (once for each place where it
- * ends). Chunks count in the window like pushes, until this has covered them. An upload that can't be taken is answered as if
- * all of it had come: the verdict on its push says why.
+ * How much of an upload the server holds: the answer to a chunk without data, which asks for it, to each chunk that
+ * fills half the window, to the last one, and to one that does not begin where the upload ends (once for each place
+ * where it ends). Chunks count in the window like pushes, until this has covered them. An upload that can't be taken is
+ * answered as if all of it had come: the verdict on its push says why.
  */
 export interface UploadState {
   /** The upload. */
   uploadId: Buffer;
   /**
-   * Bytes that the server holds; the client goes on from there. 0 for an upload that it does not know. An upload that nothing
-   * was added to for 24 hours is forgotten.
+   * Bytes that the server holds; the client goes on from there. 0 for an upload that it does not know. An upload that
+   * nothing was added to for 24 hours is forgotten.
    */
   offset: number;
 }
 
 /**
- * The client has nothing more to send, as far as it knows. The server answers everything before it, reads the feed to its
- * end, and sends a page with a proof. More may follow, and another Done.
+ * The client has nothing more to send, as far as it knows. The server answers everything before it, reads the feed to
+ * its end, and sends a page with a proof. More may follow, and another Done.
  */
 export interface Done {
 }
 
 /**
- * Bounds in the order of ids, each a string that need not be an id, in ascending order, each coded against the one before
- * it (the first one against nothing): how many bytes of UTF-8 it shares with that, and the rest. A bound belongs to what
- * follows it: [from, to). At most 516 bytes each.
+ * Bounds in the order of ids, each a string that need not be an id, in ascending order, each coded against the one
+ * before it (the first one against nothing): how many bytes of UTF-8 it shares with that, and the rest. A bound belongs
+ * to what follows it: [from, to). At most 516 bytes each.
  */
 export interface IdBounds {
   /** For each bound, the bytes that it shares with the one before it. Whole characters only. */
@@ -746,16 +762,17 @@ export interface IdBounds {
 }
 
 /**
- * Begins recovery, after a refused token, a proof that failed, or an Open with `recover`: the client's epochs, so that the
- * server finds the fork. RangeQueries follow, several of which may be under way. Once they are answered the client sends
- * Done; the change feed then begins at `head` of the first answer, and the exchange goes on as ever. At most one recovery in
- * an exchange: a second one is OUT_OF_ORDER, and so is a RangeQuery without one. Range-based set reconciliation: Meyer,
- * "Range-Based Set Reconciliation" (2023).
+ * Begins recovery, after a refused token, a proof that failed, or an Open with `recover`: the client's epochs, so that
+ * the server finds the fork. RangeQueries follow, several of which may be under way. Once they are answered the client
+ * sends Done; the change feed then begins at `head` of the first answer, and the exchange goes on as ever. At most one
+ * recovery in an exchange: a second one is OUT_OF_ORDER, and so is a RangeQuery without one. Range-based set
+ * reconciliation: Meyer, "Range-Based Set Reconciliation" (2023).
  *
  * The client compares what is listed as it compares change info, but with the fork: a base up to it is as real as the
- * server's state; what was agreed on beyond it, and is not there, the server lost, and it is offered again unless the server
- * changed the item after the fork (test/conformance/vectors/comparison.json has every case). Of items without a base nothing
- * is asked: a creation that was sent, has no verdict and was not listed is compared with a deletion as of `head`.
+ * server's state; what was agreed on beyond it, and is not there, the server lost, and it is offered again unless the
+ * server changed the item after the fork (test/conformance/vectors/comparison.json has every case). Of items without a
+ * base nothing is asked: a creation that was sent, has no verdict and was not listed is compared with a deletion as of
+ * `head`.
  */
 export interface Recover {
   /** The lineage that the replica kept, in order. Empty where it has none. */
@@ -764,7 +781,8 @@ export interface Recover {
 
 /**
  * Asks the server to compare ranges of ids, by what the client last agreed on (its bases; theirs, for held items). The
- * ranges lie one behind the other and cover all ids: the first begins with the first id, the last ends after the last id.
+ * ranges lie one behind the other and cover all ids: the first begins with the first id, the last ends after the last
+ * id.
  */
 export interface RangeQuery {
   /** Where each range but the last ends. */
@@ -787,23 +805,24 @@ export interface RangeQuery {
 /** Items of a range. */
 export interface RangeList {
   /**
-   * By SUM: change info of all items in the range. By ITEMS: of those that the client does not have like this. All fields
-   * are set; small contents ride along (inline_bytes).
+   * By SUM: change info of all items in the range. By ITEMS: of those that the client does not have like this. All
+   * fields are set; small contents ride along (inline_bytes).
    */
   items: ChangeInfo[];
   /** Tombstones in the range with a revision after the fork. */
   deleted: ChangeInfo[];
   /**
    * By ITEMS: which of the client's items (counted from 0 in the range) the server does not have like this. One that is
-   * in neither list above is not there at all, and nothing is known of its deletion. (By SUM: so are the client's items that
-   * are in neither list.) It counts as deleted, as of `compacted_revision` where that is beyond the fork, else as of 0.
+   * in neither list above is not there at all, and nothing is known of its deletion. (By SUM: so are the client's items
+   * that are in neither list.) It counts as deleted, as of `compacted_revision` where that is beyond the fork, else as
+   * of 0.
    */
   differing: number[];
 }
 
 /**
- * The answer to a RangeQuery, in the order of its ranges (those of kind UNSPECIFIED left out), in as many messages as it
- * takes.
+ * The answer to a RangeQuery, in the order of its ranges (those of kind UNSPECIFIED left out), in as many messages as
+ * it takes.
  */
 export interface RangeAnswers {
   /** For each range, what becomes of it. */
@@ -825,20 +844,20 @@ export interface RangeAnswers {
     | Checkpoint
     | undefined;
   /**
-   * With the first answer: the last revision that both lineages share, 0 where they share none. What the replica agreed on
-   * after it was lost by the server, which was restored to an earlier time. Once the recovery is complete, bases of a
-   * revision beyond it are of `head`, for revisions of another history say nothing in this one.
+   * With the first answer: the last revision that both lineages share, 0 where they share none. What the replica agreed
+   * on after it was lost by the server, which was restored to an earlier time. Once the recovery is complete, bases of
+   * a revision beyond it are of `head`, for revisions of another history say nothing in this one.
    */
   forkRevision: number;
   /**
-   * With the first answer: tombstones up to this revision are gone. Beyond the fork, the absence of an item says nothing.
-   * Where the horizon moves in mid-recovery, beyond this and the fork, the exchange ends with TOKEN_COMPACTED.
+   * With the first answer: tombstones up to this revision are gone. Beyond the fork, the absence of an item says
+   * nothing. Where the horizon moves in mid-recovery, beyond this and the fork, the exchange ends with TOKEN_COMPACTED.
    */
   compactedRevision: number;
   /**
-   * With the first answer: the server's lineage, which becomes the replica's once the recovery is complete. A client that
-   * stores a recovery in pieces keeps it with the first of them, where `fork_revision` is no less than its checkpoint and
-   * its witness: else, cut, it would take for lost what it has just been told.
+   * With the first answer: the server's lineage, which becomes the replica's once the recovery is complete. A client
+   * that stores a recovery in pieces keeps it with the first of them, where `fork_revision` is no less than its
+   * checkpoint and its witness: else, cut, it would take for lost what it has just been told.
    */
   lineage: Epoch[];
   /** Token of the latest revision that these answers speak of (Open.witness). */
@@ -846,8 +865,8 @@ export interface RangeAnswers {
 }
 
 /**
- * The server has begun a new epoch since Opened, with its first commit after a start. Sent before the first message that
- * speaks of a revision in it, so that the lineage that the replica keeps covers all that it knows.
+ * The server has begun a new epoch since Opened, with its first commit after a start. Sent before the first message
+ * that speaks of a revision in it, so that the lineage that the replica keeps covers all that it knows.
  */
 export interface EpochBegun {
   /** The epoch; the replica appends it to its lineage (during a recovery, to the one that it is to have then). */
@@ -855,9 +874,9 @@ export interface EpochBegun {
 }
 
 /**
- * The server is going to stop: finish what is under way, half-close, and open another exchange elsewhere or later. Nothing
- * is lost where the client does not: the stream ends with UNAVAILABLE (GOING_AWAY, RetryInfo) once the server's grace period
- * is over, and the next exchange goes on.
+ * The server is going to stop: finish what is under way, half-close, and open another exchange elsewhere or later.
+ * Nothing is lost where the client does not: the stream ends with UNAVAILABLE (GOING_AWAY, RetryInfo) once the server's
+ * grace period is over, and the next exchange goes on.
  *
  * Only live exchanges are told, as others end by themselves.
  */

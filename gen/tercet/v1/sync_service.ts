@@ -24,12 +24,12 @@ export const SyncServiceService = {
   /**
    * One exchange: see sync.proto for its messages and their order. It ends with OK after the client's half-close.
    *
-   * Fails with INVALID_ARGUMENT (OUT_OF_ORDER, MALFORMED_MESSAGE, INVALID_COLLECTION_NAME, UNKNOWN_STANDARD, INVALID_FIELD,
-   * TOKEN_MALFORMED; of a Fetch: INVALID_ID, DUPLICATE_ID), NOT_FOUND (COLLECTION_NOT_FOUND), FAILED_PRECONDITION
-   * (COLLECTION_DELETED, TOKEN_FOREIGN), RESOURCE_EXHAUSTED (WINDOW_EXCEEDED), UNIMPLEMENTED (UNSUPPORTED),
-   * DEADLINE_EXCEEDED (STALLED: nothing came of the client for the server's step timeout, a minute by default), UNAVAILABLE
-   * (GOING_AWAY), INTERNAL (INTERNAL), and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or DATA_LOSS. What had a
-   * verdict before stays.
+   * Fails with INVALID_ARGUMENT (OUT_OF_ORDER, MALFORMED_MESSAGE, INVALID_COLLECTION_NAME, UNKNOWN_STANDARD,
+   * INVALID_FIELD, TOKEN_MALFORMED; of a Fetch: INVALID_ID, DUPLICATE_ID), NOT_FOUND (COLLECTION_NOT_FOUND),
+   * FAILED_PRECONDITION (COLLECTION_DELETED, TOKEN_FOREIGN), RESOURCE_EXHAUSTED (WINDOW_EXCEEDED), UNIMPLEMENTED
+   * (UNSUPPORTED), DEADLINE_EXCEEDED (STALLED: nothing came of the client for the server's step timeout, a minute by
+   * default), UNAVAILABLE (GOING_AWAY), INTERNAL (INTERNAL), and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or
+   * DATA_LOSS. What had a verdict before stays.
    */
   exchange: {
     path: "/tercet.v1.SyncService/Exchange" as const,
@@ -46,12 +46,12 @@ export interface SyncServiceServer extends UntypedServiceImplementation {
   /**
    * One exchange: see sync.proto for its messages and their order. It ends with OK after the client's half-close.
    *
-   * Fails with INVALID_ARGUMENT (OUT_OF_ORDER, MALFORMED_MESSAGE, INVALID_COLLECTION_NAME, UNKNOWN_STANDARD, INVALID_FIELD,
-   * TOKEN_MALFORMED; of a Fetch: INVALID_ID, DUPLICATE_ID), NOT_FOUND (COLLECTION_NOT_FOUND), FAILED_PRECONDITION
-   * (COLLECTION_DELETED, TOKEN_FOREIGN), RESOURCE_EXHAUSTED (WINDOW_EXCEEDED), UNIMPLEMENTED (UNSUPPORTED),
-   * DEADLINE_EXCEEDED (STALLED: nothing came of the client for the server's step timeout, a minute by default), UNAVAILABLE
-   * (GOING_AWAY), INTERNAL (INTERNAL), and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or DATA_LOSS. What had a
-   * verdict before stays.
+   * Fails with INVALID_ARGUMENT (OUT_OF_ORDER, MALFORMED_MESSAGE, INVALID_COLLECTION_NAME, UNKNOWN_STANDARD,
+   * INVALID_FIELD, TOKEN_MALFORMED; of a Fetch: INVALID_ID, DUPLICATE_ID), NOT_FOUND (COLLECTION_NOT_FOUND),
+   * FAILED_PRECONDITION (COLLECTION_DELETED, TOKEN_FOREIGN), RESOURCE_EXHAUSTED (WINDOW_EXCEEDED), UNIMPLEMENTED
+   * (UNSUPPORTED), DEADLINE_EXCEEDED (STALLED: nothing came of the client for the server's step timeout, a minute by
+   * default), UNAVAILABLE (GOING_AWAY), INTERNAL (INTERNAL), and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or
+   * DATA_LOSS. What had a verdict before stays.
    */
   exchange: handleBidiStreamingCall<ExchangeRequest, ExchangeResponse>;
 }
@@ -60,12 +60,12 @@ export interface SyncServiceClient extends Client {
   /**
    * One exchange: see sync.proto for its messages and their order. It ends with OK after the client's half-close.
    *
-   * Fails with INVALID_ARGUMENT (OUT_OF_ORDER, MALFORMED_MESSAGE, INVALID_COLLECTION_NAME, UNKNOWN_STANDARD, INVALID_FIELD,
-   * TOKEN_MALFORMED; of a Fetch: INVALID_ID, DUPLICATE_ID), NOT_FOUND (COLLECTION_NOT_FOUND), FAILED_PRECONDITION
-   * (COLLECTION_DELETED, TOKEN_FOREIGN), RESOURCE_EXHAUSTED (WINDOW_EXCEEDED), UNIMPLEMENTED (UNSUPPORTED),
-   * DEADLINE_EXCEEDED (STALLED: nothing came of the client for the server's step timeout, a minute by default), UNAVAILABLE
-   * (GOING_AWAY), INTERNAL (INTERNAL), and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or DATA_LOSS. What had a
-   * verdict before stays.
+   * Fails with INVALID_ARGUMENT (OUT_OF_ORDER, MALFORMED_MESSAGE, INVALID_COLLECTION_NAME, UNKNOWN_STANDARD,
+   * INVALID_FIELD, TOKEN_MALFORMED; of a Fetch: INVALID_ID, DUPLICATE_ID), NOT_FOUND (COLLECTION_NOT_FOUND),
+   * FAILED_PRECONDITION (COLLECTION_DELETED, TOKEN_FOREIGN), RESOURCE_EXHAUSTED (WINDOW_EXCEEDED), UNIMPLEMENTED
+   * (UNSUPPORTED), DEADLINE_EXCEEDED (STALLED: nothing came of the client for the server's step timeout, a minute by
+   * default), UNAVAILABLE (GOING_AWAY), INTERNAL (INTERNAL), and STORAGE_FAILED as UNAVAILABLE, RESOURCE_EXHAUSTED or
+   * DATA_LOSS. What had a verdict before stays.
    */
   exchange(): ClientDuplexStream<ExchangeRequest, ExchangeResponse>;
   exchange(options: Partial<CallOptions>): ClientDuplexStream<ExchangeRequest, ExchangeResponse>;

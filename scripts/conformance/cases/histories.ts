@@ -1,5 +1,5 @@
 import type { Case } from "../case.js";
-import { same, sameSet } from "../expect.js";
+import { holds, same, sameSet } from "../expect.js";
 import { type Place, refused } from "../place.js";
 import type { Change, TesteeReplica } from "../testee-replica.js";
 import { recovers } from "./recovery.js";
@@ -140,6 +140,7 @@ export const historyCases: readonly Case[] = [
       await place.ends(two, { items: { ...OLD, a: "2", d: "new" } });
     },
   },
+  { name: "history/what-was-settled-before-a-cut-fetch", run: settledBeforeFetch },
 ];
 
 /** A replica that was equal to a server that has been restored to before these changes of its. */
@@ -180,4 +181,41 @@ async function changedAfterwards(place: Place, standard: "SERVER" | "CLIENT"): P
   if (standard === "SERVER") {
     await place.ends(replica, { items: { ...OLD, a: "other" }, recordsHere: [{ id: "a", content: "2" }] });
   } else await place.ends(replica, { items: { ...OLD, a: "2" }, recordsThere: [{ id: "a", content: "other" }] });
+}
+
+/**
+ * In one message a change is acknowledged and another one refused, whose content has to be fetched. The exchange is cut there,
+ * and what was acknowledged is lost with a restore: the replica has to know that the server had it.
+ */
+async function settledBeforeFetch(place: Place): Promise<void> {
+  const replica = await place.equal(OLD);
+  const server = await place.server();
+  await server.backup();
+  await place.elsewhere({ b: "theirs" });
+  await replica.change({ a: "mine", b: "mine" });
+  let damaged = false;
+  const relay = await place.relay({
+    up: ({ $case }) => ($case === "fetch" ? "cut" : undefined),
+    down(message) {
+      if (message.$case !== "verdicts") return message.$case === "page" ? "lost" : undefined;
+      // As of a server that has not read its feed yet.
+      const { verdicts, checkpoint, witness } = message.value;
+      Object.assign(message.value, { checkpoint: undefined, witness: checkpoint ?? witness });
+      for (const { current } of verdicts) {
+        if (current === undefined) continue;
+        damaged = true;
+        current.content = { $case: "text", value: "not what its fingerprint says" };
+      }
+      return { instead: [message] };
+    },
+  });
+  await refused(replica.sync({ server: relay.address }), { reason: "" });
+  holds("the server told what is there in place of a change", damaged);
+  const isSettled = (await replica.pending()).every(({ id }) => id !== "a");
+  await server.restore();
+  const report = await place.sync(replica);
+  same("report", report, { sent: 2, conflicts: [], verified: true });
+  // A client that stores both in one transaction knows of neither, and sends both again.
+  if (isSettled) same("report", report, { recovery: { why: "history", offered: ["a"] } });
+  await place.ends(replica, { items: { ...OLD, a: "mine", b: "mine" } });
 }

@@ -96,6 +96,22 @@ export const recoveryCases: readonly Case[] = [
       same("report", await place.sync(replica), { received: 1, recovery: null, verified: true });
     },
   },
+  {
+    name: "recovery/sent-made-and-undone-is-a-conflict",
+    async run(place) {
+      const replica = await place.equal(OLD);
+      await replica.change({ a: "mine" });
+      const cut = await place.relay({ down: ({ $case }) => ($case === "verdicts" ? "cut" : undefined) });
+      await refused(replica.sync({ server: cut.address }), {});
+      // It was made, and somebody undid it knowingly: the item is in the state of the replica's base again.
+      await place.elsewhere({ a: "between" });
+      await place.elsewhere({ a: OLD.a });
+      await replica.loseCheckpoint();
+      const report = await recovers(place, replica, "asked", { standard: "SERVER" });
+      same("report", report, { sent: 0, conflicts: [{ id: "a", standard: "SERVER", prevailed: "theirs" }] });
+      await place.ends(replica, { items: OLD, recordsHere: [{ id: "a", content: "mine" }] });
+    },
+  },
   { name: "recovery/10-differences-at-5000-items", run: (place) => differences(place, 10) },
   { name: "recovery/1000-differences-at-5000-items", run: (place) => differences(place, 1000) },
   {

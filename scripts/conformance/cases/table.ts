@@ -3,7 +3,7 @@ import { fingerprintOf } from "../../../core/fingerprint.js";
 import { changeStandardFromJSON } from "../../../gen/tercet/v1/item.js";
 import type { ServerOptions } from "../../../server/index.js";
 import type { Case } from "../case.js";
-import { same } from "../expect.js";
+import { holdTrips, same } from "../expect.js";
 import { type Ending, NOON_US, type Place } from "../place.js";
 import type { Change, Report } from "../testee-replica.js";
 
@@ -118,7 +118,7 @@ async function runCell(
     if (ends !== null) await judgeKind(replica, server.api, ends);
   }
   const budget = conflict || way(limits) === "fetched" ? 2 : 1;
-  if (relay.trips > budget) same("round trips", relay.trips, budget);
+  holdTrips(relay, budget);
 }
 
 function way(limits: NonNullable<ServerOptions["limits"]>): "inline" | "fetched" {

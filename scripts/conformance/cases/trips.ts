@@ -1,6 +1,6 @@
 import type { Content } from "../../../core/content.js";
 import type { Case } from "../case.js";
-import { holds, same } from "../expect.js";
+import { holdTrips, same } from "../expect.js";
 import type { Place } from "../place.js";
 import type { Report, SyncOptions, TesteeReplica } from "../testee-replica.js";
 
@@ -14,10 +14,7 @@ export async function within(
   const relay = await place.relay({ lockstep: true });
   const report = await replica.sync({ ...options, server: relay.address });
   same("verified", report.verified, true);
-  holds(
-    `round trips: expected at most ${budget}, came ${relay.trips} (${relay.log.join(", ")})`,
-    relay.trips <= budget,
-  );
+  holdTrips(relay, budget);
   return report;
 }
 

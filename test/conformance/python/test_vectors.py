@@ -1,7 +1,5 @@
 """Holds what needs no network against ../vectors: `.venv/bin/python -m unittest`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import unittest

@@ -1,7 +1,5 @@
 """The loop that the conformance kit drives: one JSON object a line, and one line for each. See ../README.md."""
 
-from __future__ import annotations
-
 import base64
 import json
 import sys
@@ -14,13 +12,23 @@ from threading import Lock, Thread
 from typing import Any
 
 import grpc
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from tercet.v1.item_pb2 import ChangeStandard
 
-from tercet_client import ClientError, Replica, Report, SyncOptions, Version, read_error, sync
+from tercet_client import ClientError, Replica, Report, SyncOptions, Version, detail_of, sync
 from tercet_client.errors import reason_name
 from tercet_client.replica import Entry
 
 Json = dict[str, Any]
+
+# The codes of what the client finds by itself, where it is not INVALID_ARGUMENT: error.proto names them.
+CODES = {
+    "UNVERIFIED": "DATA_LOSS",
+    "UNSUPPORTED": "UNIMPLEMENTED",
+    "ITEM_HELD": "FAILED_PRECONDITION",
+    "TOKEN_OTHER_HISTORY": "FAILED_PRECONDITION",
+    "TOKEN_COMPACTED": "FAILED_PRECONDITION",
+}
 
 replicas: dict[str, Replica] = {}
 clock_us = 0
@@ -231,14 +239,27 @@ REQUESTS: dict[str, Callable[[Json], Json]] = {
 }
 
 
+def to_error(error: Exception) -> Json:
+    if isinstance(error, ClientError):
+        return {"code": CODES.get(error.reason, "INVALID_ARGUMENT"), "reason": error.reason, "message": str(error)}
+    if not isinstance(error, grpc.RpcError):
+        traceback.print_exc()
+        return {"code": "INTERNAL", "reason": "", "message": repr(error)}
+    told: Json = {"code": error.code().name, "message": error.details() or ""}
+    told["reason"] = detail_of(error, ErrorInfo()).reason
+    if violations := detail_of(error, BadRequest()).field_violations:
+        told["fields"] = [violation.field for violation in violations]
+    retry = detail_of(error, RetryInfo())
+    if retry.HasField("retry_delay"):
+        told["retry_after_ms"] = retry.retry_delay.ToMilliseconds()
+    return told
+
+
 def answer(request: Json) -> None:
     try:
         said = {"ok": carry_out(request)}
     except Exception as error:
-        told = read_error(error)
-        if not isinstance(error, (ClientError, grpc.RpcError)):
-            traceback.print_exc()
-        said = {"error": told}
+        said = {"error": to_error(error)}
     line = json.dumps({"n": request["n"], **said})
     with output:
         print(line, flush=True)

@@ -6,7 +6,7 @@ import {
   type RangeFingerprint,
 } from "../../../gen/tercet/v1/item.js";
 import { NOTHING, plus, type RangeSum, same, sumBytes, sumOf } from "./fingerprint.js";
-import { ClientError, type State, UNPROVED, type Version, versionOf } from "./replica.js";
+import { ClientError, type State, stateOf, UNPROVED, type Version, versionOf } from "./replica.js";
 
 /*
  * Step 1: reads the server's change info. `vectors/pages.json` has examples.
@@ -21,23 +21,28 @@ const { FINGERPRINT_ALGORITHM_SHA256: SHA256 } = FingerprintAlgorithm;
 export function readChanges(changes: readonly ChangeInfo[], proof?: RangeFingerprint): State[] {
   let sum = NOTHING;
   let [revision, timeUs] = [0, 0];
-  const read = changes.map((info) => {
+  const covered = new Set<string>();
+  const states = changes.map((info) => {
     const { id, size } = info;
-    revision = info.revision === 0 ? revision + 1 : info.revision;
-    timeUs = info.modifyTimeUs === 0 ? timeUs : info.modifyTimeUs;
     checkKnown(info);
+    revision = info.revision || revision + 1;
+    timeUs = info.modifyTimeUs || timeUs;
     const version = toVersion(id, info.content);
-    const isCovered = version !== undefined && info.fingerprint === undefined;
-    if (isCovered) sum = plus(sum, sumOf(version.fingerprint));
-    const fingerprint = isCovered ? version.fingerprint : info.fingerprint?.value;
-    const isProved = version === undefined || same(version.fingerprint, fingerprint);
-    const state = { id, fingerprint, revision, timeUs, size: version?.bytes.length ?? size, version };
-    return { state, isCovered, isProved };
+    const fingerprint = info.fingerprint?.value;
+    if (version === undefined) return { ...stateOf(id, version, revision, timeUs), fingerprint, size };
+    if (fingerprint !== undefined) return proved(stateOf(id, version, revision, timeUs), fingerprint);
+    covered.add(id);
+    sum = plus(sum, sumOf(version.fingerprint));
+    return stateOf(id, version, revision, timeUs);
   });
-  const isPage = isSum(sum, proof);
-  return read.map(({ state, isCovered, isProved }) => {
-    return isProved && (isPage || !isCovered) ? state : { ...state, fingerprint: UNPROVED, version: undefined };
-  });
+  if (isSum(sum, proof)) return states;
+  return states.map((state) => (covered.has(state.id) ? proved(state, UNPROVED) : state));
+}
+
+/** The state, if its content has this fingerprint; else without it, and UNPROVED. */
+export function proved(state: State, told: Uint8Array | undefined): State {
+  const isRight = state.version !== undefined && same(state.fingerprint, told);
+  return isRight ? state : { ...state, fingerprint: UNPROVED, version: undefined };
 }
 
 /** A change that this client does not understand can't be taken, and so no checkpoint that covers it. */

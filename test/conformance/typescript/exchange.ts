@@ -7,7 +7,7 @@ import { same } from "./fingerprint.js";
 import { takeMessage } from "./messages.js";
 import { unverified } from "./receive-content.js";
 import { recover } from "./recover.js";
-import { absent, ClientError, type Replica } from "./replica.js";
+import { ClientError, type Replica, stateOf } from "./replica.js";
 import { dueUnits, sendEagerly, sendPending } from "./send-content.js";
 import { newSession, type RecoveryReason, type Report, type Session, type SyncOptions } from "./session.js";
 import { takeChanges } from "./settle.js";
@@ -154,6 +154,6 @@ async function judgeHeld(session: Session): Promise<void> {
   const isDefault = isUnnamed && standard === ChangeStandard.CHANGE_STANDARD_SERVER;
   if (standard === ChangeStandard.CHANGE_STANDARD_MANUAL || isDefault) return;
   const held = [...replica.entries.values()].filter(({ pending }) => pending?.held);
-  const theirs = held.map(({ id, base }) => base ?? absent(id, 0));
+  const theirs = held.map(({ id, base }) => base ?? stateOf(id));
   await takeChanges(session, theirs, { rejudges: true });
 }

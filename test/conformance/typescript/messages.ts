@@ -1,7 +1,7 @@
 import { type ChangePage, PushOutcome, type Verdict, type Verdicts } from "../../../gen/tercet/v1/sync.js";
 import { readChanges } from "./change-info.js";
 import { same } from "./fingerprint.js";
-import { agree, hear, later, type State } from "./replica.js";
+import { agree, hear, later, type State, stateOf } from "./replica.js";
 import type { Sent, Session } from "./session.js";
 import { takeChanges } from "./settle.js";
 import { outOfOrder, type Response } from "./stream.js";
@@ -62,17 +62,14 @@ async function takeVerdicts(session: Session, { verdicts, checkpoint, witness }:
 /** The server has what was sent. Where it is not pending any more, that is to be compared like anybody's change. */
 function settle({ report, replica, settled }: Session, sent: Sent, revision: number, isNew: boolean): State[] {
   const { id, sequence, version, timeUs } = sent;
-  const fingerprint = version?.fingerprint;
   if (isNew && version !== undefined) report.sent += 1;
   else if (isNew) report.sentDeletions += 1;
   else if (!settled.has(sequence)) report.settled += 1;
   const entry = replica.entries.get(id);
-  if (entry?.pending?.sequence !== sequence) {
-    return [{ id, fingerprint, revision, timeUs, size: version?.bytes.length ?? 0, version }];
-  }
+  if (entry?.pending?.sequence !== sequence) return [stateOf(id, version, revision, timeUs)];
   const { base } = entry;
   const isLater = base === undefined || base.revision < revision;
-  const isBase = base?.revision === revision && same(base.fingerprint, fingerprint);
+  const isBase = base?.revision === revision && same(base.fingerprint, version?.fingerprint);
   if (isLater || isBase) agree(replica, entry, revision);
   return [];
 }

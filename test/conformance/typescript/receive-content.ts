@@ -1,9 +1,8 @@
-import type { ContentChunk, Contents, Limits } from "../../../gen/tercet/v1/sync.js";
-import { toVersion } from "./change-info.js";
-import { same } from "./fingerprint.js";
-import { absent, ClientError, later, type Replica, type State, UNPROVED, versionOf } from "./replica.js";
+import type { ContentChunk, Contents } from "../../../gen/tercet/v1/sync.js";
+import { proved, toVersion } from "./change-info.js";
+import { ClientError, later, type Replica, type State, stateOf, UNPROVED, versionOf } from "./replica.js";
 import type { Session } from "./session.js";
-import { outOfOrder } from "./stream.js";
+import { inParts, outOfOrder } from "./stream.js";
 
 /*
  * Step 3, towards the client: asks for contents that were not inline, and proves each by its fingerprint.
@@ -18,7 +17,9 @@ const IDS_AT_ONCE = 1000;
 export async function fetchContents(session: Session, wanted: readonly State[]): Promise<State[]> {
   const { stream, replica } = session;
   const states: State[] = [];
-  for (const slice of slicesOf(wanted, session.limits)) {
+  const { windowBytes, windowItems } = session.limits;
+  const most = Math.min(IDS_AT_ONCE, windowItems);
+  for (const slice of inParts(wanted, ({ size }) => size + 64, windowBytes, most)) {
     const waiting = new Set(slice.map(({ id }) => id));
     const wrongOnce = new Set(slice.flatMap(({ id, fingerprint }) => (fingerprint === UNPROVED ? [id] : [])));
     // What was cut in mid-content goes on from there.
@@ -53,22 +54,6 @@ export function unverified(message: string): ClientError {
   return new ClientError("UNVERIFIED", message);
 }
 
-/** Items cut where the contents would go beyond the window; a larger one by itself. */
-function slicesOf(wanted: readonly State[], { windowBytes, windowItems }: Limits): State[][] {
-  const slices: State[][] = [];
-  const most = Math.max(1, Math.min(IDS_AT_ONCE, windowItems));
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const state of wanted) {
-    bytes += state.size + 64;
-    if (bytes > windowBytes || slices.at(-1)?.length === most) {
-      slices.push([]);
-      bytes = state.size + 64;
-    }
-    slices.at(-1)?.push(state);
-  }
-  return slices;
-}
-
 function resumeAt(
   { downloads }: Replica,
   id: string,
@@ -82,18 +67,11 @@ function readContents(session: Session, { items, deleted, refused, witness }: Co
   const [first] = refused;
   if (first !== undefined)
     throw new ClientError("ITEM_TOO_LARGE", `the server can't send "${first.id}": ${first.message}`);
-  const gone = deleted.map(({ id, revision, modifyTimeUs: timeUs }) => ({ ...absent(id, revision), timeUs }));
-  const states = items.map(({ id, fingerprint, revision, modifyTimeUs: timeUs, content }) => {
-    return proved({ ...absent(id, revision), timeUs, version: toVersion(id, content) }, fingerprint?.value);
+  const gone = deleted.map(({ id, revision, modifyTimeUs }) => stateOf(id, undefined, revision, modifyTimeUs));
+  const states = items.map(({ id, fingerprint, revision, modifyTimeUs, content }) => {
+    return proved(stateOf(id, toVersion(id, content), revision, modifyTimeUs), fingerprint?.value);
   });
   return [...gone, ...states];
-}
-
-/** A state with the fingerprint of its content, if that is what it should be. */
-function proved(state: State, told: Uint8Array | undefined): State {
-  const { version } = state;
-  const isRight = version !== undefined && same(version.fingerprint, told);
-  return { ...state, size: version?.bytes.length ?? 0, fingerprint: isRight ? version.fingerprint : UNPROVED };
 }
 
 /** A piece of a large content. It is kept beyond the exchange, should that be cut, until the content is whole. */
@@ -111,5 +89,5 @@ function readChunk({ downloads }: Replica, id: string, chunk: ContentChunk): Sta
   if (length < size) return [];
   downloads.delete(id);
   const version = versionOf(id, Buffer.concat(pieces), text);
-  return [proved({ ...absent(id, revision), timeUs: before.timeUs, version }, chunk.fingerprint?.value)];
+  return [proved(stateOf(id, version, revision, before.timeUs), chunk.fingerprint?.value)];
 }

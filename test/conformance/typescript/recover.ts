@@ -19,7 +19,7 @@ import {
   sumOf,
 } from "./fingerprint.js";
 import { takeMessage } from "./messages.js";
-import { absent, later, NO_CHECKPOINT, type Replica, type State } from "./replica.js";
+import { later, NO_CHECKPOINT, type Replica, type State, stateOf } from "./replica.js";
 import type { RecoveryReason, Session } from "./session.js";
 import { takeChanges } from "./settle.js";
 import { outOfOrder } from "./stream.js";
@@ -30,14 +30,8 @@ import { outOfOrder } from "./stream.js";
  * before has changed nothing.
  */
 
-/** A range of ids, [from, to), with the bases in it: from the first of them to before the last in the list of all. */
-interface Range {
-  readonly from: string;
-  /** Undefined: to the last id. */
-  readonly to: string | undefined;
-  readonly first: number;
-  readonly last: number;
-}
+/** A range of ids, [from, to); undefined: to the last id. */
+type Range = readonly [from: string, to: string | undefined];
 
 /** All bases in the order of their ids, and the sums of the first n of them. */
 interface Bases {
@@ -62,7 +56,7 @@ export async function recover(session: Session, why: RecoveryReason): Promise<vo
   const bases = sortedBases(replica);
   const found = new Map<string, State>();
   let preamble: RangeAnswers | undefined;
-  let ranges = cut(bases, { from: "", to: undefined, first: 0, last: bases.ids.length });
+  let ranges = cut(bases, ["", undefined]);
   while (ranges.length > 0) {
     const asked = ranges.splice(0, Math.max(1, session.limits.windowItems / 2));
     for (let at = 0; at < asked.length; at += RANGES_AT_ONCE) {
@@ -124,7 +118,7 @@ function unsettledCreations({ entries }: Replica, revision: number): State[] {
   const sent = [...entries.values()].filter(({ base, pending }) => {
     return base?.fingerprint === undefined && pending !== undefined && pending.sendings.length > 0;
   });
-  return sent.map(({ id }) => absent(id, revision));
+  return sent.map(({ id }) => stateOf(id, undefined, revision));
 }
 
 function sortedBases({ entries }: Replica): Bases {
@@ -140,48 +134,67 @@ function sortedBases({ entries }: Replica): Bases {
   return { ids, fingerprints, sums };
 }
 
-function isLeaf({ first, last }: Range): boolean {
-  return last - first <= LEAF_ITEMS;
+/** Which of the bases are in a range: from the first of them to before the last. */
+function inside({ ids }: Bases, [from, to]: Range): readonly [first: number, last: number] {
+  const find = (bound: string): number => {
+    let [low, high] = [0, ids.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compareIds(ids[middle] as string, bound) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  return [find(from), to === undefined ? ids.length : find(to)];
 }
 
-function totalOf({ sums }: Bases, { first, last }: Range): RangeSum {
-  return minus(sums[last] as RangeSum, sums[first] as RangeSum);
+function totalOf(bases: Bases, range: Range): RangeSum {
+  const [first, last] = inside(bases, range);
+  return minus(bases.sums[last] as RangeSum, bases.sums[first] as RangeSum);
 }
 
 /** Cuts a range into parts of about the same size. Few parts cost fewer bytes, many parts fewer round trips. */
-function cut({ ids }: Bases, range: Range): Range[] {
-  if (isLeaf(range)) return [range];
-  const count = range.last - range.first;
+function cut(bases: Bases, range: Range): Range[] {
+  const [first, last] = inside(bases, range);
+  const count = last - first;
+  if (count <= LEAF_ITEMS) return [range];
   const parts = count >= 16_384 ? 16 : count >= 1_024 ? 8 : 4;
-  const cuts = Array.from({ length: parts + 1 }, (_, part) => range.first + Math.floor((count * part) / parts));
-  return cuts.slice(1).map((last, part) => {
-    const first = cuts[part] as number;
-    const from = part === 0 ? range.from : (ids[first] as string);
-    return { from, to: part === parts - 1 ? range.to : ids[last], first, last };
-  });
+  const inner = Array.from({ length: parts - 1 }, (_, part) => first + Math.floor((count * (part + 1)) / parts));
+  return split(
+    range,
+    inner.map((at) => bases.ids[at] as string),
+  );
+}
+
+/** The parts of a range between these bounds. */
+function split([from, to]: Range, inner: readonly string[]): Range[] {
+  return [from, ...inner].map((start, part) => [start, part < inner.length ? inner[part] : to]);
 }
 
 /** The ranges, which are in order, as a query; with nothing asked of what is between them. */
 function toQuery(bases: Bases, ranges: readonly Range[]): RangeQuery {
   const ends: string[] = [];
   const kinds: RangeKind[] = [];
+  const counts: number[] = [];
   const sums: Uint8Array[] = [];
   const items: Uint8Array[] = [];
   let at: string | undefined = "";
   for (const range of ranges) {
-    if (range.from !== at) {
-      ends.push(range.from);
+    const [from, to] = range;
+    if (from !== at) {
+      ends.push(from);
       kinds.push(RangeKind.RANGE_KIND_UNSPECIFIED);
     }
-    if (range.to !== undefined) ends.push(range.to);
-    at = range.to;
-    kinds.push(isLeaf(range) ? RangeKind.RANGE_KIND_ITEMS : RangeKind.RANGE_KIND_SUM);
-    if (isLeaf(range)) {
-      items.push(...bases.fingerprints.slice(range.first, range.last).map((each) => each.subarray(0, 8)));
-    } else sums.push(sumBytes(totalOf(bases, range)).subarray(0, 8));
+    if (to !== undefined) ends.push(to);
+    at = to;
+    const [first, last] = inside(bases, range);
+    const isLeaf = last - first <= LEAF_ITEMS;
+    kinds.push(isLeaf ? RangeKind.RANGE_KIND_ITEMS : RangeKind.RANGE_KIND_SUM);
+    counts.push(last - first);
+    if (isLeaf) items.push(...bases.fingerprints.slice(first, last).map((each) => each.subarray(0, 8)));
+    else sums.push(sumBytes(totalOf(bases, range)).subarray(0, 8));
   }
   if (at !== undefined) kinds.push(RangeKind.RANGE_KIND_UNSPECIFIED);
-  const counts = ranges.map(({ first, last }) => last - first);
   return { ends: encodeBounds(ends), kinds, counts, sums: Buffer.concat(sums), items: Buffer.concat(items) };
 }
 
@@ -205,12 +218,12 @@ function readAnswers(
     if (list !== undefined) takeList(bases, range, list, preamble, found);
     const inner = ends.slice(at.end, at.end + size - 1);
     at.end += Math.max(0, size - 1);
-    for (let part = 0; part < size; part++, at.part++) {
-      const theirs = narrow(bases, range, inner[part - 1] ?? range.from, inner[part] ?? range.to);
-      const own = totalOf(bases, theirs);
+    for (const part of size === 0 ? [] : split(range, inner)) {
+      const own = totalOf(bases, part);
       const short = sums.subarray(at.part * 8, at.part * 8 + 8);
       const isEqual = own.count === counts[at.part] && same(sumBytes(own).subarray(0, 8), short);
-      if (!isEqual) finer.push(...cut(bases, theirs));
+      if (!isEqual) finer.push(...cut(bases, part));
+      at.part += 1;
     }
   }
   const fits =
@@ -225,32 +238,18 @@ function readAnswers(
   return finer;
 }
 
-/** A part of a range, with the bases in it. */
-function narrow({ ids }: Bases, range: Range, from: string, to: string | undefined): Range {
-  const find = (bound: string): number => {
-    let [low, high] = [range.first, range.last];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (compareIds(ids[middle] as string, bound) < 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-  return { from, to, first: find(from), last: to === undefined ? range.last : find(to) };
-}
-
 /** What the server has in a range that differs; and what it does not have, and nothing is known of its deletion. */
 function takeList(
-  { ids }: Bases,
+  bases: Bases,
   range: Range,
   list: RangeList,
   { compactedRevision, forkRevision }: RangeAnswers,
   found: Map<string, State>,
 ): void {
   for (const state of readChanges([...list.items, ...list.deleted])) found.set(state.id, state);
-  const own = ids.slice(range.first, range.last);
-  const differing = isLeaf(range) ? list.differing.flatMap((index) => own[index] ?? []) : own;
+  const own = bases.ids.slice(...inside(bases, range));
+  const differing = own.length <= LEAF_ITEMS ? list.differing.flatMap((index) => own[index] ?? []) : own;
   // Deletions beyond the fork would be told, but for those up to the horizon.
   const revision = compactedRevision > forkRevision ? compactedRevision : 0;
-  for (const id of differing) if (!found.has(id)) found.set(id, absent(id, revision));
+  for (const id of differing) if (!found.has(id)) found.set(id, stateOf(id, undefined, revision));
 }

@@ -90,7 +90,7 @@ export interface Replica {
   witness: Checkpoint;
   lineage: readonly Epoch[];
   /** As last heard from the server. */
-  limits: Limits | undefined;
+  limits: Limits;
   /** Count and sum over the fingerprints of all bases. */
   total: RangeSum;
   entries: Map<string, Entry>;
@@ -125,8 +125,20 @@ const NOT_PENDING: Pending = {
   rejected: NO_REASON,
   upload: undefined,
 };
-const MEBIBYTE = 1024 * 1024;
 const MOST_AHEAD_US = 60_000_000;
+/** Larger contents travel in chunks. */
+export const WHOLE_BYTES = 1024 * 1024;
+/** The limits of a server that has not said anything else. */
+export const DEFAULT_LIMITS: Limits = {
+  inlineBytes: 16 * 1024,
+  eagerBytes: 512 * 1024,
+  messageBytes: 128 * 1024,
+  itemBytes: 64 * 1024 * 1024,
+  windowBytes: 4 * 1024 * 1024,
+  windowItems: 16_384,
+  groupItems: 1000,
+  groupBytes: 1024 * 1024,
+};
 
 /** A new, empty replica of a collection. */
 export function createReplica(collection: string): Replica {
@@ -139,7 +151,7 @@ export function createReplica(collection: string): Replica {
     checkpoint: NO_CHECKPOINT,
     witness: NO_CHECKPOINT,
     lineage: [],
-    limits: undefined,
+    limits: DEFAULT_LIMITS,
     total: NOTHING,
     entries: new Map(),
     conflicts: [],
@@ -174,22 +186,31 @@ export function write(replica: Replica, writes: readonly Write[], nowUs: number,
   const together = atomic || writes.length === 1;
   const group = together ? [...new Set(changed.flatMap((entry) => [entry, ...groupOf(replica, entry)]))] : [];
   const versions = new Map(changes.map(({ id, version }) => [id, version]));
-  const bytes = group.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
-  const most = replica.limits ?? { groupItems: 1000, groupBytes: MEBIBYTE };
-  const isTooLarge = group.length > 1 && (group.length > most.groupItems || bytes > most.groupBytes);
-  if (isTooLarge) throw new ClientError("GROUP_INVALID", "the atomic group is too large");
+  checkGroup(replica, group, versions);
   const timeUs = Math.max(nowUs, replica.lastTimeUs + 1);
   for (const entry of changed) writeOne(replica, entry, versions.get(entry.id), timeUs);
-  if (group.length < 2) return;
-  // A number that no other group has, also where the changes undid what was pending.
+  // A number that no other group has, also where the changes undid what was pending. What is left alone is in none.
   replica.lastSequence += 1;
-  for (const { pending } of group) if (pending !== undefined) pending.group = replica.lastSequence;
+  const left = group.flatMap(({ pending }) => pending ?? []);
+  for (const pending of left) pending.group = left.length > 1 ? replica.lastSequence : 0;
 }
 
-function check({ limits }: Replica, id: string, version: Version | undefined): void {
+/** Refuses what would make a group too large: its members, with these versions in place of theirs. */
+function checkGroup(
+  { limits: { groupItems, groupBytes } }: Replica,
+  members: readonly Entry[],
+  versions: ReadonlyMap<string, Version | undefined>,
+): void {
+  const bytes = members.reduce((sum, { id, mine }) => sum + sizeOf(id, versions.has(id) ? versions.get(id) : mine), 0);
+  // Whatever the server says: a content in chunks is no member of a group.
+  if (members.length > 1 && (members.length > groupItems || bytes > Math.min(groupBytes, WHOLE_BYTES)))
+    throw new ClientError("GROUP_INVALID", "the atomic group is too large");
+}
+
+function check({ limits: { itemBytes } }: Replica, id: string, version: Version | undefined): void {
   if (!isId(id)) throw new ClientError("INVALID_ID", `${JSON.stringify(id)} is no id`);
-  const most = limits?.itemBytes ?? 64 * MEBIBYTE;
-  if ((version?.bytes.length ?? 0) > most) throw new ClientError("ITEM_TOO_LARGE", `a content may have ${most} bytes`);
+  if ((version?.bytes.length ?? 0) > itemBytes)
+    throw new ClientError("ITEM_TOO_LARGE", `a content may have ${itemBytes} bytes`);
 }
 
 /** What a change counts in the window, and in an atomic group. */
@@ -221,10 +242,14 @@ function newPending(replica: Replica, before: Pending): Pending {
 export function resolve(replica: Replica, id: string, how: "mine" | "theirs" | Write, nowUs: number): void {
   const held = entryOf(replica, id);
   if (!held.pending?.held) throw new ClientError("ITEM_HELD", "the item is not held");
-  if (typeof how === "object") check(replica, id, how.version);
+  const group = groupOf(replica, held);
+  if (typeof how === "object") {
+    check(replica, id, how.version);
+    checkGroup(replica, group, new Map([[id, how.version]]));
+  }
   const manual = ChangeStandard.CHANGE_STANDARD_MANUAL;
-  for (const entry of groupOf(replica, held)) {
-    if (how === "theirs") takeTheirs(replica, entry, entry.base ?? absent(entry.id, 0), manual, nowUs);
+  for (const entry of group) {
+    if (how === "theirs") takeTheirs(replica, entry, entry.base ?? stateOf(entry.id), manual, nowUs);
     else if (entry.pending) entry.pending = { ...newPending(replica, entry.pending), held: false, overrides: manual };
   }
   if (typeof how === "string" || same(how.version?.fingerprint, held.mine?.fingerprint)) return;
@@ -255,9 +280,9 @@ export function groupOf(replica: Replica, entry: Entry): Entry[] {
   return group === 0 ? [entry] : listPending(replica).filter(({ pending }) => pending?.group === group);
 }
 
-/** The state of an item that is not there. */
-export function absent(id: string, revision: number): State {
-  return { id, fingerprint: undefined, revision, timeUs: 0, size: 0, version: undefined };
+/** A state with its content at hand; without one, the item is deleted or was never there. */
+export function stateOf(id: string, version?: Version, revision = 0, timeUs = 0): State {
+  return { id, fingerprint: version?.fingerprint, revision, timeUs, size: version?.bytes.length ?? 0, version };
 }
 
 /** The item becomes what the server has. With a standard, mine gave way by it, and is kept in a record. */
@@ -288,10 +313,8 @@ export function standOn(replica: Replica, entry: Entry, theirs: State, overrides
 
 /** The server has what mine is, as of this revision: nothing is left to send. */
 export function agree(replica: Replica, entry: Entry, revision: number): void {
-  const { id, mine, timeUs } = entry;
-  const base = { id, fingerprint: mine?.fingerprint, revision, timeUs, size: mine?.bytes.length ?? 0, version: mine };
   entry.pending = undefined;
-  moveBase(replica, entry, base);
+  moveBase(replica, entry, stateOf(entry.id, entry.mine, revision, entry.timeUs));
 }
 
 /** A clean item is pending again: the server, which was restored to an earlier time, lost it. */

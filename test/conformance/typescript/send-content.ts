@@ -4,16 +4,15 @@ import { ChangeKind } from "../../../gen/tercet/v1/item.js";
 import { Capability, ContentChunk, Push } from "../../../gen/tercet/v1/sync.js";
 import { fromVersion, toFingerprint } from "./change-info.js";
 import { same } from "./fingerprint.js";
-import { type Entry, listPending, type Pending, sizeOf } from "./replica.js";
+import { type Entry, listPending, type Pending, sizeOf, type Version, WHOLE_BYTES } from "./replica.js";
 import type { Session } from "./session.js";
-import { outOfOrder } from "./stream.js";
+import { inParts, outOfOrder } from "./stream.js";
 
 /*
  * Step 3, towards the server: sends pending changes, each with its content, its fingerprint and the state that it was made
  * on. What is sent is remembered before it is sent.
  */
 
-const WHOLE_BYTES = 1024 * 1024;
 const CHANGES_AT_ONCE = 4096;
 
 /** A pending change by itself, or all changes of an atomic group. */
@@ -50,24 +49,18 @@ export function sendEagerly(session: Session): void {
 
 /** Sends what is due, as far as it fits into the window. Answers whether that was all. */
 export async function sendPending(session: Session): Promise<boolean> {
-  const { limits, replica, tried } = session;
+  const { limits, replica } = session;
   const units = dueUnits(session);
+  // Large contents last: while one is uploaded, the application may change others, which are compared anew then.
+  const inTurn = [...units.filter((unit) => !unit.some(isLarge)), ...units.filter((unit) => unit.some(isLarge))];
   let [bytes, items] = [0, 0];
-  const small = units.filter((unit) => !unit.some(isLarge));
-  for (const batch of batchesOf(small, limits.messageBytes)) {
+  for (const batch of batchesOf(inTurn, limits.messageBytes)) {
     bytes += bytesOf(batch);
     items += batch.length;
     if (items > batch.length && (bytes > limits.windowBytes || items > limits.windowItems)) return false;
-    push(session, batch, replica.checkpoint.revision);
-  }
-  for (const entry of units.flat().filter(isLarge)) {
-    bytes += sizeOf(entry.id, entry.mine);
-    items += 1;
-    if (items > 1 && bytes > limits.windowBytes) return false;
-    // While one is sent, the application may change the others.
-    if (!isLarge(entry) || !isDue(tried, [entry])) continue;
-    if (isTooLarge(session, entry)) reject(session, entry);
-    else if (await upload(session, entry)) push(session, [entry], replica.checkpoint.revision);
+    const [first] = batch;
+    const isUpload = first !== undefined && isLarge(first);
+    if (!isUpload || (await upload(session, first))) push(session, batch, replica.checkpoint.revision);
   }
   return true;
 }
@@ -80,33 +73,15 @@ function isLarge({ mine }: Entry): boolean {
   return mine !== undefined && mine.bytes.length > WHOLE_BYTES;
 }
 
-/** Units cut where a message would be too long; a large content is by itself. */
+/** The changes of these units by messages: a large one by itself, as it is longer than any. */
 function batchesOf(units: readonly Unit[], messageBytes: number): Entry[][] {
-  const batches: Entry[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const unit of units) {
-    bytes += bytesOf(unit);
-    if (bytes > messageBytes) {
-      batches.push([]);
-      bytes = bytesOf(unit);
-    }
-    batches.at(-1)?.push(...unit);
-  }
-  return batches;
+  return inParts(units, bytesOf, messageBytes).map((part) => part.flat());
 }
 
-function isTooLarge({ limits, opened }: Session, { mine }: Entry): boolean {
+/** The server would not take it in any way. */
+function isTooLarge({ limits, opened }: Session, { bytes }: Version): boolean {
   const isChunked = opened.capabilities.includes(Capability.CAPABILITY_CHUNKS);
-  const most = isChunked ? limits.itemBytes : Math.min(limits.itemBytes, WHOLE_BYTES);
-  return mine !== undefined && mine.bytes.length > most;
-}
-
-/** What the server would not take is not sent. */
-function reject({ report, tried }: Session, { id, pending }: Entry): void {
-  report.rejected.set(id, ErrorReason.ERROR_REASON_ITEM_TOO_LARGE);
-  if (pending === undefined) return;
-  pending.rejected = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
-  tried.add(pending.sequence);
+  return bytes.length > (isChunked ? limits.itemBytes : WHOLE_BYTES);
 }
 
 /** Sends one batch. `seen`: the checkpoint that its changes have seen; undefined: the token's in Open. */
@@ -124,14 +99,15 @@ function toPush({ replica, sent, tried, onTheWay }: Session, entry: Entry, pendi
   tried.add(sequence);
   const isRemembered = pending.sendings.some((each) => same(each, mine?.fingerprint));
   if (!isRemembered) pending.sendings = [...pending.sendings, mine?.fingerprint];
-  const isLater = base !== undefined && base.revision > replica.checkpoint.revision;
+  // What was sent before may have been made and undone since, which a recovery does not tell: it has seen its base, and no more.
+  const ofBase = base !== undefined && (resent || base.revision > replica.checkpoint.revision);
   return Push.fromPartial({
     id,
     kind: mine === undefined ? ChangeKind.CHANGE_KIND_DELETED : ChangeKind.CHANGE_KIND_UPSERTED,
     content: mine === undefined || isLarge(entry) ? undefined : fromVersion(mine),
     fingerprint: toFingerprint(mine?.fingerprint),
     expected: toFingerprint(base?.fingerprint),
-    revisionSeen: isLater ? base.revision : undefined,
+    revisionSeen: ofBase ? base.revision : undefined,
     overrides,
     modifyTimeUs: timeUs,
     group,
@@ -142,11 +118,18 @@ function toPush({ replica, sent, tried, onTheWay }: Session, entry: Entry, pendi
 
 /**
  * Sends a large content in chunks, before its push. What was begun before goes on where the server has it. Answers whether it
- * still is what is pending.
+ * is to be pushed: not if it can't be sent, or is not what is pending any more.
  */
-async function upload(session: Session, { id, mine, pending }: Entry): Promise<boolean> {
-  if (mine === undefined || pending === undefined) return false;
-  const { stream, limits, replica } = session;
+async function upload(session: Session, entry: Entry): Promise<boolean> {
+  const { stream, limits, replica, tried } = session;
+  const { id, mine, pending } = entry;
+  if (!isDue(tried, [entry]) || !isLarge(entry) || mine === undefined || pending === undefined) return false;
+  if (isTooLarge(session, mine)) {
+    session.report.rejected.set(id, ErrorReason.ERROR_REASON_ITEM_TOO_LARGE);
+    pending.rejected = ErrorReason.ERROR_REASON_ITEM_TOO_LARGE;
+    tried.add(pending.sequence);
+    return false;
+  }
   const { bytes, text } = mine;
   const isBegun = pending.upload !== undefined;
   const uploadId = Buffer.from(pending.upload ?? randomBytes(16));

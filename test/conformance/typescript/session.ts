@@ -61,18 +61,6 @@ function newReport() {
 /** An exchange under way: what its steps need, and what they have to remember until its end. */
 export type Session = ReturnType<typeof newSession>;
 
-/** The limits of a server that has not said anything else. */
-const DEFAULT_LIMITS: Limits = {
-  inlineBytes: 16 * 1024,
-  eagerBytes: 512 * 1024,
-  messageBytes: 128 * 1024,
-  itemBytes: 64 * 1024 * 1024,
-  windowBytes: 4 * 1024 * 1024,
-  windowItems: 16_384,
-  groupItems: 1000,
-  groupBytes: 1024 * 1024,
-};
-
 export function newSession(replica: Replica, stream: Stream, options: SyncOptions) {
   return {
     replica,
@@ -84,7 +72,7 @@ export function newSession(replica: Replica, stream: Stream, options: SyncOption
     /** What to add to this side's clock for the latest modify time that the server takes. */
     ceilingAheadUs: 0,
     /** In force; before Opened, what was last heard of. */
-    limits: replica.limits ?? DEFAULT_LIMITS,
+    limits: replica.limits,
     /** Pushes without a verdict, in order, and the ordinal of the first. */
     onTheWay: [] as Sent[],
     firstOrdinal: 0,

@@ -3,7 +3,6 @@ import { type Comparison, compare, compareRecovered, judge, type Outcome } from 
 import { same } from "./fingerprint.js";
 import { fetchContents } from "./receive-content.js";
 import {
-  absent,
   agree,
   ClientError,
   type Entry,
@@ -15,6 +14,7 @@ import {
   type State,
   stand,
   standOn,
+  stateOf,
   takeTheirs,
   UNPROVED,
 } from "./replica.js";
@@ -29,12 +29,10 @@ interface Decision {
   readonly entry: Entry;
   readonly theirs: State;
   readonly comparison: Comparison;
-  /** Of a conflict. */
+  /** Of a conflict, and of what the server lost, where its history is followed. */
   readonly outcome: Outcome | undefined;
   /** It shares the fate of its group; the server told nothing of it. */
   readonly companion: boolean;
-  /** The server lost it, and its history is followed. */
-  readonly followed: boolean;
 }
 
 /** How changes are taken. */
@@ -105,11 +103,10 @@ function decideOne(session: Session, theirs: State, { fork, rejudges }: Taking, 
   };
   let comparison = fork === undefined ? compare(own, theirs) : compareRecovered(own, theirs, fork);
   if (rejudges && pending?.held) comparison = "conflict";
-  const followed = comparison === "lost" && onHistoryChange === "follow";
-  const common = { entry, theirs: withContent(entry, theirs), companion: false, followed };
-  if (followed) return { ...common, comparison: "conflict", outcome: "theirs" };
-  const outcome = comparison === "conflict" ? judgeOne(session, entry, entry.timeUs, theirs) : undefined;
-  return { ...common, comparison, outcome };
+  let outcome: Outcome | undefined;
+  if (comparison === "conflict") outcome = judgeOne(session, entry, entry.timeUs, theirs);
+  if (comparison === "lost" && onHistoryChange === "follow") outcome = "theirs";
+  return { entry, theirs: withContent(entry, theirs), comparison, outcome, companion: false };
 }
 
 /** A state with its content, where that is at hand. */
@@ -131,21 +128,20 @@ function judgeOne(session: Session, { mine }: Entry, timeUs: number, theirs: Sta
 /** An atomic group that is in conflict has one fate. */
 function joinGroups(session: Session, decisions: readonly Decision[]): Decision[] {
   const joined = new Map(decisions.map((decision) => [decision.theirs.id, decision]));
-  const groups = new Set(decisions.filter(isConflict).map(({ entry }) => entry.pending?.group ?? 0));
+  const groups = new Set(decisions.map(({ outcome, entry }) => (outcome && entry.pending?.group) ?? 0));
   groups.delete(0);
   for (const group of groups) {
-    const conflicts = decisions.filter((each) => isConflict(each) && each.entry.pending?.group === group);
+    const conflicts = decisions.filter(({ outcome, entry }) => outcome && entry.pending?.group === group);
     const members = groupOf(session.replica, (conflicts[0] as Decision).entry);
     const fate = fateOf(session, conflicts, members);
     for (const entry of members) {
       const told = joined.get(entry.id);
       if (told?.comparison === "agreed") continue;
-      if (told !== undefined && (fate !== "mine" || isConflict(told))) {
+      if (told !== undefined && (fate !== "mine" || told.outcome)) {
         joined.set(entry.id, { ...told, comparison: "conflict", outcome: fate });
       } else if (told === undefined && fate !== "mine") {
-        const theirs = withContent(entry, entry.base ?? absent(entry.id, 0));
-        const shared = { comparison: "conflict", outcome: fate, companion: true, followed: false } as const;
-        joined.set(entry.id, { entry, theirs, ...shared });
+        const theirs = withContent(entry, entry.base ?? stateOf(entry.id));
+        joined.set(entry.id, { entry, theirs, comparison: "conflict", outcome: fate, companion: true });
       }
     }
   }
@@ -155,13 +151,9 @@ function joinGroups(session: Session, decisions: readonly Decision[]): Decision[
 /** Held where one of them is; else by the latest times of both sides. */
 function fateOf(session: Session, conflicts: readonly Decision[], members: readonly Entry[]): Outcome {
   if (conflicts.some(({ outcome }) => outcome === "held")) return "held";
-  if (conflicts.some(({ followed }) => followed)) return "theirs";
+  if (conflicts.some(({ comparison }) => comparison === "lost")) return "theirs";
   const latest = conflicts.reduce((a, b) => (b.theirs.timeUs > a.theirs.timeUs ? b : a));
   return judgeOne(session, latest.entry, Math.max(...members.map(({ timeUs }) => timeUs)), latest.theirs);
-}
-
-function isConflict({ comparison }: Decision): boolean {
-  return comparison === "conflict";
 }
 
 /** The server's content is to be kept here, and is not at hand. */
@@ -179,7 +171,7 @@ function carryOut(session: Session, decision: Decision): void {
   const none = ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;
   const overrides = outcome === "mine" ? standard : none;
   if (outcome !== undefined && !companion) report.conflicts.set(entry.id, { standard, prevailed: outcome });
-  if (comparison === "lost") report.recovery?.offered.push(entry.id);
+  else if (comparison === "lost") report.recovery?.offered.push(entry.id);
   if (comparison === "theirs" || outcome === "theirs") {
     if (theirs.fingerprint === undefined) report.deleted += 1;
     else report.received += 1;

@@ -24,6 +24,26 @@ export interface Stream {
   abandon(): void;
 }
 
+/** Cuts a list into parts of at most so many bytes, and so many things; what is larger is a part by itself. */
+export function inParts<T>(
+  things: readonly T[],
+  sizeOf: (thing: T) => number,
+  mostBytes: number,
+  most = Number.POSITIVE_INFINITY,
+): T[][] {
+  const parts: T[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const thing of things) {
+    bytes += sizeOf(thing);
+    if (bytes > mostBytes || parts.at(-1)?.length === most) {
+      parts.push([]);
+      bytes = sizeOf(thing);
+    }
+    parts.at(-1)?.push(thing);
+  }
+  return parts;
+}
+
 /** How long the server may keep this client waiting. */
 const STEP_TIMEOUT_MS = 60_000;
 

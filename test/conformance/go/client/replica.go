@@ -124,10 +124,19 @@ func (r *Replica) Transaction(changes []Change, nowUs int64) error {
 			group[member.ID] = member.size()
 		}
 	}
-	var size int64
 	for _, change := range changed {
 		group[change.ID] = change.Version.size(change.ID)
 	}
+	if err := r.checkGroup(group); err != nil {
+		return err
+	}
+	r.writeGroup(changed, group, nowUs)
+	return nil
+}
+
+// checkGroup refuses a group that would be too large, by the sizes of its members.
+func (r *Replica) checkGroup(group map[string]int64) error {
+	var size int64
 	for _, each := range group {
 		size += each
 	}
@@ -136,7 +145,6 @@ func (r *Replica) Transaction(changes []Change, nowUs int64) error {
 	if len(group) > 1 && (int64(len(group)) > r.limits.GroupItems || size > mostBytes) {
 		return refuse(pb.ErrorReason_ERROR_REASON_GROUP_INVALID, "the atomic group would be too large")
 	}
-	r.writeGroup(changed, group, nowUs)
 	return nil
 }
 
@@ -148,13 +156,17 @@ func (r *Replica) writeGroup(changed []Change, group map[string]int64, nowUs int
 	for _, change := range changed {
 		r.write(r.Entry(change.ID), change.Version, timeUs)
 	}
-	if len(group) < 2 {
-		return
-	}
-	r.sequence++ // a number that no other group has, also where the changes undid what was pending
+	var left []*Pending
 	for id := range group {
 		if pending := r.Entry(id).Pending; pending != nil {
-			pending.Group = r.sequence
+			left = append(left, pending)
+		}
+	}
+	r.sequence++ // a number that no other group has, also where the changes undid what was pending
+	for _, pending := range left {
+		pending.Group = r.sequence
+		if len(left) == 1 {
+			pending.Group = 0 // what is left alone is in none
 		}
 	}
 }
@@ -180,6 +192,14 @@ func (r *Replica) Resolve(id string, outcome Outcome, nowUs int64) error {
 // group prevails.
 func (r *Replica) ResolveWith(id string, version *Version, nowUs int64) error {
 	if err := r.check(id, version); err != nil {
+		return err
+	}
+	group := map[string]int64{}
+	for _, member := range r.groupOf(r.Entry(id)) {
+		group[member.ID] = member.size()
+	}
+	group[id] = version.size(id)
+	if err := r.checkGroup(group); err != nil {
 		return err
 	}
 	if err := r.Resolve(id, MinePrevails, nowUs); err != nil {

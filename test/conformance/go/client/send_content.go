@@ -187,7 +187,8 @@ func (s *session) toPush(entry *Entry) *pb.Push {
 		Group:        pending.Group,
 		Fence:        len(pending.Sendings) > 0,
 	}
-	if entry.Base != nil && entry.Base.Revision > s.replica.Checkpoint.GetRevision() {
+	// What was sent before may have been made and undone since, which a recovery does not tell: it has seen its base only.
+	if entry.Base != nil && (push.Fence || entry.Base.Revision > s.replica.Checkpoint.GetRevision()) {
 		push.RevisionSeen = proto.Int64(entry.Base.Revision)
 	}
 	switch {

@@ -1,7 +1,5 @@
 """Step 1: reads the server's change info. `vectors/pages.json` has examples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -30,15 +28,15 @@ def read_changes(changes: Iterable[item_pb2.ChangeInfo], proof: item_pb2.RangeFi
         _check_known(info)
         revision = info.revision or revision + 1
         time_us = info.modify_time_us or time_us
-        version = version_in(info)
-        fingerprint = fingerprint_in(info)
-        if version and fingerprint is None:
+        version, fingerprint = version_in(info), fingerprint_in(info)
+        if version is None:
+            states.append(State(info.id, fingerprint, revision, time_us, info.size))
+            continue
+        if fingerprint is None:
             covered.add(info.id)
             total += RangeSum.of(version.fingerprint)
             fingerprint = version.fingerprint
-        size = len(version.data) if version else info.size
-        state = State(info.id, fingerprint, revision, time_us, size, version)
-        states.append(proved(state, fingerprint) if version else state)
+        states.append(proved(State.of(info.id, version, revision, time_us), fingerprint))
     if says(proof, total):
         return states
     return [proved(state, UNPROVED) if state.id in covered else state for state in states]
@@ -57,9 +55,8 @@ def _check_known(info: item_pb2.ChangeInfo) -> None:
 
 def proved(state: State, fingerprint: bytes | None) -> State:
     """The state, if its content has this fingerprint; else without it, and UNPROVED."""
-    if state.version and state.version.fingerprint == fingerprint:
-        return replace(state, fingerprint=fingerprint)
-    return replace(state, fingerprint=UNPROVED, version=None)
+    is_right = state.version and state.fingerprint == fingerprint
+    return state if is_right else replace(state, fingerprint=UNPROVED, version=None)
 
 
 def version_in(message: item_pb2.ChangeInfo | item_pb2.ItemContent) -> Version | None:

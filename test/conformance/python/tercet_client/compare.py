@@ -3,8 +3,6 @@
 Nothing but values: `vectors/comparison.json` and `standards.json` say every case.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from tercet.v1 import item_pb2

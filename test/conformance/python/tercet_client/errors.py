@@ -1,26 +1,14 @@
-"""Errors, as a caller can tell them by: the server's, and what this side refuses by itself."""
-
-from __future__ import annotations
+"""Errors that a caller has to tell apart: what the server refuses (grpc.RpcError), and what this side does."""
 
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from tercet.v1 import error_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
-# The codes of what this side finds by itself, where it is not INVALID_ARGUMENT: error.proto names them.
-CODES = {
-    "UNVERIFIED": "DATA_LOSS",
-    "UNSUPPORTED": "UNIMPLEMENTED",
-    "STALLED": "DEADLINE_EXCEEDED",
-    "ITEM_HELD": "FAILED_PRECONDITION",
-    "TOKEN_OTHER_HISTORY": "FAILED_PRECONDITION",
-    "TOKEN_COMPACTED": "FAILED_PRECONDITION",
-}
 
 Detail = TypeVar("Detail", bound=Message)
 
@@ -33,28 +21,11 @@ class ClientError(Exception):
         self.reason = reason
 
 
-def read_error(error: Exception) -> dict[str, Any]:
-    """What can be told of an error: `code` (canonical name), `reason` ("" where there is none) and `message`.
+def detail_of(error: grpc.RpcError, detail: Detail) -> Detail:
+    """Fills in the detail that came with a status: `detail_of(error, ErrorInfo()).reason`, BadRequest, RetryInfo.
 
-    Where the status has them also `fields`, those at fault, and `retry_after_ms`. Errors that are neither a ClientError
-    nor the status of a call are bugs: INTERNAL.
+    It stays empty where there is none of its kind, or it can't be read.
     """
-    if isinstance(error, ClientError):
-        return {"code": CODES.get(error.reason, "INVALID_ARGUMENT"), "reason": error.reason, "message": str(error)}
-    if not isinstance(error, grpc.RpcError):
-        return {"code": "INTERNAL", "reason": "", "message": repr(error)}
-    told: dict[str, Any] = {"code": error.code().name, "message": error.details() or ""}
-    told["reason"] = _detail(error, ErrorInfo()).reason
-    if violations := _detail(error, BadRequest()).field_violations:
-        told["fields"] = [violation.field for violation in violations]
-    retry = _detail(error, RetryInfo())
-    if retry.HasField("retry_delay"):
-        told["retry_after_ms"] = retry.retry_delay.ToMilliseconds()
-    return told
-
-
-def _detail(error: grpc.RpcError, detail: Detail) -> Detail:
-    """The detail of a kind that came with a status; an empty one where there is none, or it can't be read."""
     with suppress(DecodeError):
         status = Status.FromString(dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b""))
         any(each.Unpack(detail) for each in status.details)

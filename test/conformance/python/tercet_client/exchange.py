@@ -1,7 +1,5 @@
 """One exchange, from Open to the end of the stream: begin reading here."""
 
-from __future__ import annotations
-
 from google.protobuf.message import Message
 from tercet.v1 import error_pb2, item_pb2, sync_pb2
 

@@ -1,7 +1,5 @@
 """What the server says of its own accord: pages of change info, and verdicts on pushes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from google.protobuf.message import Message
@@ -72,8 +70,7 @@ def _settle(session: Session, sent: Sent, revision: int) -> Iterator[State]:
     """The server has what was sent. Where it is not pending any more, that is to be compared like anybody's change."""
     entry = session.replica.entry(sent.id)
     if entry.pending is None or entry.pending.sequence != sent.sequence:
-        size = len(sent.version.data) if sent.version else 0
-        yield State(sent.id, sent.fingerprint, revision, sent.time_us, size, sent.version)
+        yield State.of(sent.id, sent.version, revision, sent.time_us)
         return
     base = entry.base
     is_base = base and (base.revision, base.fingerprint) == (revision, sent.fingerprint)

@@ -1,16 +1,14 @@
 """Step 3, towards the client: asks for contents that were not inline, and proves each by its fingerprint."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from tercet.v1 import sync_pb2
 
 from .change_info import UNPROVED, fingerprint_in, proved, version_in
 from .errors import ClientError, out_of_order, reason_name, unverified
-from .fingerprint import fingerprint_of
 from .replica import Download, Replica, State, Version
 from .session import Session
+from .stream import in_parts
 
 IDS_AT_ONCE = 1000
 
@@ -21,20 +19,9 @@ def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
     What comes may be of a later revision than was told, or a deletion. A content that is not what its fingerprint says
     is fetched once more, then the exchange fails.
     """
-    return [state for part in _slices(wanted, session.limits) for state in _fetch(session, part)]
-
-
-def _slices(wanted: Iterable[State], limits: sync_pb2.Limits) -> Iterator[list[State]]:
-    """Items cut where the contents would go beyond the window; a larger one by itself."""
-    part: list[State] = []
-    size = 0
-    for state in wanted:
-        size += state.size + 64
-        if part and (size > limits.window_bytes or len(part) == min(IDS_AT_ONCE, limits.window_items)):
-            yield part
-            part, size = [], state.size + 64
-        part.append(state)
-    yield part
+    window_bytes, most = session.limits.window_bytes, min(IDS_AT_ONCE, session.limits.window_items)
+    parts = in_parts(wanted, lambda state: state.size + 64, window_bytes, most)
+    return [state for part in parts for state in _fetch(session, part)]
 
 
 def _fetch(session: Session, wanted: list[State]) -> list[State]:
@@ -79,9 +66,7 @@ def _read_contents(session: Session, contents: sync_pb2.Contents) -> list[State]
         raise ClientError(reason_name(refused.reason), f"the server can't send {refused.id!r}: {refused.message}")
     states = [State(gone.id, None, gone.revision, gone.modify_time_us) for gone in contents.deleted]
     for item in contents.items:
-        version = version_in(item)
-        size = len(version.data) if version else 0
-        state = State(item.id, None, item.revision, item.modify_time_us, size, version)
+        state = State.of(item.id, version_in(item), item.revision, item.modify_time_us)
         states.append(proved(state, fingerprint_in(item)))
     return states
 
@@ -99,7 +84,5 @@ def _read_chunk(replica: Replica, id: str, chunk: sync_pb2.ContentChunk) -> list
     if end < chunk.size:
         return []
     del replica.downloads[id]
-    data = bytes(begun.data)
-    version = Version(fingerprint_of(id, data), data, begun.is_text)
-    state = State(id, None, begun.revision, begun.time_us, begun.size, version)
-    return [proved(state, chunk.fingerprint.value)]
+    version = Version.of_bytes(id, bytes(begun.data), begun.is_text)
+    return [proved(State.of(id, version, begun.revision, begun.time_us), chunk.fingerprint.value)]

@@ -4,13 +4,11 @@ Sums of ranges of ids are compared, and those that differ are cut. Everything th
 at the end: an exchange that is cut before has changed nothing.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from dataclasses import replace
+from itertools import accumulate, pairwise
 
 from tercet.v1 import item_pb2, sync_pb2
 
@@ -31,15 +29,8 @@ PARTS = 4
 SHORT = 8
 
 
-@dataclass(frozen=True)
-class Range:
-    """A range of ids, [start, end), with the bases in it: [first, last) in the list of all."""
-
-    start: str
-    # None: to the last id.
-    end: str | None
-    first: int
-    last: int
+# Ids from the first to before the second; None: to the last id.
+Range = tuple[str, str | None]
 
 
 class Search:
@@ -55,31 +46,30 @@ class Search:
         # The first answer: it says the head, the fork, and more that holds for all.
         self.preamble: sync_pb2.RangeAnswers | None = None
 
-    def everything(self) -> Range:
-        return Range("", None, 0, len(self.ids))
-
-    def cut(self, whole: Range) -> list[Range]:
-        """Parts of about the same size, unless it is small: the server cuts them again, which saves round trips."""
-        count = whole.last - whole.first
-        if count <= SMALL:
-            return [whole]
-        inner = [self.ids[whole.first + count * part // PARTS] for part in range(1, PARTS)]
-        return self.split(whole, inner)
-
-    def split(self, whole: Range, inner: list[str]) -> list[Range]:
-        """The parts of a range between these bounds."""
-        return [self.narrow(whole, *part) for part in zip([whole.start, *inner], [*inner, whole.end], strict=True)]
-
-    def narrow(self, within: Range, start: str, end: str | None) -> Range:
-        """A part of a range, with the bases in it."""
-        first = bisect_left(self.ids, start, within.first, within.last)
-        last = within.last if end is None else bisect_left(self.ids, end, first, within.last)
-        return Range(start, end, first, last)
+    def inside(self, part: Range) -> range:
+        """Which of the bases are in a range."""
+        start, end = part
+        last = len(self.ids) if end is None else bisect_left(self.ids, end)
+        return range(bisect_left(self.ids, start), last)
 
     def total(self, part: Range) -> tuple[int, bytes]:
         """Count and sum of the bases in a range, as they travel."""
-        total = self.sums[part.last] - self.sums[part.first]
+        inside = self.inside(part)
+        total = self.sums[inside.stop] - self.sums[inside.start]
         return total.count, total.to_bytes()[:SHORT]
+
+    def cut(self, whole: Range) -> list[Range]:
+        """Parts of about the same size, unless it is small: the server cuts them again, which saves round trips."""
+        inside = self.inside(whole)
+        if len(inside) <= SMALL:
+            return [whole]
+        return split(whole, [self.ids[inside[len(inside) * part // PARTS]] for part in range(1, PARTS)])
+
+
+def split(whole: Range, inner: list[str]) -> list[Range]:
+    """The parts of a range between these bounds."""
+    start, end = whole
+    return list(pairwise([start, *inner, end]))
 
 
 def recover(session: Session, why: RecoveryReason) -> None:
@@ -90,7 +80,7 @@ def recover(session: Session, why: RecoveryReason) -> None:
     session.stream.send(recover=sync_pb2.Recover(lineage=[] if session.rebinds else session.replica.lineage))
     search = Search(session.replica)
     at_once = min(RANGES_AT_ONCE, session.limits.window_items)
-    ranges = search.cut(search.everything())
+    ranges = search.cut(("", None))
     while ranges:
         slices = [ranges[at : at + at_once] for at in range(0, len(ranges), at_once)]
         ranges = [finer for part in slices for finer in _compare(session, search, part)]
@@ -152,13 +142,13 @@ def _to_query(search: Search, ranges: list[Range]) -> sync_pb2.RangeQuery:
     query = sync_pb2.RangeQuery(counts=[count for count, _ in totals], sums=b"".join(sum for _, sum in totals))
     ends: list[str] = []
     at: str | None = ""
-    for part in ranges:
-        if part.start != at:
-            ends.append(part.start)
+    for start, end in ranges:
+        if start != at:
+            ends.append(start)
             query.kinds.append(sync_pb2.RANGE_KIND_UNSPECIFIED)
-        if part.end is not None:
-            ends.append(part.end)
-        at = part.end
+        if end is not None:
+            ends.append(end)
+        at = end
         query.kinds.append(sync_pb2.RANGE_KIND_SUM)
     if at is not None:
         query.kinds.append(sync_pb2.RANGE_KIND_UNSPECIFIED)
@@ -180,7 +170,7 @@ def _read_answers(search: Search, asked: deque[Range], answers: sync_pb2.RangeAn
         if outcome == sync_pb2.RANGE_OUTCOME_LIST:
             _take_list(search, whole, next(lists))
         elif outcome == sync_pb2.RANGE_OUTCOME_SPLIT:
-            for part in search.split(whole, [next(ends) for _ in range(next(sizes) - 1)]):
+            for part in split(whole, [next(ends) for _ in range(next(sizes) - 1)]):
                 finer += [] if search.total(part) == next(totals) else search.cut(part)
         elif outcome != sync_pb2.RANGE_OUTCOME_EQUAL:
             raise ValueError("unknown outcome")
@@ -197,5 +187,5 @@ def _take_list(search: Search, whole: Range, listed: sync_pb2.RangeList) -> None
     told = read_changes([*listed.items, *listed.deleted])
     compacted, fork = search.preamble.compacted_revision, search.preamble.fork_revision
     revision = compacted if compacted > fork else 0
-    search.found.update({id: State(id, revision=revision) for id in search.ids[whole.first : whole.last]})
+    search.found.update({search.ids[at]: State(search.ids[at], revision=revision) for at in search.inside(whole)})
     search.found.update({state.id: state for state in told})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -32,8 +32,12 @@ class Version:
 
     @classmethod
     def of(cls, id: str, content: str | bytes) -> Version:
-        data = content.encode() if isinstance(content, str) else content
-        return cls(fingerprint_of(id, data), data, isinstance(content, str))
+        is_text = isinstance(content, str)
+        return cls.of_bytes(id, content.encode() if is_text else content, is_text)
+
+    @classmethod
+    def of_bytes(cls, id: str, data: bytes, is_text: bool) -> Version:
+        return cls(fingerprint_of(id, data), data, is_text)
 
     @property
     def content(self) -> str | bytes:
@@ -51,6 +55,12 @@ class State:
     size: int = 0
     # The content, where it is at hand.
     version: Version | None = None
+
+    @classmethod
+    def of(cls, id: str, version: Version | None, revision: int, time_us: int) -> State:
+        """A state with its content; without one the item is deleted."""
+        fingerprint, size = (version.fingerprint, len(version.data)) if version else (None, 0)
+        return cls(id, fingerprint, revision, time_us, size, version)
 
 
 @dataclass(frozen=True)
@@ -168,22 +178,17 @@ class Replica:
         entries = [self.entry(id) for id in versions]
         changed = [each for each in entries if each.fingerprint != getattr(versions[each.id], "fingerprint", None)]
         group = {member.id: member for entry in changed for member in (entry, *self.group_of(entry))}
-        size = sum(size_of(id, versions.get(id, member.mine)) for id, member in group.items())
-        # Whatever the server says: a content in chunks is no member of a group.
-        most_bytes = min(self.limits.group_bytes, WHOLE_BYTES)
-        if len(group) > 1 and (len(group) > self.limits.group_items or size > most_bytes):
-            raise ClientError("GROUP_INVALID", "the atomic group is too large")
+        self._check_group(group.values(), versions)
         if not changed:
             return
         time_us = self._tick(now_us)
         for entry in changed:
             self._write(entry, versions[entry.id], time_us)
-        if len(group) < 2:
-            return
-        # A number that no other group has, also where the changes undid what was pending.
+        # A number that no other group has, also where the changes undid what was pending; none for what is left alone.
         self.last_sequence += 1
-        for member in group.values():
-            self.change_pending(member, group=self.last_sequence)
+        together = [member for member in group.values() if member.pending]
+        for member in together:
+            self.change_pending(member, group=self.last_sequence if len(together) > 1 else 0)
 
     def resolve(self, id: str, how: str | Version | None, now_us: int) -> None:
         """Ends a conflict that is held, with its group: "mine" or "theirs" prevails, or a version (None: deletion)."""
@@ -192,7 +197,10 @@ class Replica:
             raise ClientError("ITEM_HELD", "the item is not held")
         version = held.mine if isinstance(how, str) else how
         self._check(id, version)
-        for entry in self.group_of(held):
+        group = self.group_of(held)
+        if not isinstance(how, str):
+            self._check_group(group, {id: version})
+        for entry in group:
             if how == "theirs":
                 self.take_theirs(entry, entry.base or State(entry.id), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
             else:
@@ -245,8 +253,7 @@ class Replica:
     def agree(self, entry: Entry, revision: int) -> None:
         """The server has what mine is, as of this revision: nothing is left to send."""
         entry.pending = None
-        size = len(entry.mine.data) if entry.mine else 0
-        self.move_base(entry, State(entry.id, entry.fingerprint, revision, entry.time_us, size, entry.mine))
+        self.move_base(entry, State.of(entry.id, entry.mine, revision, entry.time_us))
 
     def offer(self, entry: Entry, theirs: State, overrides: int, held: bool) -> None:
         """A clean item is pending again: the server, which was restored to an earlier time, lost it."""
@@ -279,6 +286,14 @@ class Replica:
             raise ClientError("INVALID_ID", f"{id!r} is no id")
         if version and len(version.data) > self.limits.item_bytes:
             raise ClientError("ITEM_TOO_LARGE", f"a content may have {self.limits.item_bytes} bytes")
+
+    def _check_group(self, members: Collection[Entry], versions: Mapping[str, Version | None]) -> None:
+        """Refuses what would make a group too large: its members, with these versions in place of theirs."""
+        size = sum(size_of(each.id, versions.get(each.id, each.mine)) for each in members)
+        # Whatever the server says: a content in chunks is no member of a group.
+        most_bytes = min(self.limits.group_bytes, WHOLE_BYTES)
+        if len(members) > 1 and (len(members) > self.limits.group_items or size > most_bytes):
+            raise ClientError("GROUP_INVALID", "the atomic group is too large")
 
     def _tick(self, now_us: int) -> int:
         self.last_time_us = max(now_us, self.last_time_us + 1)

@@ -3,8 +3,6 @@
 What is sent is remembered before it is sent.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Iterable, Iterator
 
@@ -14,6 +12,7 @@ from .change_info import to_fingerprint
 from .errors import out_of_order
 from .replica import WHOLE_BYTES, Entry
 from .session import Sent, Session
+from .stream import in_parts
 
 EAGER_CHANGES = 4096
 
@@ -39,77 +38,43 @@ def send_eagerly(session: Session) -> None:
     """Sends what is small and was never sent, right behind Open, if all of that is little enough."""
     limits = session.limits
     units = [unit for unit in due_units(session) if not any(entry.pending.sendings for entry in unit)]
-    entries = [entry for unit in units for entry in unit]
-    is_much = sum(entry.size for entry in entries) > limits.eager_bytes
-    are_many = len(entries) > min(EAGER_CHANGES, limits.window_items // 4)
+    count = sum(map(len, units))
+    is_much = sum(map(_size, units)) > limits.eager_bytes or count > min(EAGER_CHANGES, limits.window_items // 4)
     # Without a token there is nothing that the server could hold a change against.
-    if is_much or are_many or any(map(_is_large, entries)) or not session.replica.checkpoint.token:
+    if is_much or any(map(_is_large, units)) or not session.replica.checkpoint.token:
         return
-    for batch in _batches(units, limits.message_bytes):
+    for batch in _batches(session, units):
         _push(session, batch)
 
 
 def send_pending(session: Session) -> bool:
-    """Sends what is due, as far as it fits into the window: small changes first. Answers whether that was all."""
-    limits, revision = session.limits, session.replica.checkpoint.revision
-    units = due_units(session)
-    small = [unit for unit in units if not any(map(_is_large, unit))]
+    """Sends what is due, as far as it fits into the window. Answers whether that was all."""
+    limits = session.limits
     size = count = 0
-    for batch in _batches(small, limits.message_bytes):
-        size += sum(entry.size for entry in batch)
+    # Large contents last: while one is uploaded, the application may change others, which are compared anew then.
+    for batch in _batches(session, sorted(due_units(session), key=_is_large)):
+        size += _size(batch)
         count += len(batch)
         if count > len(batch) and (size > limits.window_bytes or count > limits.window_items):
             return False
-        _push(session, batch, revision)
-    if small:
-        return len(small) == len(units)
-    # While one is uploaded, the application may change it and others: what is due is looked up anew.
-    while units := due_units(session):
-        entry = units[0][0]
-        if not _is_large(entry):
-            return False
-        if len(entry.mine.data) > _most_bytes(session):
-            _reject(session, entry)
-            continue
-        # What was uploaded before counts until the server has answered it all; a larger content goes by itself.
-        size += entry.size
-        count += 1
-        if count > 1 and (size > limits.window_bytes or count > limits.window_items):
-            return False
-        if _upload(session, entry):
-            _push(session, units[0], revision)
+        if not _is_large(batch) or _upload(session, batch):
+            _push(session, batch, session.replica.checkpoint.revision)
     return True
 
 
-def _is_large(entry: Entry) -> bool:
-    return entry.mine is not None and len(entry.mine.data) > WHOLE_BYTES
+def _batches(session: Session, units: Iterable[Unit]) -> Iterator[list[Entry]]:
+    """The changes of these units by messages: a large one by itself, as it is longer than any."""
+    for part in in_parts(units, _size, session.limits.message_bytes):
+        yield [entry for unit in part for entry in unit]
 
 
-def _batches(units: Iterable[Unit], message_bytes: int) -> Iterator[list[Entry]]:
-    """Units cut where a message would be too long; a larger one by itself."""
-    batch: list[Entry] = []
-    size = 0
-    for unit in units:
-        unit_size = sum(entry.size for entry in unit)
-        if batch and size + unit_size > message_bytes:
-            yield batch
-            batch, size = [], 0
-        batch = [*batch, *unit]
-        size += unit_size
-    if batch:
-        yield batch
+def _size(entries: Iterable[Entry]) -> int:
+    return sum(entry.size for entry in entries)
 
 
-def _most_bytes(session: Session) -> int:
-    can_chunk = sync_pb2.CAPABILITY_CHUNKS in session.opened.capabilities
-    return session.limits.item_bytes if can_chunk else WHOLE_BYTES
-
-
-def _reject(session: Session, entry: Entry) -> None:
-    """What the server would not take is not sent."""
-    session.report.rejected[entry.id] = error_pb2.ERROR_REASON_ITEM_TOO_LARGE
-    session.tried.add(entry.pending.sequence)
-    session.replica.change_pending(entry, rejected=error_pb2.ERROR_REASON_ITEM_TOO_LARGE)
+def _is_large(entries: Iterable[Entry]) -> bool:
+    """Whether a content of them travels in chunks. Such a one is in no group."""
+    return any(entry.mine and len(entry.mine.data) > WHOLE_BYTES for entry in entries)
 
 
 def _push(session: Session, entries: Iterable[Entry], revision_seen: int | None = None) -> None:
@@ -131,10 +96,9 @@ def _remember(session: Session, entry: Entry) -> sync_pb2.Push:
     session.on_the_way.append(sent)
     session.sent.add(pending.sequence)
     session.tried.add(pending.sequence)
-    push = _to_push(session, entry, fence=sent.resent)
     if entry.fingerprint not in pending.sendings:
         session.replica.change_pending(entry, sendings=(*pending.sendings, entry.fingerprint))
-    return push
+    return _to_push(session, entry, fence=sent.resent)
 
 
 def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
@@ -149,9 +113,10 @@ def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
         group=pending.group,
         fence=fence,
     )
-    if base and base.revision > session.replica.checkpoint.revision:
+    # What was sent before may have been made and undone since, which a recovery does not tell: it saw its base only.
+    if base and (fence or base.revision > session.replica.checkpoint.revision):
         push.revision_seen = base.revision
-    if _is_large(entry):
+    if _is_large([entry]):
         push.upload_id = pending.upload
     elif entry.mine and entry.mine.is_text:
         push.text = entry.mine.content
@@ -160,15 +125,24 @@ def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
     return push
 
 
-def _upload(session: Session, entry: Entry) -> bool:
+def _upload(session: Session, unit: Unit) -> bool:
     """Sends a large content in chunks, before its push. What was begun before goes on where the server has it.
 
-    Answers whether it still is what is pending.
+    Answers whether it is to be pushed: not if it can't be sent, or is not what is pending any more.
     """
-    limits, sequence, version = session.limits, entry.pending.sequence, entry.mine
+    limits, replica = session.limits, session.replica
+    (entry,) = unit
+    if not _is_due(session, unit) or not _is_large(unit):
+        return False
+    sequence, version = entry.pending.sequence, entry.mine
+    if len(version.data) > _most_bytes(session):
+        session.report.rejected[entry.id] = error_pb2.ERROR_REASON_ITEM_TOO_LARGE
+        session.tried.add(sequence)
+        replica.change_pending(entry, rejected=error_pb2.ERROR_REASON_ITEM_TOO_LARGE)
+        return False
     is_begun = bool(entry.pending.upload)
     upload_id = entry.pending.upload or secrets.token_bytes(16)
-    session.replica.change_pending(entry, upload=upload_id)
+    replica.change_pending(entry, upload=upload_id)
 
     def send_chunk(offset: int, length: int) -> None:
         piece = version.data[offset : offset + length]
@@ -191,8 +165,12 @@ def _upload(session: Session, entry: Entry) -> bool:
         if held <= before:
             raise out_of_order("the server loses what it was sent of an upload")
         sent = max(sent, held)
-    now = session.replica.entry(entry.id).pending
-    return now is not None and now.sequence == sequence
+    return entry.pending is not None and entry.pending.sequence == sequence
+
+
+def _most_bytes(session: Session) -> int:
+    can_chunk = sync_pb2.CAPABILITY_CHUNKS in session.opened.capabilities
+    return session.limits.item_bytes if can_chunk else WHOLE_BYTES
 
 
 def _held_by_server(session: Session, upload_id: bytes) -> int:

@@ -1,7 +1,5 @@
 """An exchange under way: what its steps need, and what they have to remember until its end."""
 
-from __future__ import annotations
-
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field

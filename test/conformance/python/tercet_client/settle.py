@@ -1,7 +1,5 @@
 """Step 2: compares what the server told with this side's changes, and does with each item what follows from it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -22,16 +20,10 @@ class Decision:
     entry: Entry
     theirs: State
     comparison: Comparison
-    # Of a conflict.
+    # Of a conflict, and of what the server lost, where its history is followed.
     outcome: Outcome | None = None
     # It shares the fate of its group; the server told nothing of it.
     is_companion: bool = False
-    # The server lost it, and its history is followed.
-    is_followed: bool = False
-
-    @property
-    def is_conflict(self) -> bool:
-        return self.comparison == "conflict"
 
     @property
     def takes_theirs(self) -> bool:
@@ -98,11 +90,12 @@ def _decide_one(session: Session, theirs: State, fork: int | None, rejudges: boo
         comparison = compare(entry, sendings, theirs)
     else:
         comparison = compare_recovered(entry, sendings, theirs, fork)
-    theirs = _with_content(entry, theirs)
-    if comparison == "lost" and on_history_change == "follow":
-        return Decision(entry, theirs, "conflict", "theirs", is_followed=True)
-    outcome = _judge(session, entry, entry.time_us, theirs) if comparison == "conflict" else None
-    return Decision(entry, theirs, comparison, outcome)
+    outcome: Outcome | None = None
+    if comparison == "conflict":
+        outcome = _judge(session, entry, entry.time_us, theirs)
+    elif comparison == "lost" and on_history_change == "follow":
+        outcome = "theirs"
+    return Decision(entry, _with_content(entry, theirs), comparison, outcome)
 
 
 def _with_content(entry: Entry, state: State) -> State:
@@ -124,7 +117,7 @@ def _join_groups(session: Session, decisions: list[Decision]) -> list[Decision]:
     joined = {decision.theirs.id: decision for decision in decisions}
     conflicts: dict[int, list[Decision]] = {}
     for decision in decisions:
-        if decision.is_conflict and decision.entry.pending and decision.entry.pending.group:
+        if decision.outcome and decision.entry.pending and decision.entry.pending.group:
             conflicts.setdefault(decision.entry.pending.group, []).append(decision)
     for in_conflict in conflicts.values():
         members = session.replica.group_of(in_conflict[0].entry)
@@ -134,7 +127,7 @@ def _join_groups(session: Session, decisions: list[Decision]) -> list[Decision]:
             if told is None and fate != "mine":
                 theirs = _with_content(entry, entry.base or State(entry.id))
                 joined[entry.id] = Decision(entry, theirs, "conflict", fate, is_companion=True)
-            elif told and told.comparison != "agreed" and (fate != "mine" or told.is_conflict):
+            elif told and told.comparison != "agreed" and (fate != "mine" or told.outcome):
                 joined[entry.id] = replace(told, comparison="conflict", outcome=fate)
     return list(joined.values())
 
@@ -143,7 +136,7 @@ def _fate_of(session: Session, conflicts: list[Decision], members: list[Entry]) 
     """Held where one of them is; else by the latest times of both sides."""
     if any(decision.outcome == "held" for decision in conflicts):
         return "held"
-    if any(decision.is_followed for decision in conflicts):
+    if any(decision.comparison == "lost" for decision in conflicts):
         return "theirs"
     latest = max(conflicts, key=lambda decision: decision.theirs.time_us)
     return _judge(session, latest.entry, max(member.time_us for member in members), latest.theirs)
@@ -156,7 +149,7 @@ def _carry_out(session: Session, decision: Decision) -> None:
     is_held = outcome == "held"
     if outcome and not decision.is_companion:
         report.conflicts[entry.id] = (standard, outcome)
-    if comparison == "lost" and report.recovery:
+    elif comparison == "lost" and report.recovery:
         report.recovery.offered.append(entry.id)
     if decision.takes_theirs:
         report.deleted += theirs.fingerprint is None

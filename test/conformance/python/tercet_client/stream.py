@@ -4,12 +4,11 @@ That can't deadlock: the server reads on while it writes, and what this client s
 into the window, so that it is queued here at the worst.
 """
 
-from __future__ import annotations
-
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from threading import Lock
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -17,6 +16,8 @@ from tercet.v1 import item_pb2, sync_pb2
 from tercet.v1.sync_service_pb2_grpc import SyncServiceStub
 
 from .errors import out_of_order
+
+T = TypeVar("T")
 
 # A server that is gone without a word is found out by pings; more frequent ones would be taken for an attack.
 CHANNEL_OPTIONS = [("grpc.keepalive_time_ms", 300_000)]
@@ -84,3 +85,19 @@ class Stream:
             elif name is not None:
                 return name, getattr(response, name)
         raise out_of_order("the server ended the exchange before it was through")
+
+
+def in_parts(
+    things: Iterable[T], size_of: Callable[[T], int], most_bytes: int, most: int | None = None
+) -> Iterator[list[T]]:
+    """Cuts a list into parts of at most so many bytes, and so many things; what is larger is a part by itself."""
+    part: list[T] = []
+    size = 0
+    for thing in things:
+        size += size_of(thing)
+        if part and (size > most_bytes or len(part) == most):
+            yield part
+            part, size = [], size_of(thing)
+        part.append(thing)
+    if part:
+        yield part

@@ -48,6 +48,9 @@ impl Session<'_> {
         for verdict in verdicts.verdicts {
             self.take_verdict(verdict, &mut told)?;
         }
+        // What is settled is stored already, even if the contents to be fetched for the rest never
+        // come.
+        self.replica.hear(&self.heard);
         self.take_changes(told, Occasion::Told, verdicts.checkpoint).await
     }
 

@@ -24,8 +24,9 @@ impl Session<'_> {
         let mut rest = wanted;
         while !rest.is_empty() {
             // As much as fits into the window; a larger content by itself.
+            let most = IDS_AT_ONCE.min(self.limits.window_items as usize);
             let mut bytes = 0;
-            let fits = rest.iter().take(IDS_AT_ONCE).take_while(|state| {
+            let fits = rest.iter().take(most).take_while(|state| {
                 bytes += state.size + 64;
                 bytes <= self.limits.window_bytes
             });

@@ -24,10 +24,11 @@ const RANGES_AT_ONCE: usize = 2000;
 /// What is being searched, and what has been found.
 struct Search {
     bases: Bases,
-    /// Ranges without an answer, in the order in which they were asked; and finer ones, to be asked
-    /// next.
+    /// Ranges without an answer, in the order in which they were asked; those that are to be asked;
+    /// and finer ones of what was answered.
     asked: VecDeque<Range>,
     waiting: Vec<Range>,
+    finer: Vec<Range>,
     /// The server's states of what differs, by id.
     found: HashMap<String, State>,
     /// The first answer: it says the head, the fork, and more that holds for all.
@@ -55,6 +56,7 @@ impl Session<'_> {
             bases,
             waiting,
             asked: VecDeque::new(),
+            finer: Vec::new(),
             found: HashMap::new(),
             preamble: None,
         };
@@ -68,6 +70,9 @@ impl Session<'_> {
             search.asked.extend(now);
             self.report.round_trips += 1;
             self.take_answers(&mut search).await?;
+            // A query is in the order of ids: what is finer lies before what was not asked yet.
+            let finer = std::mem::take(&mut search.finer);
+            search.waiting.splice(..0, finer);
         }
         self.complete(search).await
     }
@@ -205,7 +210,7 @@ impl Search {
                         let (count, short) = totals.next().ok_or_else(misfit)?;
                         let own = self.bases.total(&part);
                         if own.count != count || own.sum[..SHORT] != *short {
-                            self.waiting.extend(self.bases.cut(part));
+                            self.finer.extend(self.bases.cut(part));
                         }
                     }
                 }

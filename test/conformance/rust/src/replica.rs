@@ -121,22 +121,17 @@ impl Replica {
         if changes.is_empty() {
             return Ok(());
         }
-        let (items, bytes) = (sizes.len() as i64, sizes.values().sum::<i64>());
-        // Whatever the server says: a content in chunks is no member of a group.
-        let most_bytes = self.limits.group_bytes.min(WHOLE_BYTES);
-        if items > 1 && (items > self.limits.group_items || bytes > most_bytes) {
-            return Err(Error::new(ErrorReason::GroupInvalid, "the atomic group is too large"));
-        }
+        self.check_group(&sizes)?;
         let time_us = self.tick(now_us);
         for (entry, version) in changes {
             self.write_entry(entry, version, time_us);
         }
-        if items > 1 {
-            // A number that no other group has, also where the changes undid what was pending.
-            self.last_sequence += 1;
-            let group = self.last_sequence;
-            sizes.keys().for_each(|id| self.change_pending(id, |pending| pending.group = group));
-        }
+        // A number that no other group has, also where the changes undid what was pending. What is
+        // left alone is in none.
+        self.last_sequence += 1;
+        let left = sizes.keys().filter(|id| self.entry(id).pending.is_some()).count();
+        let group = if left > 1 { self.last_sequence } else { 0 };
+        sizes.keys().for_each(|id| self.change_pending(id, |pending| pending.group = group));
         Ok(())
     }
 
@@ -147,10 +142,15 @@ impl Replica {
         if !held.is_held() {
             return Err(Error::new(ErrorReason::ItemHeld, "the item is not held"));
         }
+        let group = self.group_of(&held);
         if let Resolution::Other(version) = &how {
             self.check(id, version)?;
+            let sizes = group.iter().map(|member| (member.id.clone(), member.size()));
+            let mut sizes: BTreeMap<String, i64> = sizes.collect();
+            sizes.insert(id.to_owned(), size_of(id, version));
+            self.check_group(&sizes)?;
         }
-        for mut entry in self.group_of(&held) {
+        for mut entry in group {
             match (&how, entry.pending.take()) {
                 (Resolution::Theirs, _) => {
                     let theirs = entry.base_state();
@@ -330,6 +330,17 @@ impl Replica {
                 ErrorReason::ItemTooLarge,
                 format!("a content may have {most} bytes"),
             ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a group that would be too large, by the sizes of its members.
+    fn check_group(&self, sizes: &BTreeMap<String, i64>) -> Result<()> {
+        let (items, bytes) = (sizes.len() as i64, sizes.values().sum::<i64>());
+        // Whatever the server says: a content in chunks is no member of a group.
+        let most_bytes = self.limits.group_bytes.min(WHOLE_BYTES);
+        if items > 1 && (items > self.limits.group_items || bytes > most_bytes) {
+            return Err(Error::new(ErrorReason::GroupInvalid, "the atomic group is too large"));
         }
         Ok(())
     }

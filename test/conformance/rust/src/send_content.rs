@@ -144,8 +144,10 @@ impl Session<'_> {
             upload_id: pending.upload.filter(|_| is_chunked).map_or_else(Vec::new, Vec::from),
             fingerprint: to_fingerprint(entry.fingerprint()),
             expected: to_fingerprint(entry.base_fingerprint()),
+            // What was sent before may have been made and undone since, which a recovery does not tell: it has seen its
+            // base, and no more.
             revision_seen: base_revision
-                .filter(|revision| *revision > self.replica.checkpoint.revision),
+                .filter(|revision| fence || *revision > self.replica.checkpoint.revision),
             overrides: pending.overrides.into(),
             modify_time_us: entry.time_us,
             group: pending.group,

@@ -47,8 +47,7 @@ final class ExchangeStream implements AutoCloseable {
    * @param lock held by the caller, and left to others while the server is waited for
    * @param epochBegun new epochs may be told at any time, and count at once
    */
-  ExchangeStream(
-      String server, Duration timeout, ReentrantLock lock, Consumer<Epoch> epochBegun) {
+  ExchangeStream(String server, Duration timeout, ReentrantLock lock, Consumer<Epoch> epochBegun) {
     this.lock = lock;
     this.epochBegun = epochBegun;
     channel =

@@ -42,7 +42,9 @@ public final class Ids {
     return coded.build();
   }
 
-  /** The bounds again. IllegalArgumentException where they do not ascend, or are too long or cut. */
+  /**
+   * The bounds again. IllegalArgumentException where they do not ascend, or are too long or cut.
+   */
   static List<String> decodeBounds(IdBounds coded) {
     check(coded.getSharedCount() == coded.getRestCount());
     var bounds = new ArrayList<String>();

@@ -100,8 +100,7 @@ final class Messages {
   }
 
   /** The server has what was sent. Where it is not pending any more, it is compared like others. */
-  private static void settle(
-      Session session, Session.Sent sent, long revision, List<State> told) {
+  private static void settle(Session session, Session.Sent sent, long revision, List<State> told) {
     var entry = session.replica.entry(sent.id());
     if (entry.pending == null || entry.pending.sequence != sent.sequence()) {
       told.add(State.of(sent.id(), sent.version(), revision, sent.timeUs()));
@@ -110,8 +109,7 @@ final class Messages {
     var base = entry.base;
     if (base == null
         || base.revision() < revision
-        || base.revision() == revision
-            && Objects.equals(base.fingerprint(), sent.fingerprint())) {
+        || base.revision() == revision && Objects.equals(base.fingerprint(), sent.fingerprint())) {
       session.replica.agree(entry, revision);
     }
   }

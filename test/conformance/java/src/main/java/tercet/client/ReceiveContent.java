@@ -88,8 +88,7 @@ final class ReceiveContent {
       taken.add(state);
       session.fetchedRevision = Math.max(session.fetchedRevision, state.revision());
     } else if (wrongOnce.add(state.id())) {
-      session.stream.send(
-          message -> message.getFetchBuilder().addItemsBuilder().setId(state.id()));
+      session.stream.send(message -> message.getFetchBuilder().addItemsBuilder().setId(state.id()));
     } else {
       throw ClientException.unverified("a content does not agree with its fingerprint, twice");
     }

@@ -118,15 +118,12 @@ public final class Replica {
     for (var entry : changed) {
       write(entry, versions.get(entry.id), timeUs);
     }
-    if (group.size() < 2) {
-      return;
-    }
-    // A number that no other group has, also where the changes undid what was pending.
+    // A number that no other group has, also where the changes undid what was pending. What is
+    // left alone is in none.
     lastSequence += 1;
-    for (var member : group.values()) {
-      if (member.pending != null) {
-        member.pending.group = lastSequence;
-      }
+    var left = group.values().stream().filter(member -> member.pending != null).toList();
+    for (var member : left) {
+      member.pending.group = left.size() > 1 ? lastSequence : 0;
     }
   }
 
@@ -138,8 +135,12 @@ public final class Replica {
     }
     var version = how instanceof Resolution.Own own ? own.version() : held.mine;
     check(id, version);
+    var group = groupOf(held);
+    if (how instanceof Resolution.Own) {
+      checkGroup(group, Collections.singletonMap(id, version));
+    }
     var manual = ChangeStandard.CHANGE_STANDARD_MANUAL;
-    for (var entry : groupOf(held)) {
+    for (var entry : group) {
       if (how instanceof Resolution.Theirs) {
         takeTheirs(entry, entry.baseOrNothing(), manual, nowUs);
       } else {

@@ -100,7 +100,8 @@ final class SendContent {
         reject(session, entry);
         continue;
       }
-      // What was uploaded before counts until the server has answered it all; a larger one goes by itself.
+      // What was uploaded before counts until the server has answered it all; a larger one goes by
+      // itself.
       size += entry.size();
       count += 1;
       boolean isFull = size > limits.getWindowBytes() || count > limits.getWindowItems();
@@ -185,7 +186,9 @@ final class SendContent {
     if (entry.baseFingerprint() != null) {
       push.setExpected(ChangeInfos.toMessage(entry.baseFingerprint()));
     }
-    if (entry.base != null && entry.base.revision() > session.replica.revision()) {
+    // What was sent before may have been made and undone, which a recovery does not tell: it has
+    // seen its base only.
+    if (entry.base != null && (fence || entry.base.revision() > session.replica.revision())) {
       push.setRevisionSeen(entry.base.revision());
     }
     if (entry.mine == null) {

@@ -142,8 +142,7 @@ final class Settle {
     if (comparison == Comparison.LOST && onHistoryChange == OnHistoryChange.FOLLOW) {
       return new Decision(entry, theirs, Comparison.CONFLICT, Outcome.THEIRS, false, true);
     }
-    var outcome =
-        comparison == Comparison.CONFLICT ? judge(entry, entry.timeUs, theirs) : null;
+    var outcome = comparison == Comparison.CONFLICT ? judge(entry, entry.timeUs, theirs) : null;
     return new Decision(entry, theirs, comparison, outcome, false, false);
   }
 

@@ -90,8 +90,10 @@ public final class Testee {
     return switch (request.get("do").getAsString()) {
       case "hello" ->
           Map.of(
-              "name", "tercet reference client, Java",
-              "features", List.of("groups", "chunks", "reconcile", "manual", "concurrent"));
+              "name",
+              "tercet reference client, Java",
+              "features",
+              List.of("groups", "chunks", "reconcile", "manual", "concurrent"));
       case "set_clock" -> {
         clockUs = request.get("us").getAsLong();
         yield NOTHING;

@@ -11,6 +11,7 @@ import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
 import { itemTaker } from "./sqlite-items.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
+import { madeRuns } from "./sqlite-made.js";
 import type { SentMark, SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
 import type { Action, ApplyBatch, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
@@ -58,7 +59,7 @@ export function bulkRows(
     "(?, ?, ?, ?, ?, ?)",
     (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
       ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
-      modify_time_us = excluded.modify_time_us, content = excluded.content`,
+      modify_time_us = excluded.modify_time_us, content = excluded.content, pending = 0, creation = NULL`,
   );
   const addItems = sized(
     db,
@@ -82,6 +83,7 @@ export function bulkRows(
   const cleanBetween = db.prepare(
     "UPDATE items SET revision = creation + ?, pending = 0, creation = NULL WHERE creation BETWEEN ? AND ?",
   );
+  const made = madeRuns(db);
   const dropPending = sized(db, "?", (sequences) => `DELETE FROM pending WHERE sequence IN (${sequences})`);
 
   /** Takes onto ids that were judged clean or unknown, each once. */
@@ -150,7 +152,7 @@ export function bulkRows(
     const first = columns.firstSequence + from;
     const last = columns.firstSequence + to - 1;
     if (find.countCreations(first, last) !== to - from) return false;
-    cleanBetween.run(revision - first, first, last);
+    if (!made.add(first, last, revision - first)) cleanBetween.run(revision - first, first, last);
     addBases(books, { columns, from, to });
     books.pending -= to - from;
     return true;

@@ -1,6 +1,7 @@
 import type { Database } from "../../core/sqlite.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { type Column, keyIn } from "./sqlite-large.js";
+import { IS_CLEAN, MADE_THROUGH, REVISION } from "./sqlite-made.js";
 import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, type SentMark, toPendingRow } from "./sqlite-rows.js";
 import { type Sized, sized } from "./sqlite-sized.js";
 import type { Action } from "./store.js";
@@ -41,11 +42,11 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
     sized(
       db,
       "?",
-      (ids) => `SELECT id, fingerprint, revision, modify_time_us, ${keyIn("content")}
+      (ids) => `SELECT id, fingerprint, ${REVISION}, modify_time_us, ${keyIn("content")}
         FROM items WHERE ${pending} AND id IN (${ids})`,
     );
   const items = itemsWhere("true");
-  const clean = itemsWhere("pending = 0");
+  const clean = itemsWhere(IS_CLEAN);
   const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending = 1 AND id IN (${ids})`);
   // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
   const sent = sized(
@@ -62,19 +63,22 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
     "(?, ?)",
     (values) => `WITH verdict (sequence, fingerprint) AS (VALUES ${values})
       SELECT creation, id, NULL, NULL, 0, 0, 0, NULL FROM verdict CROSS JOIN items
-      ON items.creation = verdict.sequence AND items.fingerprint IS verdict.fingerprint`,
+      ON items.creation = verdict.sequence AND items.fingerprint IS verdict.fingerprint
+      AND items.creation > ${MADE_THROUGH}`,
   );
   const countCreations = db
-    .prepare<[number, number], number>("SELECT count(*) FROM items WHERE creation BETWEEN ? AND ?")
+    .prepare<[number, number], number>(
+      `SELECT count(*) FROM items WHERE creation BETWEEN max(?, ${MADE_THROUGH} + 1) AND ?`,
+    )
     .pluck();
   const pending = sized(db, "?", (ids) => `SELECT ${PENDING_COLUMNS} FROM pending WHERE id IN (${ids})`);
   // Not by their index, which has all of them.
   const creations = sized(
     db,
     "?",
-    (ids) => `SELECT ${CREATION_COLUMNS} FROM items WHERE +creation IS NOT NULL AND id IN (${ids})`,
+    (ids) => `SELECT ${CREATION_COLUMNS} FROM items WHERE +creation > ${MADE_THROUGH} AND id IN (${ids})`,
   );
-  const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE pending = 0 AND id IN (${ids})`);
+  const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE ${IS_CLEAN} AND id IN (${ids})`);
   return {
     items: (ids: readonly string[]) => readItems(items, ids),
     clean: (ids: readonly string[]) => readItems(clean, ids),

@@ -3,6 +3,7 @@ import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { fingerprintAt, idAt, type ProvedColumns } from "../../core/item-columns.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import { type Books, hearTime, moveBase } from "./books.js";
+import { IS_CLEAN } from "./sqlite-made.js";
 
 /** Rows of a statement, largest first: a page is a few of them. Larger ones are no faster, and take longer to prepare. */
 const SIZES = [64, 8, 1] as const;
@@ -30,7 +31,7 @@ interface Shape {
  */
 export function itemTaker(db: Database): ItemTaker {
   const statements = new Map<string, Statement>();
-  const numberOf = db.prepare<[string], number>("SELECT rowid FROM items WHERE pending = 0 AND id = ?").pluck();
+  const numberOf = db.prepare<[string], number>(`SELECT rowid FROM items WHERE ${IS_CLEAN} AND id = ?`).pluck();
 
   function statement({ rows, isText, isRun }: Shape): Statement {
     const key = `${rows} ${isText} ${isRun}`;

@@ -2,6 +2,7 @@ import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import type { Database } from "../../core/sqlite.js";
 import { CHANGE_BYTES } from "./outgoing.js";
 import type { OutgoingColumns } from "./outgoing-columns.js";
+import { MADE_THROUGH } from "./sqlite-made.js";
 
 /** Contents up to this many bytes are read with their items. */
 export const CONTENT_BYTES = 4096;
@@ -60,13 +61,14 @@ export function prepareCreations(db: Database): CreationsReader {
     .prepare<[number, number, number], ColumnsRow>(
       `SELECT ${columns(column("modify_time_us", "','"), "0")}
       FROM (SELECT creation, id, fingerprint, modify_time_us, content
-        FROM items WHERE creation > ? AND creation <= ? ORDER BY creation LIMIT ?)`,
+        FROM items WHERE creation > max(?, ${MADE_THROUGH}) AND creation <= ? ORDER BY creation LIMIT ?)`,
     )
     .raw();
   // New items of an import lie one behind the other: to read them there takes two thirds of the time.
   const findFirst = db
     .prepare<[number, number], [row: number, sequence: number]>(
-      "SELECT rowid, creation FROM items WHERE creation > ? AND creation <= ? ORDER BY creation LIMIT 1",
+      `SELECT rowid, creation FROM items WHERE creation > max(?, ${MADE_THROUGH}) AND creation <= ?
+      ORDER BY creation LIMIT 1`,
     )
     .raw();
   const selectRun = db

@@ -6,6 +6,7 @@ import { batchOf } from "./outgoing-columns.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import type { SqliteLarge } from "./sqlite-large.js";
+import { MADE_THROUGH } from "./sqlite-made.js";
 import { CONTENT_BYTES, prepareCreations } from "./sqlite-outgoing-columns.js";
 import {
   PENDING_COLUMNS,
@@ -52,7 +53,7 @@ export function outgoingRows(
     .prepare<[number, number], CreationTuple>(
       `SELECT creation, id, fingerprint, octet_length(content), modify_time_us,
         CASE WHEN octet_length(content) <= ${CONTENT_BYTES} THEN content END
-      FROM items WHERE creation > ? AND creation <= ? ORDER BY creation LIMIT ${PAGE_ROWS}`,
+      FROM items WHERE creation > max(?, ${MADE_THROUGH}) AND creation <= ? ORDER BY creation LIMIT ${PAGE_ROWS}`,
     )
     .raw();
   const inOrder = page("true");
@@ -62,7 +63,7 @@ export function outgoingRows(
   const unsentAbove = page("sent = 0 AND resent = 0");
   const anyUnsettled = db
     .prepare<[number, number, number, number, number, number], number>(
-      `SELECT EXISTS (SELECT 1 FROM items WHERE creation > ? AND creation <= min(?, ?))
+      `SELECT EXISTS (SELECT 1 FROM items WHERE creation > max(?, ${MADE_THROUGH}) AND creation <= min(?, ?))
       OR EXISTS (SELECT 1 FROM pending WHERE sequence > ? AND sequence <= ?
       AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?)) AND held = 0
       AND (group_key = 0 OR NOT EXISTS (SELECT 1 FROM pending AS member
@@ -72,7 +73,7 @@ export function outgoingRows(
   const countUnmarked = db
     .prepare<[number, number, number, number, number], number>(
       `SELECT count(*) FROM (SELECT 1 FROM pending WHERE sequence > ? AND sequence <= ? AND sent = 0
-        UNION ALL SELECT 1 FROM items WHERE creation > ? AND creation <= ? LIMIT ?)`,
+        UNION ALL SELECT 1 FROM items WHERE creation > max(?, ${MADE_THROUGH}) AND creation <= ? LIMIT ?)`,
     )
     .pluck();
 

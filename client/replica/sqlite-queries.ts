@@ -6,6 +6,7 @@ import { isLarge, keptContent, partOf, type Stored } from "./large.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
+import { MADE_THROUGH, PENDING } from "./sqlite-made.js";
 import {
   CREATION_COLUMNS,
   PENDING_COLUMNS,
@@ -38,7 +39,7 @@ type Queries = Pick<
 };
 
 type ItemTuple = [id: string, content: Column, fingerprint: Buffer, modifyTimeUs: number, pending: number];
-const ITEM_COLUMNS = "id, content, fingerprint, modify_time_us, pending";
+const ITEM_COLUMNS = `id, content, fingerprint, modify_time_us, ${PENDING}`;
 
 /** The reading methods of an open replica file. */
 export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: SentMark, large: SqliteLarge): Queries {
@@ -47,13 +48,13 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     db.prepare<P, PendingTuple>(`SELECT ${PENDING_COLUMNS} FROM pending WHERE ${where} LIMIT ?`).raw();
   const creationsWhere = (where: string): string => `UNION ALL SELECT ${CREATION_COLUMNS} FROM items WHERE ${where}`;
   const listPending = pendingWhere<[number, number, number]>(
-    `sequence > ? ${creationsWhere("creation > ?")} ORDER BY 1`,
+    `sequence > ? ${creationsWhere(`creation > max(?, ${MADE_THROUGH})`)} ORDER BY 1`,
   );
   const listHeld = pendingWhere<[string, number]>("held = 1 AND id > ? ORDER BY id");
   const listCreations = pendingWhere<[number, number, number, number, number]>(
     `sequence > ? AND base_fingerprint IS NULL
     AND (resent = 1 OR sent = ${SENT} OR (sent = 0 AND sequence <= ?))
-    ${creationsWhere("creation > ? AND creation <= ?")} ORDER BY 1`,
+    ${creationsWhere(`creation > max(?, ${MADE_THROUGH}) AND creation <= ?`)} ORDER BY 1`,
   );
   const listConflicts = db
     .prepare<[number, number], Parameters<typeof toConflict>[0]>(
@@ -64,8 +65,9 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
     .raw();
   const audited = db
     .prepare<[], AuditTuple>(
-      `SELECT items.id, content, items.fingerprint, coalesce(creation, pending.sequence),
-      CASE WHEN creation IS NULL THEN pending.fingerprint ELSE items.fingerprint END, base_fingerprint
+      `SELECT items.id, content, items.fingerprint,
+      CASE WHEN creation > ${MADE_THROUGH} THEN creation ELSE pending.sequence END,
+      CASE WHEN creation > ${MADE_THROUGH} THEN items.fingerprint ELSE pending.fingerprint END, base_fingerprint
       FROM items LEFT JOIN pending ON pending.id = items.id
       UNION ALL SELECT id, NULL, NULL, sequence, fingerprint, base_fingerprint
       FROM pending WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.id = pending.id)`,

@@ -16,6 +16,7 @@ import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import type { Books } from "./books.js";
 import { areOrdered, type CreationRun, fingerprintsOf, idAt } from "./outgoing-columns.js";
+import { IS_CLEAN } from "./sqlite-made.js";
 import { sized } from "./sqlite-sized.js";
 
 /** The bases of a replica file by ranges of ids. */
@@ -200,7 +201,7 @@ function segmentRows(db: Database) {
   const drop = sized(db, "?", (values) => `DELETE FROM segments WHERE from_id IN (${values})`);
   /** Written together, as a transaction may change a segment for each of its items; undefined where it is removed. */
   const changed = new Map<string, Segment | undefined>();
-  const clean = basesFrom(db, "SELECT id, fingerprint FROM items WHERE pending = 0");
+  const clean = basesFrom(db, `SELECT id, fingerprint FROM items WHERE ${IS_CLEAN}`);
   const pending = basesFrom(
     db,
     "SELECT id, base_fingerprint AS fingerprint FROM pending WHERE base_fingerprint IS NOT NULL",

@@ -7,6 +7,7 @@ import { Opened } from "../../gen/tercet/v1/sync.js";
 import type { Ledger } from "./books.js";
 import { newPending } from "./local-rules.js";
 import type { PendingRow } from "./rows.js";
+import { MADE_THROUGH } from "./sqlite-made.js";
 import { attempt, type KeyedRow, readTable } from "./sqlite-rebuild-read.js";
 import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, toPendingRow } from "./sqlite-rows.js";
 import type { BaseState, LocalConflict } from "./store.js";
@@ -165,7 +166,10 @@ function readChanges(db: Database, progress: Progress, nowUs: number): Pick<Foun
 
 /** Ids of items that have a pending change, and where they are in the table; of creations without a row, what that would be. */
 function readPendingItems(db: Database): { readonly items: Map<string, number>; readonly creations: KeyedRow[] } {
-  const query = { table: "items", key: "items.rowid", columns: CREATION_COLUMNS, where: "pending = 1" };
+  // Where it is not known what was made, it counts as pending: the server says then that it has it.
+  const made = attempt(() => db.prepare<[], unknown>(`SELECT ${MADE_THROUGH}`).pluck().get());
+  const where = `pending = 1 AND (creation IS NULL OR creation > ${isWhole(made) ? made : 0})`;
+  const query = { table: "items", key: "items.rowid", columns: CREATION_COLUMNS, where };
   const items = new Map<string, number>();
   const creations: KeyedRow[] = [];
   for (const row of readTable(db, query, lastKey(db, "items", "rowid")).rows) {

@@ -4,6 +4,7 @@ import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { isLarge, type Stored } from "./large.js";
 import type { ConflictRow, ItemRow, PendingRow, Rows } from "./rows.js";
 import { type Column, keyIn, type SqliteLarge, toColumn } from "./sqlite-large.js";
+import { CREATION, MADE_THROUGH, madeRuns, PENDING, REVISION } from "./sqlite-made.js";
 import type { BaseState } from "./store.js";
 
 /** Sequence number up to which pending changes with `sent` 0 count as sent. Moves in transactions only. */
@@ -126,15 +127,17 @@ function itemRows(
 ): Pick<Rows, "item" | "content" | "putItem" | "setRevision" | "deleteItem"> {
   const find = db
     .prepare<[string], [Buffer, number, number, number | null]>(
-      `SELECT fingerprint, revision, modify_time_us, ${keyIn("content")} FROM items WHERE id = ?`,
+      `SELECT fingerprint, ${REVISION}, modify_time_us, ${keyIn("content")} FROM items WHERE id = ?`,
     )
     .raw();
   const content = db.prepare<[string], Column>("SELECT content FROM items WHERE id = ?").pluck();
   const put = db.prepare(`INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content)
     VALUES (?, EXISTS (SELECT 1 FROM pending WHERE id = ?), ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
-    modify_time_us = excluded.modify_time_us, content = excluded.content`);
-  const setRevision = db.prepare("UPDATE items SET revision = ? WHERE id = ?");
+    modify_time_us = excluded.modify_time_us, content = excluded.content, pending = ${PENDING}, creation = ${CREATION}`);
+  const setRevision = db.prepare(
+    `UPDATE items SET revision = ?, pending = ${PENDING}, creation = ${CREATION} WHERE id = ?`,
+  );
   const remove = db.prepare("DELETE FROM items WHERE id = ?");
   return {
     item(id): ItemRow | undefined {
@@ -172,7 +175,7 @@ function pendingRows(db: Database, mark: SentMark, large: SqliteLarge): Pick<Row
   const find = db
     .prepare<[string, string], PendingTuple>(
       `SELECT ${PENDING_COLUMNS} FROM pending WHERE id = ?
-      UNION ALL SELECT ${CREATION_COLUMNS} FROM items WHERE +creation IS NOT NULL AND id = ?`,
+      UNION ALL SELECT ${CREATION_COLUMNS} FROM items WHERE +creation > ${MADE_THROUGH} AND id = ?`,
     )
     .raw();
   const group = db
@@ -187,8 +190,8 @@ function pendingRows(db: Database, mark: SentMark, large: SqliteLarge): Pick<Row
     resent = ?, base_time_us = ?, held = ?, group_key = ? WHERE sequence = ?`);
   const setContent = db.prepare("UPDATE pending SET base_content = ? WHERE sequence = ?");
   const remove = db.prepare("DELETE FROM pending WHERE sequence = ?");
-  const flag = db.prepare("UPDATE items SET pending = 1, creation = NULL WHERE id = ?");
-  const clean = db.prepare("UPDATE items SET pending = 0, creation = NULL WHERE id = ?");
+  const flag = db.prepare(`UPDATE items SET pending = 1, revision = ${REVISION}, creation = NULL WHERE id = ?`);
+  const clean = db.prepare(`UPDATE items SET pending = 0, revision = ${REVISION}, creation = NULL WHERE id = ?`);
   function put(row: PendingRow, content: Stored | undefined): void {
     insert.run(...fromPendingRow(row, mark), content === undefined ? null : toColumn(content));
     flag.run(row.id);
@@ -314,10 +317,12 @@ function conflictRows(
 }
 
 function clamp(db: Database): Pick<Rows, "clampRevisions"> {
+  const made = madeRuns(db);
   const items = db.prepare("UPDATE items SET revision = ? WHERE revision > ?");
   const pending = db.prepare("UPDATE pending SET base_revision = ? WHERE base_revision > ?");
   return {
     clampRevisions(beyond, revision) {
+      made.write(beyond);
       items.run(revision, beyond);
       pending.run(revision, beyond);
     },

@@ -35,6 +35,9 @@ const JOURNAL_LIMIT_BYTES = 96 * 1024 * 1024;
  * a one is in its item, so it has no row in `pending`: a first push of a million items reads them, and settles them, in the
  * order of one small index. Whatever changes it gives it a row, and clears this (sqlite-rows.ts). `sent` is 0 for it.
  *
+ * `made`: creations with sequence numbers from the first to the last were made, with revisions that are these numbers and
+ * `shift`: each is clean, whatever its row says (sqlite-made.ts).
+ *
  * `pending.sent`: 0, sent if `sequence` is up to `progress.sent_through`; 1, sent; 2, not sent. A push of a million
  * changes so moves one number instead of marking a million rows. Held rows are 2: they would stop the mark.
  *
@@ -89,6 +92,11 @@ const MIGRATIONS: readonly string[] = [
     content ANY NOT NULL
   ) STRICT;
   CREATE INDEX items_creation ON items (creation) WHERE creation IS NOT NULL;
+  CREATE TABLE made (
+    first INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL,
+    shift INTEGER NOT NULL
+  ) STRICT;
   CREATE TABLE pending (
     sequence INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,

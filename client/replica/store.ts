@@ -603,7 +603,7 @@ export interface ApplyBatch {
 
 /** What came of it. */
 export interface ApplyResult {
-  /** Ids whose sequence number was another: nothing was done with them, and the checkpoint was not stored. */
+  /** Ids whose sequence number was another, in any order: nothing was done with them, and the checkpoint was not stored. */
   readonly stale: readonly string[];
   /** Count and sum over bases now. */
   readonly total: RangeTotal;

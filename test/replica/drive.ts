@@ -465,15 +465,20 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
     });
   }
 
+  /** Which ids are stale has no order: they are compared anew, all of them. */
+  function inOrder<Result extends { readonly stale: readonly string[] }>(result: Result): Result {
+    return { ...result, stale: [...result.stale].sort() };
+  }
+
   function batchCall(batch: ApplyBatch): Call {
     return {
-      model: () => model.apply(batch),
+      model: () => inOrder(model.apply(batch)),
       replica(replica) {
         const { total, ...result } = withStaged(replica, (stage) => {
           return replica.apply({ ...batch, actions: batch.actions.map((action) => stagedAction(action, stage)) });
         });
         expect(total).toEqual(replica.state().total);
-        return result;
+        return inOrder(result);
       },
     };
   }

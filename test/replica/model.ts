@@ -171,7 +171,9 @@ export function createModel() {
     const [id = ""] = changes.length === 1 ? changes.map((change) => change.id) : [];
     const row = pending.get(id);
     if (written.sequences[0] === 0 || row === undefined) return written;
-    const isFree = row.group === 0 && !row.held && row.sendings.size === 0;
+    // A group of one goes like no group.
+    const isAlone = row.group === 0 || [...pending.values()].every((each) => each === row || each.group !== row.group);
+    const isFree = isAlone && !row.held && row.sendings.size === 0;
     if (isFree && weightOf(id) <= wholeBytes)
       row.sendings.set(row.sequence, { print: row.print ?? "", time: row.time });
     return written;

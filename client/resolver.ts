@@ -8,7 +8,7 @@ import { invalidField } from "./validate.js";
 
 /**
  * An item that both sides changed. Contents of more than 1 MiB are not at hand: undefined, with their sizes. They can be
- * judged by those and by the times; `mine`, `theirs` and `hold` work as ever.
+ * judged by those and by the times: a size that is undefined is what tells a deletion; `mine`, `theirs` and `hold` work as ever.
  */
 export interface ConflictingVersions {
   readonly id: string;

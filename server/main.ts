@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS } from "../core/limits.js";
 import type { Limits } from "../gen/tercet/v1/sync.js";
 import { checkOptions } from "./check-options.js";
 import { DEFAULT_SKEW_US } from "./protocol/validate-push.js";
+import { type Connections, keepConnections } from "./rpc/connections.js";
 import { createCredentials, type TlsOptions } from "./rpc/credentials.js";
 import { createFeeds } from "./rpc/feeds.js";
 import { createGate } from "./rpc/gate.js";
@@ -143,6 +144,7 @@ export async function startServer(
     rpc = createRpcServer(world);
     const port = await bind(rpc, host, options.port ?? DEFAULT_PORT, credentials);
     if (!widenReceiveWindow(rpc.server)) log.warn("uploads over long links stay slow: this grpc-js has other insides");
+    const connections = keepConnections(rpc.server);
     rpc.setServing(true);
     if (options.tls === undefined && !isLoopback(host)) {
       log.warn({ host }, "serving other machines without TLS: whoever reaches this port can read and write everything");
@@ -151,7 +153,7 @@ export async function startServer(
     log.info({ address, directory: options.directory }, "serving");
     const housekeeping = keepHouse(world, options, surroundings);
     const graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
-    return { address, port, ...createShutdown({ rpc, world, commit, housekeeping, graceMs }) };
+    return { address, port, ...createShutdown({ rpc, connections, world, commit, housekeeping, graceMs }) };
   } catch (error) {
     rpc?.server.forceShutdown();
     await store.close();
@@ -197,6 +199,7 @@ function isLoopback(host: string): boolean {
 
 interface ShutdownWorld {
   readonly rpc: RpcServer;
+  readonly connections: Connections;
   readonly world: Pick<RpcWorld, "gate" | "log"> & { readonly store: Store };
   readonly commit: GroupCommit;
   readonly housekeeping: Housekeeping;
@@ -205,13 +208,14 @@ interface ShutdownWorld {
 
 /** The two ways to end a server, each as often as one likes and in any order. */
 function createShutdown(shutdown: ShutdownWorld): Pick<RunningServer, "drain" | "close"> {
-  const { rpc, world, commit, housekeeping, graceMs } = shutdown;
+  const { rpc, connections, world, commit, housekeeping, graceMs } = shutdown;
   const { gate, log, store } = world;
   let draining: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
 
   async function end(): Promise<void> {
     rpc.server.forceShutdown();
+    connections.destroy();
     await housekeeping.stop();
     await gate.empty();
     await commit.idle();

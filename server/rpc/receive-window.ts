@@ -1,6 +1,6 @@
-import type { EventEmitter } from "node:events";
 import type { ServerHttp2Session } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
+import { http2ServersOf } from "./connections.js";
 
 /**
  * Bytes that a client may have under way to this server, of a stream and of a connection: enough for 50 MB/s over 20 ms, and
@@ -13,13 +13,9 @@ export const RECEIVE_WINDOW_BYTES = 1024 * 1024;
  * 3058), so this takes node's own server out of a private field; where a later version has none, false, and the default stays.
  */
 export function widenReceiveWindow(server: Server, bytes = RECEIVE_WINDOW_BYTES): boolean {
-  const { http2Servers } = server as unknown as { http2Servers?: unknown };
-  if (!(http2Servers instanceof Map) || http2Servers.size === 0) return false;
-  for (const http2Server of http2Servers.keys() as MapIterator<EventEmitter>) {
-    if (typeof http2Server?.on !== "function") return false;
-    http2Server.on("session", (session: ServerHttp2Session) => widen(session, bytes));
-  }
-  return true;
+  const servers = http2ServersOf(server);
+  for (const each of servers) each.on("session", (session: ServerHttp2Session) => widen(session, bytes));
+  return servers.length > 0;
 }
 
 function widen(session: ServerHttp2Session, bytes: number): void {

@@ -1,4 +1,5 @@
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
@@ -46,6 +47,20 @@ describe("a server", () => {
     const { statuses } = await call(test.client, HealthService.list, HealthListRequest.create());
     expect(Object.keys(statuses)).toHaveLength(4);
     expect(await refusalOf(health("none"))).toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("ends the connections of whoever does not, drained or closed", async () => {
+    for (const how of ["drain", "close"] as const) {
+      const { server } = await start();
+      const socket = connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
+      await once(socket, "connect");
+      const ended = new Promise((resolve) => void socket.on("close", resolve));
+      // Says nothing, and would never end it by itself; what ends it at the other side is a reset or an end.
+      socket.on("error", () => undefined).on("end", () => socket.destroy());
+      socket.resume();
+      await server[how]();
+      await ended;
+    }
   });
 
   it("drains: lets open exchanges finish, refuses what is new, and gives the directory free", async () => {

@@ -60,7 +60,7 @@ export function replicaExchanges(
   async function exchange<T>(run: (module: SyncModule) => Promise<T>): Promise<T> {
     begin();
     try {
-      return await run(loaded ?? (await loadSync()));
+      return await run(await loadSync());
     } finally {
       busy = false;
     }

@@ -1,4 +1,4 @@
-import type { OutgoingBatch, OutgoingQuery } from "./store.js";
+import type { LocalWrite, OutgoingBatch, OutgoingQuery } from "./store.js";
 
 /** Changes that were remembered as sent when they were written, and have not been taken since. */
 export interface EarlySendings {
@@ -60,15 +60,18 @@ export function createEarlySendings(): EarlySendings {
 
 /**
  * Remembers as sent what was just written, if it can be (ReplicaStore.write), in the transaction that wrote it; answers what
- * is to be sent then. Eager, by id and one at most: so nothing is taken that was sent in an earlier version, that is held, in
- * a group, or large.
+ * is to be sent then. Only one change, which has a sequence number as it changed something. Eager, by id and one at most: so
+ * nothing is taken that was sent in an earlier version, that is held, in a group, or large.
  */
 export function takeEarly(
-  id: string,
+  written: readonly LocalWrite[],
+  sequences: readonly number[],
   wholeBytes: number,
   take: (query: OutgoingQuery) => OutgoingBatch,
 ): OutgoingBatch | undefined {
-  const query = { select: { ids: [id] }, maxBytes: wholeBytes, maxChanges: 1, eager: true };
+  const [change] = written;
+  if (change === undefined || written.length > 1 || sequences[0] === 0) return undefined;
+  const query = { select: { ids: [change.id] }, maxBytes: wholeBytes, maxChanges: 1, eager: true };
   const { changes } = take(query);
   return changes.length === 0 ? undefined : { changes, more: false, skipped: false };
 }

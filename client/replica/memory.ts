@@ -134,12 +134,10 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       return items;
     },
     write(changes, nowUs, group, sending = false) {
-      const [first] = sending && changes.length === 1 ? changes : [];
       const { sequences, sent } = transaction((rows, books, _conflicts, staged) => {
         const sequences = writeAll(rows, books, changes, nowUs, group);
         const take = (query: OutgoingQuery): OutgoingBatch => takeRows(query, rows, staged);
-        const isSent = first !== undefined && sequences[0] !== 0;
-        return { sequences, sent: isSent ? takeEarly(first.id, wholeBytes, take) : undefined };
+        return { sequences, sent: sending ? takeEarly(changes, sequences, wholeBytes, take) : undefined };
       });
       if (sent !== undefined) early.add(sent);
       return { sequences };

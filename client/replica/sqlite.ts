@@ -209,11 +209,9 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       early.forget();
     },
     write(changes, nowUs, group, sending = false) {
-      const [first] = sending && changes.length === 1 ? changes : [];
       const { sequences, sent } = transaction((books) => {
         const sequences = bulk.write(changes, books, nowUs, group);
-        const isSent = first !== undefined && sequences[0] !== 0;
-        return { sequences, sent: isSent ? takeEarly(first.id, wholeBytes, takeOutgoing) : undefined };
+        return { sequences, sent: sending ? takeEarly(changes, sequences, wholeBytes, takeOutgoing) : undefined };
       });
       if (sent !== undefined) early.add(sent);
       return { sequences };

@@ -24,8 +24,9 @@ export const MORE_PATIENCE = 15;
 /**
  * A client's turn ends with what the server has to answer: Done, Fetch or RangeQuery. What the server answers is kept back
  * until it has answered all of that and both sides are silent for a moment, and is then let through together. A client that
- * says everything that it can at once is counted right unless it pauses for longer than that silence, which `patience` multiplies; one that
- * waits for what it need not, is not counted less than it would wait on a slow link, however patient the relay is.
+ * says everything that it can at once is counted right, unless it pauses for longer than that silence, which `patience`
+ * multiplies; one that waits for what it need not, is not counted less than it would wait on a slow link, however patient
+ * the relay is.
  */
 export function createLockstep(patience: number): Lockstep {
   let trips = 0;

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { fingerprintsOf } from "../../core/fingerprint.js";
 import { MAX_ID_BYTES } from "../../core/id.js";
+import { type Cursor, readVarint } from "../../core/read-varint.js";
 import { ChangeKind } from "../../gen/tercet/v1/item.js";
 import type { PushColumns } from "../protocol/push-columns.js";
 import { COLUMN_CONTENT_BYTES } from "../store/creations.js";
@@ -15,23 +16,19 @@ const MODIFY_TIME = 72;
 
 const FIRST_PRINTABLE = 0x20;
 const LAST_PRINTABLE = 0x7e;
-/** Longer varints are not read here: they may not be exact in a number. */
-const MOST_VARINT_BYTES = 8;
 /** Fewer pushes are faster one by one. */
 const LEAST_PUSHES = 8;
 /** What is between items. */
 const BLANK = 0x20;
 
 /** Where the reading of a message stands. */
-interface Reader {
-  readonly bytes: Buffer;
+interface Reader extends Cursor {
   /** In the message: where each id begins, its bytes, and where each content begins and ends. */
   readonly ids: number[];
   readonly idBytes: number[];
   readonly contents: number[];
   readonly ends: number[];
   readonly timesUs: number[];
-  at: number;
   /** TEXT or DATA, once the first content came. */
   type: number;
   mostBytes: number;
@@ -164,15 +161,6 @@ function isGreater(bytes: Buffer, from: number, end: number, before: number, bef
 
 /** Infinity where it is none, or one that may not be exact. */
 function varint(reader: Reader): number {
-  const { bytes } = reader;
-  let value = 0;
-  let scale = 1;
-  for (let read = 0; read < MOST_VARINT_BYTES; read++) {
-    const byte = bytes[reader.at++];
-    if (byte === undefined) break;
-    value += (byte & 127) * scale;
-    if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : Number.POSITIVE_INFINITY;
-    scale *= 128;
-  }
-  return Number.POSITIVE_INFINITY;
+  const value = readVarint(reader);
+  return reader.at < 0 ? Number.POSITIVE_INFINITY : value;
 }

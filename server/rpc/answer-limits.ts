@@ -1,6 +1,4 @@
 import { ErrorReason, fieldFault } from "../../core/fault.js";
-import { WHOLE_BYTES } from "../../core/limits.js";
-import type { Limits } from "../../gen/tercet/v1/sync.js";
 import { FaultError, refuse } from "./fault-error.js";
 
 const MIB = 1024 * 1024;
@@ -14,11 +12,6 @@ export const PAGE_CONTENT_BYTES = 256 * 1024;
 /** What a caller says of contents in a page, as the store takes it: 0 for none. */
 export function inlineBytesOf(asked: number): number {
   return asked === 0 ? -1 : Math.min(asked, PAGE_CONTENT_BYTES);
-}
-
-/** Largest content that a unary call takes: larger ones come in chunks, which only streams have. */
-export function unaryItemBytes({ itemBytes }: Pick<Limits, "itemBytes">): number {
-  return Math.min(itemBytes, WHOLE_BYTES);
 }
 
 /** Most entries of a batch. */

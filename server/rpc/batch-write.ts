@@ -7,7 +7,7 @@ import {
 import { notNegative, validatePushes } from "../protocol/validate-push.js";
 import { mergeResults, toVerdicts } from "../protocol/verdict.js";
 import type { BatchWritten } from "../store/store.js";
-import { checkBatchCount, roomBesideIds, unaryItemBytes } from "./answer-limits.js";
+import { checkBatchCount, roomBesideIds } from "./answer-limits.js";
 import { refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";
 import { checkRequestId } from "./requests.js";
@@ -38,8 +38,7 @@ export function batchWriteItems(world: WriteWorld): UnaryHandler<BatchWriteItems
       "pushes",
     );
     const nowUs = world.nowUs();
-    const { groupItems, groupBytes } = world.limits;
-    const itemBytes = unaryItemBytes(world.limits);
+    const { groupItems, groupBytes, itemBytes } = world.limits;
     const rules = { itemBytes, groupItems, groupBytes, seen, nowUs, skewUs: world.skewUs };
     const validated = validatePushes(pushes, "computed", rules);
     const writes = validated.flatMap((each) => ("write" in each ? [each.write] : []));

@@ -13,7 +13,7 @@ import {
 } from "../../gen/tercet/v1/item_service.js";
 import { checkContentValue, clampTime, notNegative, upsertOf } from "../protocol/validate-push.js";
 import type { Awaitable, BatchWritten, CollectionState, StoredChange, Write } from "../store/store.js";
-import { PAGE_BYTES, unaryItemBytes } from "./answer-limits.js";
+import { PAGE_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";
 import { preconditionFailed, toExpectation } from "./precondition.js";
@@ -33,7 +33,7 @@ export function writeItem(world: WriteWorld): UnaryHandler<WriteItemRequest, Wri
     const { item } = request;
     if (item === undefined) throw new FaultError(missing("item"));
     refuse(checkId(item.id, "item.id"));
-    const upsert = checkUpsert(item, unaryItemBytes(world.limits));
+    const upsert = checkUpsert(item, world.limits.itemBytes);
     const write = { id: item.id, upsert, ...toExpectation(request.precondition), modifyTimeUs: item.modifyTimeUs };
     checkRequestId(request.requestId);
     const call = {

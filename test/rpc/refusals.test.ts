@@ -47,6 +47,12 @@ describe("bad input to unary calls", () => {
     expect(refusal.message).not.toBe("");
   });
 
+  it("a content over 1 MiB is refused with the way that it can come, not with a limit that the server does not have", async () => {
+    const call = refusalCases.find(({ what }) => what === "WriteItem: content over the limit")?.call;
+    const { message } = await refusalOf(call?.(test.api, collection) ?? Promise.resolve());
+    expect(message).toContain(`is ${MIB + 1} bytes; contents of over ${MIB} come in chunks, by an exchange`);
+  });
+
   it.each([0, 1, 2])("an id that is not UTF-8 (%i) is refused wherever it stands, and U+FFFD is not", async (index) => {
     const id = INVALID_UTF8[index] as Buffer;
     const refused = { code: invalid, reason: "INVALID_ID" };

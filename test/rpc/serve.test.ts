@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -64,7 +65,7 @@ describe("tercet serve", () => {
   });
 
   it("waits for an open exchange after one signal, and not after a second one", async () => {
-    const serve = start(["--data", directory, "--port", "0", "--json", "--grace", "3600"]);
+    const serve = start(["--data", directory, "--port", "0", "--json", "--grace", "3600", "--step-timeout", "3600"]);
     const { address } = JSON.parse(await serve.ready) as { address: string };
     const client = connect(address);
     const api = createApi(client);
@@ -80,6 +81,17 @@ describe("tercet serve", () => {
     expect(await serve.exit).toBe(1);
     expect((await stream.status()).code).not.toBe(status.OK);
     client.close();
+  });
+
+  it("ends after a drain, whoever holds on to a connection", async () => {
+    const serve = start(["--data", directory, "--port", "0", "--json"]);
+    const { port } = JSON.parse(await serve.ready) as { port: number };
+    // Says nothing, and does not end its half where the server ends its own.
+    const socket = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
+    await once(socket, "connect");
+    serve.child.kill("SIGTERM");
+    expect(await serve.exit).toBe(0);
+    socket.destroy();
   });
 
   const create = (api: ReturnType<typeof createApi>) => api.createCollection({ collection: "other" });

@@ -40,7 +40,7 @@ export const ErrorReason = {
   ERROR_REASON_FINGERPRINT_MISMATCH: 9,
   /** ERROR_REASON_DUPLICATE_ID - INVALID_ARGUMENT: the same id stands twice in one batch; none of the changes that name it was made. */
   ERROR_REASON_DUPLICATE_ID: 10,
-  /** ERROR_REASON_ITEM_TOO_LARGE - INVALID_ARGUMENT: the content is larger than the server's item limit. */
+  /** ERROR_REASON_ITEM_TOO_LARGE - INVALID_ARGUMENT: the content is larger than the server's item limit, or over 1 MiB and not in chunks. */
   ERROR_REASON_ITEM_TOO_LARGE: 11,
   /** ERROR_REASON_BATCH_TOO_LARGE - INVALID_ARGUMENT: the batch has more items than the call allows. */
   ERROR_REASON_BATCH_TOO_LARGE: 12,

@@ -163,11 +163,13 @@ async function serve(argv: ArgumentsCamelCase<ServeArguments>): Promise<void> {
     return;
   }
   const { address, port } = server;
+  // Before it is told that it serves: a signal may come at once then.
+  const end = ended(server);
   if (announces(argv, process)) {
     const line = argv.json ? JSON.stringify({ address, port }) : `Tercet serves ${argv.data} on ${address}`;
     process.stdout.write(`${line}\n`);
   }
-  await ended(server);
+  await end;
 }
 
 /** Whether standard output says that it serves: not where the log says so on the same terminal. */

@@ -87,7 +87,7 @@ describe("tercet serve", () => {
     const serve = start(["--data", directory, "--port", "0", "--json"]);
     const { port } = JSON.parse(await serve.ready) as { port: number };
     // Says nothing, and does not end its half where the server ends its own.
-    const socket = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
+    const socket = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => undefined);
     await once(socket, "connect");
     serve.child.kill("SIGTERM");
     expect(await serve.exit).toBe(0);

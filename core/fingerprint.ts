@@ -29,22 +29,16 @@ export function fingerprintOf(id: string, content: Content): Buffer {
 }
 
 /**
- * The fingerprint of an item of which the bytes from `from` to before `to` are its id, a zero byte and its content: 32
- * characters, one for each byte. To put many of them into one buffer (latin1) is faster than to make a buffer of each.
- */
-export function fingerprintText(bytes: Uint8Array, from: number, to: number): string {
-  // A plain view: a Buffer's `subarray` takes as long as a third of the hash.
-  return hash("sha256", new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from), "binary");
-}
-
-/**
  * The fingerprints of several items whose ids, zero bytes and contents stand in one piece, each from where `starts` to where
- * `ends` says: 32 bytes each.
+ * `ends` says: 32 bytes each, one behind the other. To make one buffer of all is faster than to make one of each.
  */
-export function fingerprintsOf(bytes: Buffer, starts: Uint32Array, ends: Uint32Array): Buffer {
+export function fingerprintsOf(bytes: Uint8Array, starts: ArrayLike<number>, ends: ArrayLike<number>): Buffer {
   const texts: string[] = [];
   for (let index = 0; index < ends.length; index++) {
-    texts.push(fingerprintText(bytes, starts[index] as number, ends[index] as number));
+    const start = starts[index] as number;
+    // A plain view: a Buffer's `subarray` takes as long as a third of the hash.
+    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + start, (ends[index] as number) - start);
+    texts.push(hash("sha256", view, "binary"));
   }
   return Buffer.from(texts.join(""), "latin1");
 }
@@ -72,9 +66,4 @@ export function checkFingerprint(message: Fingerprint | undefined, field: string
     return fieldFault(ErrorReason.ERROR_REASON_FINGERPRINT_MISMATCH, `${field}.value`, description);
   }
   return undefined;
-}
-
-/** Short form for people: the first 12 hex digits. */
-export function shortFingerprint(value: Uint8Array): string {
-  return asBuffer(value).toString("hex", 0, 6);
 }

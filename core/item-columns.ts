@@ -1,6 +1,6 @@
 import type { RangeFingerprint } from "../gen/tercet/v1/item.js";
 import type { Content } from "./content.js";
-import { FINGERPRINT_BYTES, fingerprintText } from "./fingerprint.js";
+import { FINGERPRINT_BYTES, fingerprintsOf } from "./fingerprint.js";
 import type { Change } from "./page.js";
 import { createRangeSum, type RangeTotal, sameTotal, totalOf } from "./range-sum.js";
 
@@ -38,12 +38,7 @@ export interface ProvedColumns extends ItemColumns {
 
 /** Computes the fingerprints; undefined where they are not what was told of them. */
 export function proveColumns(columns: ItemColumns, told: RangeFingerprint | undefined): ProvedColumns | undefined {
-  const { count, bytes, starts, ends } = columns;
-  const texts: string[] = [];
-  for (let index = 0; index < count; index++) {
-    texts.push(fingerprintText(bytes, starts[index] as number, ends[index] as number));
-  }
-  const fingerprints = Buffer.from(texts.join(""), "latin1");
+  const fingerprints = fingerprintsOf(columns.bytes, columns.starts, columns.ends);
   const sum = createRangeSum();
   sum.addAll(fingerprints);
   const total = totalOf(sum);

@@ -22,7 +22,7 @@ export interface ContentReceiver {
  * Batches that lie unread are committed together up to this many bytes: one fsync for all. More would be a little faster,
  * and everybody else would wait for longer (about 10 ms here).
  */
-export const COMMIT_BYTES = 256 * 1024;
+export const COMMIT_BYTES = 128 * 1024;
 
 /** A batch that was received, and what it counts in the window. */
 export interface QueuedBatch {

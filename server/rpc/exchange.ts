@@ -12,8 +12,12 @@ import { resetStream } from "./reset-stream.js";
 import { toStatus } from "./status.js";
 import { decodeExchangeRequest } from "./strict-decode.js";
 import type { Ticker } from "./ticker.js";
+import { createTurnBudget, type TurnBudget } from "./turn-budget.js";
 import type { RpcWorld } from "./world.js";
 import { createBoundedWriter } from "./write-bounded.js";
+
+/** Messages of fewer bytes are decoded as they come, whatever the time: it would cost as much to take it. */
+const COUNTED_BYTES = 16 * 1024;
 
 /** Characters of a name that go into the log. */
 const MAX_LOGGED = 128;
@@ -40,18 +44,20 @@ const Method = SyncServiceService.exchange;
 /**
  * The handler of SyncService.Exchange: runs the server's side of an exchange on a stream.
  *
- * It reads whatever comes at once (the machine bounds what it keeps), and writes only while the stream has room.
+ * It reads whatever comes, some milliseconds of it in a turn (the machine bounds what it keeps), and writes only while the
+ * stream has room.
  * A status goes out by 'error' (`destroy` would swallow it, grpc-node#1839), behind what was written before.
  */
 export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBidiStreamingCall<Buffer, Buffer> {
+  const budget = createTurnBudget();
   return (call) => {
     const refusal = world.gate.refusal();
-    if (refusal === undefined) runExchange(world, ticker, call);
+    if (refusal === undefined) runExchange(world, ticker, budget, call);
     else call.emit("error", toStatus(refusal));
   };
 }
 
-function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
+function runExchange(world: RpcWorld, ticker: Ticker, budget: TurnBudget, call: Call): void {
   const endCall = world.gate.begin({ ask, end: close });
   let deafToFeed: (() => void) | undefined;
   const record = createRecord(world.nowUs());
@@ -131,8 +137,16 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
     else if (nowUs - closedUs > world.stepTimeoutUs) resetStream(call);
   }
 
+  function rest(): () => void {
+    call.pause();
+    return () => void call.resume();
+  }
+
   const deaf = ticker.listen(tick);
-  call.on("data", receive);
+  call.on("data", (bytes: Buffer) => {
+    if (bytes.length < COUNTED_BYTES) receive(bytes);
+    else budget.spend(() => receive(bytes), rest);
+  });
   call.on("end", () => driver.ended());
   call.once("close", () => {
     driver.stop();

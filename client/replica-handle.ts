@@ -6,8 +6,9 @@ import type { LiveSync } from "./live.js";
 import type { AppliedChange, ChangeListener, ChangesOptions } from "./live-changes.js";
 import { noticeWrites } from "./live-writes.js";
 import { mapped, pages } from "./pages.js";
+import type { LocalItem, PendingChange } from "./replica/local-items.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
-import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { type ReplicaConflicts, type ResolveHow, replicaConflicts } from "./replica-conflicts.js";
 import { replicaExchanges } from "./replica-exchanges.js";
 import {

@@ -1,16 +1,12 @@
 import { reasonName } from "../core/fault.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import { TercetError } from "./error.js";
+import type { Action } from "./replica/action.js";
+import type { ApplyBatch, ApplyResult } from "./replica/apply-batch.js";
+import type { GroupLimits, LocalWrite } from "./replica/local-items.js";
+import type { LocalState } from "./replica/local-state.js";
 import { oneByOne } from "./replica/one-by-one.js";
-import type {
-  Action,
-  ApplyBatch,
-  ApplyResult,
-  GroupLimits,
-  LocalState,
-  LocalWrite,
-  ReplicaStore,
-} from "./replica/store.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { checkPositive } from "./validate.js";
 
 /**

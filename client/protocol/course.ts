@@ -2,7 +2,7 @@ import { ErrorReason } from "../../core/fault.js";
 import { sameTotal } from "../../core/range-sum.js";
 import type { Epoch, RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import { Capability, type Opened } from "../../gen/tercet/v1/sync.js";
-import type { ReplicaState } from "../replica/store.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 import { type Conversation, goAway, serverCan } from "./conversation.js";
 import { endDryRun } from "./end-dry-run.js";
 import { outOfOrder, unverifiedFault } from "./faults.js";

@@ -4,7 +4,7 @@ import type { RangeTotal } from "../../core/range-sum.js";
 import { standardName } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Opened } from "../../gen/tercet/v1/sync.js";
-import type { ReplicaState } from "../replica/store.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 
 /** The server can't serve the replica's checkpoint. */
 export function refusedFault(opened: Opened, state: ReplicaState): Fault {

@@ -2,7 +2,9 @@ import { changeAt, type ProvedColumns } from "../../core/item-columns.js";
 import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { ContentChunk, Contents, Limits } from "../../gen/tercet/v1/sync.js";
-import type { Action, ApplyBatch, LocalState } from "../replica/store.js";
+import type { Action } from "../replica/action.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
+import type { LocalState } from "../replica/local-state.js";
 import {
   type Circumstances,
   type Decision,

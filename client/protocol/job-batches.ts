@@ -1,6 +1,7 @@
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
+import type { Action } from "../replica/action.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
 import type { SettledRun } from "../replica/outgoing-columns.js";
-import type { Action, ApplyBatch } from "../replica/store.js";
 import type { Conversation } from "./conversation.js";
 import type { Job } from "./job.js";
 import type { KnownHistory } from "./known-history.js";

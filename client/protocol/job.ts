@@ -1,8 +1,9 @@
 import type { ProvedColumns } from "../../core/item-columns.js";
 import type { Change } from "../../core/page.js";
 import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
+import type { Action } from "../replica/action.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
 import type { SettledRun } from "../replica/outgoing-columns.js";
-import type { Action, ApplyBatch } from "../replica/store.js";
 
 /** Something that changes the replica: a page of change info, verdicts, or what recovery found. */
 export interface Job {

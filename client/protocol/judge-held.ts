@@ -1,5 +1,5 @@
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { ReplicaState } from "../replica/store.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 import type { Conversation } from "./conversation.js";
 import { type Job, NO_JOB } from "./job.js";
 

@@ -1,10 +1,11 @@
 import type { Epoch } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers } from "../../gen/tercet/v1/sync.js";
-import type { ApplyBatch, ReplicaState } from "../replica/store.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
+import type { LineageEpoch, ReplicaState } from "../replica/replica-state.js";
 import type { Conversation } from "./conversation.js";
 import { encodeSettings } from "./settings.js";
 
-type Lineage = ReplicaState["lineage"];
+type Lineage = readonly LineageEpoch[];
 
 /** What a replica keeps of the server's history, as the server tells it. */
 export interface KnownHistory {

@@ -1,8 +1,9 @@
 import { asBuffer } from "../../core/content.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { OutgoingBatch, OutgoingChange, OutgoingQuery } from "../replica/outgoing-batch.js";
 import { columnsOf, type OutgoingColumns } from "../replica/outgoing-columns.js";
-import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 import { cutRun, toColumnsBatch } from "./encode-pushes.js";
 import { fillPortions } from "./fill-portions.js";
 import type { LargeChange, LargeSending } from "./send-chunks.js";

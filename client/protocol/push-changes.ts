@@ -1,7 +1,8 @@
 import type { Fault } from "../../core/fault.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import { Capability, type UploadState } from "../../gen/tercet/v1/sync.js";
-import type { OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { OutgoingQuery } from "../replica/outgoing-batch.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 import { type Conversation, serverCan } from "./conversation.js";
 import type { Job } from "./job.js";
 import { createOutflow, type Outflow } from "./outflow.js";

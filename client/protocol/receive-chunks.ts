@@ -3,7 +3,7 @@ import { checkFingerprint, sameFingerprint } from "../../core/fingerprint.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { ContentChunk, ContentWanted } from "../../gen/tercet/v1/sync.js";
-import type { Download } from "../replica/store.js";
+import type { Download } from "../replica/kept-content.js";
 import type { KnownChange } from "./compare-changes.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 

@@ -1,5 +1,5 @@
 import type { RangeAnswers } from "../../gen/tercet/v1/sync.js";
-import type { ApplyBatch } from "../replica/store.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
 import type { Conversation } from "./conversation.js";
 import { type Job, NO_JOB } from "./job.js";
 import type { KnownHistory } from "./known-history.js";

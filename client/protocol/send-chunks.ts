@@ -1,7 +1,7 @@
 import { asBuffer } from "../../core/content.js";
 import type { Fault } from "../../core/fault.js";
 import type { ContentChunk, Limits, UploadState } from "../../gen/tercet/v1/sync.js";
-import type { OutgoingChange, Upload } from "../replica/store.js";
+import type { OutgoingChange, Upload } from "../replica/outgoing-batch.js";
 import { outOfOrder } from "./faults.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import type { SendingWindow } from "./send-content.js";

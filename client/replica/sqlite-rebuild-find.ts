@@ -5,12 +5,13 @@ import type { Database } from "../../core/sqlite.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { Opened } from "../../gen/tercet/v1/sync.js";
 import type { Ledger } from "./books.js";
+import type { LocalConflict } from "./local-conflicts.js";
 import { newPending } from "./local-rules.js";
+import type { BaseState } from "./local-state.js";
 import type { PendingRow } from "./rows.js";
 import { MADE_THROUGH } from "./sqlite-made.js";
 import { attempt, type KeyedRow, readTable } from "./sqlite-rebuild-read.js";
 import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, toPendingRow } from "./sqlite-rows.js";
-import type { BaseState, LocalConflict } from "./store.js";
 
 /*
  * What of a damaged replica can be believed. A flipped bit may leave a row that reads well:

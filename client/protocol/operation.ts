@@ -1,6 +1,6 @@
 import type { Content } from "../../core/content.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import type { ApplyBatch, ApplyResult } from "../replica/apply-batch.js";
 import type { ContentOf, Download, Staged, StagedBegin } from "../replica/kept-content.js";
 import type { HeldItem } from "../replica/local-conflicts.js";

@@ -3,7 +3,7 @@ import { cutEntries } from "../../core/cut-entries.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { ApplyResult } from "./apply-batch.js";
 import { type AuditRow, auditRows } from "./auditor.js";

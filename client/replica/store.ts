@@ -1,5 +1,5 @@
 import type { Content } from "../../core/content.js";
-import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry, RangePart } from "../../core/range.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { ApplyBatch, ApplyResult } from "./apply-batch.js";
 import type { ReplicaDamage } from "./damage.js";

@@ -1,7 +1,7 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { decodeBounds, encodeBounds } from "../../core/id-bounds.js";
 import { toChangeInfo } from "../../core/page.js";
-import type { IdInterval, RangePart } from "../../core/range-index.js";
+import type { IdInterval, RangePart } from "../../core/range.js";
 import {
   MAX_QUERY_ITEMS,
   MAX_QUERY_RANGES,

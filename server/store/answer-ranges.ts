@@ -1,4 +1,4 @@
-import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry, RangePart } from "../../core/range.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import {
   compareItems,

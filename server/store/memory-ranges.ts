@@ -1,6 +1,6 @@
 import { cutEntries } from "../../core/cut-entries.js";
 import { compareIds } from "../../core/id.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { answerRanges } from "./answer-ranges.js";
 import type { CompactQuery } from "./collection-state.js";

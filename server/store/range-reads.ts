@@ -1,4 +1,4 @@
-import type { IdInterval, RangePart } from "../../core/range-index.js";
+import type { IdInterval, RangePart } from "../../core/range.js";
 import type { EpochState } from "./collection-state.js";
 import type { StoredChange } from "./item-reads.js";
 

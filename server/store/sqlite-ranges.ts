@@ -1,6 +1,7 @@
 import { asBuffer } from "../../core/content.js";
 import type { EntryBlock } from "../../core/entry-windows.js";
-import { createRangeIndex, type IdInterval, type RangeIndex, type Segment } from "../../core/range-index.js";
+import type { IdInterval } from "../../core/range.js";
+import { createRangeIndex, type RangeIndex, type Segment } from "../../core/range-index.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import { answerRanges } from "./answer-ranges.js";

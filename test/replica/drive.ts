@@ -8,7 +8,7 @@ import type { OutgoingChange, OutgoingQuery } from "../../client/replica/outgoin
 import type { ReplicaStore } from "../../client/replica/store.js";
 import type { Content } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { IdInterval } from "../../core/range-index.js";
+import type { IdInterval } from "../../core/range.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { createModel, hex, type Model, RANGES, shown, sumOf, TOO_LARGE } from "./model.js";
 

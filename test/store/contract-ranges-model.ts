@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { LIST_ITEMS, LISTED_WHOLE_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
 import type { StoredChange } from "../../server/store/item-reads.js";

@@ -1,5 +1,5 @@
 import { beforeEach, expect, it } from "vitest";
-import type { RangeEntry } from "../../core/range-index.js";
+import type { RangeEntry } from "../../core/range.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { LIST_ITEMS, LISTED_WHOLE_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
 import type { RangeAnswer, RangeAsk, RangesQuery } from "../../server/store/range-reads.js";

@@ -25,7 +25,8 @@ import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Tran
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
 import { checkPositive, checkWhole } from "./validate.js";
-import { createVerdicts, type Verdict, type VerdictOptions } from "./verdicts.js";
+import type { Verdict, VerdictOptions } from "./verdict.js";
+import { createVerdicts } from "./verdicts.js";
 
 /** Which items to list. */
 export interface ListOptions {

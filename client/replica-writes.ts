@@ -10,7 +10,8 @@ import { type GroupLimits, GroupTooLarge, type LocalWrite } from "./replica/loca
 import type { ReplicaStore } from "./replica/store.js";
 import { hex, type Item, toItem } from "./replica-views.js";
 import { checkItem, invalidField } from "./validate.js";
-import type { Followed, Verdict, VerdictOptions, Verdicts } from "./verdicts.js";
+import type { Verdict, VerdictOptions } from "./verdict.js";
+import type { Followed, Verdicts } from "./verdicts.js";
 
 /** A local change that was made. */
 export interface Change {

@@ -6,8 +6,9 @@ import type { LiveSync } from "./live.js";
 import type { AppliedChange, ChangeListener, ChangesOptions } from "./live-changes.js";
 import { noticeWrites } from "./live-writes.js";
 import { mapped, pages } from "./pages.js";
+import type { LocalItem, PendingChange } from "./replica/local-items.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
-import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { type ReplicaConflicts, type ResolveHow, replicaConflicts } from "./replica-conflicts.js";
 import { replicaExchanges } from "./replica-exchanges.js";
 import {
@@ -24,7 +25,8 @@ import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Tran
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
 import { checkPositive, checkWhole } from "./validate.js";
-import { createVerdicts, type Verdict, type VerdictOptions } from "./verdicts.js";
+import type { Verdict, VerdictOptions } from "./verdict.js";
+import { createVerdicts } from "./verdicts.js";
 
 /** Which items to list. */
 export interface ListOptions {

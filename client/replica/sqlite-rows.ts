@@ -2,10 +2,10 @@ import type { Database } from "../../core/sqlite.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { isLarge, type Stored } from "./large.js";
+import type { BaseState } from "./local-state.js";
 import type { ConflictRow, ItemRow, PendingRow, Rows } from "./rows.js";
 import { type Column, keyIn, type SqliteLarge, toColumn } from "./sqlite-large.js";
 import { CREATION, MADE_THROUGH, madeRuns, PENDING, REVISION } from "./sqlite-made.js";
-import type { BaseState } from "./store.js";
 
 /** Sequence number up to which pending changes with `sent` 0 count as sent. Moves in transactions only. */
 export interface SentMark {

@@ -1,5 +1,6 @@
 import { creationsOf } from "./creations.js";
-import type { BatchWritten, Store, WriteBatch } from "./store.js";
+import type { Store } from "./store.js";
+import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
 /** Most content of a transaction, in bytes; one batch may exceed it. Everybody waits for it: some 10 ms. */
 const MAX_BYTES = 512 * 1024;

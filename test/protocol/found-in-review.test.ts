@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { toRangeQuery } from "../../client/protocol/range-messages.js";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
 import type { MemoryReplica } from "../../client/replica/memory.js";
-import type { ApplyBatch } from "../../client/replica/store.js";
 import { createDriver } from "../../core/drive.js";
 import type { Fault } from "../../core/fault.js";
 import { fingerprintOf } from "../../core/fingerprint.js";

@@ -1,11 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  type Action,
-  GroupTooLarge,
-  type LocalWrite,
-  type OutgoingQuery,
-  type ReplicaStore,
-} from "../../client/replica/store.js";
+import type { Action } from "../../client/replica/action.js";
+import { GroupTooLarge, type LocalWrite } from "../../client/replica/local-items.js";
+import type { OutgoingQuery } from "../../client/replica/outgoing-batch.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";

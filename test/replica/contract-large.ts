@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Action, GroupTooLarge, type OutgoingQuery, type ReplicaStore } from "../../client/replica/store.js";
+import type { Action } from "../../client/replica/action.js";
+import { GroupTooLarge } from "../../client/replica/local-items.js";
+import type { OutgoingQuery } from "../../client/replica/outgoing-batch.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import type { Content } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Action, OutgoingQuery, ReplicaStore } from "../../client/replica/store.js";
+import type { Action } from "../../client/replica/action.js";
+import type { OutgoingQuery } from "../../client/replica/outgoing-batch.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { StorageError } from "../../core/storage-error.js";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createGroupCommit } from "../../server/store/group-commit.js";
 import { createMemoryStore } from "../../server/store/memory.js";
-import type { Store, WriteBatch } from "../../server/store/store.js";
+import type { Store } from "../../server/store/store.js";
+import type { WriteBatch } from "../../server/store/write-batch.js";
 import { batchOf, bytesOf, createCollection, EPOCH, put } from "./build.js";
 
 /** A memory store that notes how many batches each of its transactions has, and turns of the event loop run by hand. */

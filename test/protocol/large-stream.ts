@@ -18,9 +18,8 @@ import {
 import { createServerExchange } from "../../server/protocol/exchange.js";
 import type { ServerOperation } from "../../server/protocol/operation.js";
 import type { MemoryStore } from "../../server/store/memory.js";
-import { after, runOperation } from "../../server/store/run-operation.js";
 import type { put } from "../store/build.js";
-import { COLLECTION, now, serverState } from "./world.js";
+import { COLLECTION, now, operationsOn, serverState } from "./world.js";
 
 export const KIB = 1024;
 export const SIZE = WHOLE_BYTES + 100 * KIB;
@@ -78,12 +77,7 @@ export function open(store: MemoryStore, options: StreamOptions = {}): Stream {
     stepTimeoutUs: 60_000_000,
     heartbeatUs: 30_000_000,
   });
-  const world = {
-    store,
-    write: (batch: Parameters<typeof store.write>[0][number]) => after(store.write([batch]), (written) => written[0]),
-    newUid: () => Buffer.alloc(16, 7),
-    nowUs: () => NOW,
-  };
+  const runOperation = operationsOn(store, () => NOW);
   const sent: Answer[] = [];
   const operations: ServerOperation[] = [];
   let fault: Fault | undefined;
@@ -98,7 +92,7 @@ export function open(store: MemoryStore, options: StreamOptions = {}): Stream {
       }
       if (output.kind === "store") {
         operations.push(output.operation);
-        machine.stored(now(runOperation(world, output.operation)));
+        machine.stored(now(runOperation(output.operation)));
         continue;
       }
       count += 1;

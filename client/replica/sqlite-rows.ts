@@ -43,7 +43,7 @@ export const CREATION_COLUMNS = `items.creation, items.id, items.fingerprint, oc
   items.modify_time_us, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL`;
 
 /** Values of `pending.sent`. */
-export const BY_MARK = 0;
+const BY_MARK = 0;
 export const SENT = 1;
 export const UNSENT = 2;
 
@@ -77,7 +77,7 @@ function toBase(tuple: PendingTuple): BaseState | undefined {
 }
 
 /** A pending change as written, without the base's content. */
-export function fromPendingRow(row: PendingRow, mark: SentMark): PendingValues {
+function fromPendingRow(row: PendingRow, mark: SentMark): PendingValues {
   const unsent = row.held || row.sequence <= mark.through ? UNSENT : BY_MARK;
   return [
     row.sequence,

@@ -65,9 +65,9 @@ describe.each(["sync", "async"] as const)("group commit over a store that is %s"
 
   it("bounds a transaction by writes and by bytes, and takes other turns between", async () => {
     const { commit, transactions, turns, turn } = await setUp(mode);
-    const many = (from: number) => batchOf(Array.from({ length: 1_800 }, (_, index) => put(`${from + index}`, "")));
+    const many = (from: number) => batchOf(Array.from({ length: 900 }, (_, index) => put(`${from + index}`, "")));
     const kibibytes = (id: string, count: number) => batchOf([put(id, Buffer.alloc(count * 1024))]);
-    const batches = [many(0), many(1_800), many(3_600), kibibytes("a", 640), kibibytes("b", 512), kibibytes("c", 1152)];
+    const batches = [many(0), many(900), many(1_800), kibibytes("a", 320), kibibytes("b", 256), kibibytes("c", 576)];
     const written = batches.map((batch) => commit.write(batch));
     for (const [index, until] of [2, 4, 5, 6].entries()) {
       expect(transactions).toHaveLength(index);
@@ -79,7 +79,7 @@ describe.each(["sync", "async"] as const)("group commit over a store that is %s"
     }
     expect(transactions).toEqual([2, 2, 1, 1]);
     const revisions = (await Promise.all(written)).map((one) => one?.revision);
-    expect(revisions).toEqual([1_800, 3_600, 5_400, 5_401, 5_402, 5_403]);
+    expect(revisions).toEqual([900, 1_800, 2_700, 2_701, 2_702, 2_703]);
     await commit.idle();
   });
 

@@ -50,7 +50,7 @@ impl Session<'_> {
         self.report.recovery = Some(Recovery { why, offered: Vec::new() });
         let lineage = if self.rebinds { Vec::new() } else { self.replica.lineage.clone() };
         self.send(Request::Recover(Recover { lineage }));
-        let bases = Bases::new(self.replica);
+        let bases = Bases::new(&self.replica);
         let waiting = bases.cut(bases.everything());
         let mut search = Search {
             bases,
@@ -100,7 +100,7 @@ impl Session<'_> {
         };
         let Preamble { head, fork, lineage, .. } = preamble;
         if !self.rebinds {
-            for id in unsettled_creations(self.replica) {
+            for id in unsettled_creations(&self.replica) {
                 found.entry(id.clone()).or_insert_with(|| State::absent(id, head.revision));
             }
         }

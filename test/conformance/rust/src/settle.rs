@@ -73,8 +73,8 @@ impl Session<'_> {
     }
 
     /// Compares, and fetches what contents are needed. What was fetched is the server's state as
-    /// well, and may be a later one: so everything is compared anew then. (Were the replica not
-    /// borrowed by the exchange, that would also see what the application changes in the meantime.)
+    /// well, and may be a later one, and the application may have changed items in the meantime: so
+    /// everything is compared anew then.
     pub async fn compare_changes(
         &mut self,
         told: Vec<State>,

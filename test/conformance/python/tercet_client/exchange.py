@@ -20,11 +20,12 @@ def sync(replica: Replica, options: SyncOptions) -> Report:
     """Makes a replica equal with its collection.
 
     The application may change the replica, under its lock, while the exchange waits for the server. An exchange that
-    fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
+    fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there. One that begins
+    while another one runs waits for its end.
 
     Raises ClientError for what this side found, and grpc.RpcError for what the server said.
     """
-    with replica.lock:
+    with replica.exchange, replica.lock:
         session = Session(replica, options)
         try:
             _exchange(session)

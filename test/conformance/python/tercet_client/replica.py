@@ -156,14 +156,16 @@ class Replica:
     last_time_us: int = 0
     # Held by an exchange, but for the time that it waits for the server; whoever else uses the replica takes it, too.
     lock: Lock = field(default_factory=Lock, repr=False)
+    # Held by an exchange from its beginning to its end: there is one at a time.
+    exchange: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         if not COLLECTION_NAME.fullmatch(self.collection):
             raise ClientError("INVALID_COLLECTION_NAME", f"{self.collection!r} is no name of a collection")
 
     def copy(self) -> Replica:
-        """A second replica in the same state, with a lock of its own."""
-        return copy.deepcopy(self, {id(self.lock): Lock()})
+        """A second replica in the same state, with locks of its own."""
+        return copy.deepcopy(self, {id(self.lock): Lock(), id(self.exchange): Lock()})
 
     # ---- for the application
 

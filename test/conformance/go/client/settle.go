@@ -69,6 +69,9 @@ func (s *session) takeChanges(told []State, how taking) error {
 		}
 		// What was fetched is the server's state as well, and may be a later one.
 		told = append(told, fetched...)
+		for _, state := range fetched {
+			knowBase(s.replica.Entry(state.ID), state)
+		}
 	}
 	for _, each := range decisions {
 		s.carryOut(each)
@@ -81,6 +84,16 @@ func (s *session) takeChanges(told []State, how taking) error {
 		s.replica.stand(how.checkpoint)
 	}
 	return nil
+}
+
+// knowBase: where what was fetched is the base itself, its content is at hand from now on. A member of a group may
+// give way to it.
+func knowBase(entry *Entry, fetched State) {
+	if entry.Base != nil && entry.Base.Fingerprint == fetched.Fingerprint {
+		base := *entry.Base
+		base.Version = fetched.Version
+		entry.Base = &base
+	}
 }
 
 // decide compares; of an item that was told of several times the last one counts.

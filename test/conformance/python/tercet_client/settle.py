@@ -61,14 +61,22 @@ def take_changes(
         missing = [decision.theirs for decision in decisions if decision.needs_content]
         if not missing:
             break
-        # What was fetched is the server's state as well, and may be a later one.
-        states.update({state.id: state for state in fetch_contents(session, missing)})
+        for state in fetch_contents(session, missing):
+            # What was fetched is the server's state as well, and may be a later one.
+            states[state.id] = state
+            _know_base(session.replica.entry(state.id), state)
     for decision in decisions:
         _carry_out(session, decision)
     store()
     session.replica.hear(session.heard)
     if checkpoint is not None:
         session.replica.stand(checkpoint)
+
+
+def _know_base(entry: Entry, fetched: State) -> None:
+    """Where what was fetched is the base itself, its content is at hand: a member of a group may give way to it."""
+    if entry.base and entry.base.fingerprint == fetched.fingerprint:
+        entry.base = replace(entry.base, version=fetched.version)
 
 
 def _decide(session: Session, told: Iterable[State], fork: int | None, rejudges: bool) -> list[Decision]:

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -101,8 +102,11 @@ final class Settle {
     while (decisions.stream().anyMatch(Decision::needsContent)) {
       var missing =
           decisions.stream().filter(Decision::needsContent).map(Decision::theirs).toList();
-      // What was fetched is the server's state as well, and may be a later one.
-      ReceiveContent.fetch(session, missing).forEach(state -> states.put(state.id(), state));
+      for (var state : ReceiveContent.fetch(session, missing)) {
+        // What was fetched is the server's state as well, and may be a later one.
+        states.put(state.id(), state);
+        knowBase(session.replica.entry(state.id()), state);
+      }
       decisions = settle.decide(states.values());
     }
     decisions.forEach(settle::carryOut);
@@ -112,6 +116,16 @@ final class Settle {
     session.replica.hear(session.heard);
     if (checkpoint != null) {
       session.replica.stand(checkpoint);
+    }
+  }
+
+  /**
+   * Where what was fetched is the base itself, its content is at hand from now on: a member of a
+   * group may give way to it.
+   */
+  private static void knowBase(Entry entry, State fetched) {
+    if (entry.base != null && Objects.equals(entry.base.fingerprint(), fetched.fingerprint())) {
+      entry.base = entry.base.withVersion(fetched.version());
     }
   }
 

@@ -27,7 +27,6 @@ pub mod exchange;
 pub mod fingerprint;
 pub mod item;
 mod messages;
-mod ranges;
 mod receive_content;
 mod recover;
 pub mod replica;

@@ -34,21 +34,16 @@ final class Settle {
   /**
    * What is to be done with one item.
    *
-   * @param outcome of a conflict; else null
+   * @param outcome of a conflict, and of what the server lost, where its history is followed; else
+   *     null
    * @param isCompanion it shares the fate of its group; the server told nothing of it
-   * @param isFollowed the server lost it, and its history is followed
    */
   private record Decision(
       Entry entry,
       State theirs,
       Comparison comparison,
       Outcome outcome,
-      boolean isCompanion,
-      boolean isFollowed) {
-    boolean isConflict() {
-      return comparison == Comparison.CONFLICT;
-    }
-
+      boolean isCompanion) {
     boolean takesTheirs() {
       return comparison == Comparison.THEIRS || outcome == Outcome.THEIRS;
     }
@@ -61,7 +56,7 @@ final class Settle {
     }
 
     Decision sharing(Outcome fate) {
-      return new Decision(entry, theirs, Comparison.CONFLICT, fate, isCompanion, isFollowed);
+      return new Decision(entry, theirs, Comparison.CONFLICT, fate, isCompanion);
     }
   }
 
@@ -153,11 +148,13 @@ final class Settle {
     }
     var comparison = compare(entry, told);
     var theirs = withContent(entry, told);
-    if (comparison == Comparison.LOST && onHistoryChange == OnHistoryChange.FOLLOW) {
-      return new Decision(entry, theirs, Comparison.CONFLICT, Outcome.THEIRS, false, true);
+    Outcome outcome = null;
+    if (comparison == Comparison.CONFLICT) {
+      outcome = judge(entry, entry.timeUs, theirs);
+    } else if (comparison == Comparison.LOST && onHistoryChange == OnHistoryChange.FOLLOW) {
+      outcome = Outcome.THEIRS;
     }
-    var outcome = comparison == Comparison.CONFLICT ? judge(entry, entry.timeUs, theirs) : null;
-    return new Decision(entry, theirs, comparison, outcome, false, false);
+    return new Decision(entry, theirs, comparison, outcome, false);
   }
 
   private Comparison compare(Entry entry, State theirs) {
@@ -194,7 +191,7 @@ final class Settle {
     var conflicts = new LinkedHashMap<Long, List<Decision>>();
     for (var decision : decisions.values()) {
       var pending = decision.entry.pending;
-      if (decision.isConflict() && pending != null && pending.group != 0) {
+      if (decision.outcome != null && pending != null && pending.group != 0) {
         conflicts.computeIfAbsent(pending.group, group -> new ArrayList<>()).add(decision);
       }
     }
@@ -210,11 +207,10 @@ final class Settle {
     if (told == null) {
       if (fate != Outcome.MINE) {
         var theirs = withContent(entry, entry.baseOrNothing());
-        decisions.put(
-            entry.id, new Decision(entry, theirs, Comparison.CONFLICT, fate, true, false));
+        decisions.put(entry.id, new Decision(entry, theirs, Comparison.CONFLICT, fate, true));
       }
     } else if (told.comparison != Comparison.AGREED
-        && (fate != Outcome.MINE || told.isConflict())) {
+        && (fate != Outcome.MINE || told.outcome != null)) {
       decisions.put(entry.id, told.sharing(fate));
     }
   }
@@ -224,7 +220,7 @@ final class Settle {
     if (conflicts.stream().anyMatch(each -> each.outcome == Outcome.HELD)) {
       return Outcome.HELD;
     }
-    if (conflicts.stream().anyMatch(Decision::isFollowed)) {
+    if (conflicts.stream().anyMatch(each -> each.comparison == Comparison.LOST)) {
       return Outcome.THEIRS;
     }
     // On a tie the first: Stream.max would take the last.
@@ -245,8 +241,7 @@ final class Settle {
     if (outcome != null && !decision.isCompanion) {
       var prevailed = outcome.name().toLowerCase(Locale.ROOT);
       report.conflicts.put(entry.id, new Report.Conflict(standard, prevailed));
-    }
-    if (decision.comparison == Comparison.LOST && report.recovery != null) {
+    } else if (decision.comparison == Comparison.LOST && report.recovery != null) {
       report.recovery.offered().add(entry.id);
     }
     if (decision.takesTheirs()) {
@@ -263,7 +258,7 @@ final class Settle {
       session.sendAgain(entry);
       replica.agree(entry, theirs.revision());
     } else if (decision.comparison == Comparison.SAME) {
-      replica.moveBase(entry, theirs.withVersion(entry.base.version()));
+      replica.moveBase(entry, theirs);
     } else if (decision.isCompanion) {
       entry.pending.held = true;
     } else {

@@ -1,43 +1,19 @@
 import type { Argv } from "yargs";
-import { collectionsFamily } from "./cli/collections.js";
 import type { Command, CommandFamily } from "./cli/command.js";
-import { compactCommand } from "./cli/compact.js";
-import { conflictsFamily } from "./cli/conflicts.js";
-import { exportCommand } from "./cli/export.js";
 import { FAILED, type Failure, toFailure, USAGE, usageError } from "./cli/failure.js";
-import { importCommand } from "./cli/import.js";
-import { initCommand } from "./cli/init.js";
-import { deleteCommand, getCommand, listCommand, putCommand } from "./cli/items.js";
 import { colorsFor } from "./cli/output.js";
-import { pendingCommand } from "./cli/pending.js";
-import { rebuildCommand } from "./cli/rebuild.js";
-import { configError, optionNames, readSettings, type Settings, shieldDashes, withSettings } from "./cli/settings.js";
-import { statusCommand } from "./cli/status.js";
-import { syncCommand } from "./cli/sync.js";
-import { verifyCommand } from "./cli/verify.js";
-import { watchCommand } from "./cli/watch.js";
+import {
+  configError,
+  optionNames,
+  type RunnableCommand,
+  readSettings,
+  type Settings,
+  shieldDashes,
+  withSettings,
+} from "./cli/settings.js";
 
-export { type Command, type CommandFamily, defineCommand } from "./cli/command.js";
-
-/** The commands of the client. What is heavy they load when they run. */
-export const clientCommands: readonly (Command | CommandFamily)[] = [
-  initCommand,
-  putCommand,
-  getCommand,
-  listCommand,
-  deleteCommand,
-  importCommand,
-  exportCommand,
-  syncCommand,
-  watchCommand,
-  statusCommand,
-  pendingCommand,
-  conflictsFamily,
-  verifyCommand,
-  rebuildCommand,
-  collectionsFamily,
-  compactCommand,
-];
+export type { Command, CommandFamily } from "./cli/command.js";
+export { clientCommands } from "./cli/commands.js";
 
 /** What the command line is made of. */
 export interface CommandLine {
@@ -123,7 +99,7 @@ function register(yargs: Argv, entry: Command | CommandFamily, settings: Setting
   });
 }
 
-function add(yargs: Argv, { command, describe, builder, handler }: Command): Argv {
+function add(yargs: Argv, { command, describe, builder, handler }: RunnableCommand): Argv {
   return yargs.command(command, describe, builder, handler);
 }
 
@@ -133,8 +109,9 @@ async function checkFileKeys({ commands }: CommandLine, { fileKeys, path }: Sett
   const { default: yargs } = await import("yargs");
   const known = new Set<string>();
   for (const command of commands.flatMap((entry) => ("family" in entry ? entry.commands : [entry]))) {
-    const built = await command.builder(withGlobals(yargs([])));
-    for (const name of optionNames(built, command)) known.add(name);
+    const body = await command.load();
+    const built = await body.builder(withGlobals(yargs([])));
+    for (const name of optionNames(built, command, body)) known.add(name);
   }
   const unknown = fileKeys.filter((key) => !known.has(key));
   if (unknown.length === 0) return;

@@ -11,8 +11,6 @@ import { withReplica } from "./replica.js";
 
 /** `tercet conflicts resolve` */
 export const resolveHeldCommand = defineCommand({
-  command: "resolve <id>",
-  describe: "Resolve an item that is held in conflict, with all items of its atomic group",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
@@ -57,8 +55,6 @@ function notHeld(replica: Replica, id: string): CliError {
 
 /** `tercet conflicts restore` */
 export const restoreCommand = defineCommand({
-  command: "restore <number>",
-  describe: "Make the version of a conflict record the item again, as a new change",
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
@@ -85,8 +81,6 @@ export const restoreCommand = defineCommand({
 
 /** `tercet conflicts drop` */
 export const dropCommand = defineCommand({
-  command: "drop <number>",
-  describe: "Forget a conflict record of the replica, for good",
   options: (yargs) =>
     yargs
       .positional("number", { type: "number", demandOption: true, describe: "Number of the record" })
@@ -112,8 +106,6 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** `tercet conflicts prune` */
 export const pruneCommand = defineCommand({
-  command: "prune",
-  describe: "Forget old conflict records of the replica, for good",
   options: (yargs) =>
     yargs
       .option("older-than", {

@@ -1,6 +1,6 @@
 import type { Replica } from "../replica-handle.js";
 import type { Conflict, HeldVersions } from "../replica-views.js";
-import { type CommandFamily, defineCommand } from "./command.js";
+import { defineCommand } from "./command.js";
 import { checkNumber, collectionOf, noRecord, PLACES, replicaOf } from "./conflict-places.js";
 import {
   CONFLICT_COLUMNS,
@@ -11,16 +11,14 @@ import {
   versionsView,
 } from "./conflict-views.js";
 import { conflictFromServer, conflictsOfServer } from "./conflicts-server.js";
-import { dropCommand, pruneCommand, resolveHeldCommand, restoreCommand } from "./conflicts-settle.js";
 import { contentFields } from "./content.js";
 import { CliError, usageError } from "./failure.js";
 import { printContent } from "./items.js";
 import { printJson, printLine, printList } from "./output.js";
 import { withReplica } from "./replica.js";
 
-const listConflictsCommand = defineCommand({
-  command: "list",
-  describe: "List items held in conflict, then versions that gave way, latest first",
+/** `tercet conflicts list` */
+export const listConflictsCommand = defineCommand({
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
@@ -53,9 +51,8 @@ async function* asListed(records: AsyncIterable<Conflict>): AsyncGenerator<Liste
   for await (const record of records) yield { record };
 }
 
-const showConflictCommand = defineCommand({
-  command: "show <which>",
-  describe: "Show a version that gave way by its number, or both versions of a held item by its id",
+/** `tercet conflicts show` */
+export const showConflictCommand = defineCommand({
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
@@ -125,10 +122,3 @@ async function showHeld(item: HeldVersions, json: boolean, raw: boolean): Promis
   await printLine(`\ntheirs, ${theirsTime.toISOString()}${state}`);
   if (theirsContent !== undefined) await printContent(theirsContent, false);
 }
-
-/** `tercet conflicts` */
-export const conflictsFamily: CommandFamily = {
-  family: "conflicts",
-  describe: "List, show, resolve, restore and drop what is held and what gave way",
-  commands: [listConflictsCommand, showConflictCommand, resolveHeldCommand, restoreCommand, dropCommand, pruneCommand],
-};

@@ -12,8 +12,6 @@ import { withReplica } from "./replica.js";
 
 /** `tercet export` */
 export const exportCommand = defineCommand({
-  command: "export [file]",
-  describe: "Write the contents of the replica as NDJSON or a JSON array",
   options: (yargs) =>
     yargs
       .positional("file", { type: "string", default: "-", describe: "Where to, - for standard output" })

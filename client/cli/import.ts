@@ -22,8 +22,6 @@ import { withNewReplica } from "./replica.js";
 
 /** `tercet import` */
 export const importCommand = defineCommand({
-  command: "import <file>",
-  describe: "Put the records of an NDJSON file or a JSON array into the replica",
   options: (yargs) =>
     yargs
       .positional("file", { type: "string", demandOption: true, describe: "The file, - for standard input" })

@@ -12,8 +12,6 @@ import { withNewReplica, withReplica } from "./replica.js";
 
 /** `tercet put` */
 export const putCommand = defineCommand({
-  command: "put <id> [content]",
-  describe: "Create or replace an item of the replica",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
@@ -100,8 +98,6 @@ export function readContentFile(file: string, bytes: boolean): Content {
 
 /** `tercet get` */
 export const getCommand = defineCommand({
-  command: "get <id>",
-  describe: "Print the content of an item",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
@@ -167,8 +163,6 @@ function noTextForTerminal(size: number): CliError {
 
 /** `tercet list` */
 export const listCommand = defineCommand({
-  command: "list",
-  describe: "List items of the replica in the order of their ids",
   options: (yargs) =>
     yargs
       .option("prefix", { type: "string", requiresArg: true, describe: "Only ids that begin with this" })
@@ -217,8 +211,6 @@ function itemView({ id, size, fingerprint, modifyTime, pending }: Item) {
 
 /** `tercet delete` */
 export const deleteCommand = defineCommand({
-  command: "delete <id..>",
-  describe: "Delete items of the replica",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", array: true, demandOption: true, describe: "Ids of the items" })

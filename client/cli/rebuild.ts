@@ -8,8 +8,6 @@ const SHOWN = 20;
 
 /** `tercet rebuild` */
 export const rebuildCommand = defineCommand({
-  command: "rebuild <file>",
-  describe: "Make a new replica with the pending changes that can be read of a damaged one",
   options: (yargs) =>
     yargs
       .positional("file", { type: "string", demandOption: true, describe: "The damaged replica; it is only read" })

@@ -9,8 +9,6 @@ import { isTyped } from "./settings.js";
 
 /** `tercet status` */
 export const statusCommand = defineCommand({
-  command: "status",
-  describe: "Show what the replica holds, and with --server how far it is from the server",
   options: (yargs) =>
     yargs
       .options(REPLICA)

@@ -15,8 +15,6 @@ import { type Remaining, tellReport } from "./sync-report.js";
 
 /** `tercet sync` */
 export const syncCommand = defineCommand({
-  command: "sync",
-  describe: "Make the replica and the server's collection equal by one exchange",
   options: (yargs) =>
     yargs
       .options(SERVER_NEEDED)

@@ -19,8 +19,6 @@ const SHOWN = 20;
 
 /** `tercet verify` */
 export const verifyCommand = defineCommand({
-  command: "verify",
-  describe: "Check the replica's contents, and with --server find every item in which the server differs",
   options: (yargs) =>
     yargs
       .option("deep", {

@@ -18,8 +18,6 @@ const { timeout: _timeout, ...SERVER_WITHOUT_END } = SERVER_NEEDED;
 
 /** `tercet watch` */
 export const watchCommand = defineCommand({
-  command: "watch",
-  describe: "Stay in exchange with the server, and print changes as they come",
   options: (yargs) =>
     yargs
       .options(SERVER_WITHOUT_END)

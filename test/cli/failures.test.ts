@@ -2,10 +2,12 @@ import { once } from "node:events";
 import { copyFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { describe, test } from "vitest";
+import { afterAll, describe, test } from "vitest";
 import { createReplica } from "../../client/index.js";
 import { openDatabase } from "../../core/sqlite.js";
-import { atEnd, desk, serve } from "./harness.js";
+import { atEnd, desk, endDesks, serve } from "./harness.js";
+
+afterAll(endDesks);
 
 /** Changes a replica file behind the back of everyone. */
 function tamper(path: string, sql: string): void {

@@ -3,15 +3,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll } from "vitest";
 import { createCliHost } from "./host.js";
 
 const BINARY = fileURLToPath(new URL("../../dist/scripts/tercet.js", import.meta.url));
 
 const cleanups: (() => void | Promise<void>)[] = [];
-afterAll(async () => {
-  for (const cleanup of cleanups) await cleanup();
-});
+
+/** Removes what was made, and ends what was started: for `afterAll` of every file. */
+export async function endDesks(): Promise<void> {
+  await host.end();
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+}
 
 /** Does something when all tests of the file are done: several of them run at once. */
 export function atEnd(cleanup: () => void | Promise<void>): void {
@@ -21,7 +23,6 @@ export function atEnd(cleanup: () => void | Promise<void>): void {
 /** Whether every command is a process of its own, as for users: in CI. Else those are that are about the process. */
 const PROCESSES = (process.env["TERCET_CLI_PROCESSES"] ?? "") !== "";
 const host = createCliHost();
-atEnd(() => host.end());
 
 /** How a command ended, and what it wrote. */
 export interface Ran {

@@ -16,6 +16,7 @@ export interface HostedLine {
 export interface CliHost {
   /** Runs it when those before it are done. Rejects where the process itself ends by it. */
   run(line: HostedLine): Promise<Ran>;
+  /** Ends the process; the next command line starts another one. */
   end(): Promise<void>;
 }
 
@@ -26,15 +27,21 @@ export function createCliHost(): CliHost {
 
   async function runNow(line: HostedLine): Promise<Ran> {
     child ??= fork(SCRIPT, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-    const gone = once(child, "exit").then(([status]): never => {
+    const done = new AbortController();
+    const { signal } = done;
+    const gone = once(child, "exit", { signal }).then(([status]): never => {
       child = undefined;
       throw new Error(`tercet ${line.args.join(" ")} ended its process with ${status}`);
     });
-    gone.catch(() => undefined);
-    const answer = once(child, "message");
+    const answer = once(child, "message", { signal });
+    for (const each of [gone, answer]) each.catch(() => undefined);
     child.send(line);
-    const [ran] = (await Promise.race([answer, gone])) as [Ran];
-    return ran;
+    try {
+      const [ran] = (await Promise.race([answer, gone])) as [Ran];
+      return ran;
+    } finally {
+      done.abort();
+    }
   }
 
   return {
@@ -47,6 +54,7 @@ export function createCliHost(): CliHost {
       if (child === undefined) return;
       const gone = once(child, "exit");
       child.kill("SIGKILL");
+      child = undefined;
       await gone;
     },
   };

@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { desk, ended, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
+import { desk, endDesks, ended, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
+
+afterAll(endDesks);
 
 let server: Served;
 beforeAll(async () => {

@@ -1,4 +1,5 @@
 import type { Argv } from "yargs";
+import { checkArguments } from "./cli/arguments.js";
 import type { Command, CommandFamily } from "./cli/command.js";
 import { FAILED, type Failure, toFailure, USAGE, usageError } from "./cli/failure.js";
 import { colorsFor } from "./cli/output.js";
@@ -32,6 +33,7 @@ export async function runCommandLine(line: CommandLine): Promise<void> {
   });
   let asked = asksJson(line.args, line.env["TERCET_JSON"]);
   try {
+    checkArguments(line.args);
     const settings = readSettings(line.args, line.env);
     asked = asksJson(line.args, settings.values.get("json"));
     await checkFileKeys(line, settings);
@@ -47,10 +49,10 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
   const root = withGlobals(yargs(shieldDashes(args)))
     .usage("$0 <command>\n\nKeeps replicas of collections equal to a server's by gRPC.")
     .version(version)
-    .example("$0 serve --data ./data", "a server for this machine")
-    .example("$0 import places.ndjson --id id --collection places --replica a.replica", "a replica from a file")
-    .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create", "send it to the server")
-    .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places", "take it elsewhere")
+    .example("$0 serve --data ./data  # a server for this machine", "")
+    .example("$0 import places.ndjson --id id --collection places --replica a.replica  # a replica from a file", "")
+    .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create  # send it to the server", "")
+    .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places  # take it elsewhere", "")
     .epilogue(
       "Options also come from TERCET_* variables (TERCET_REPLICA for --replica) and then from the file of --config.\n" +
         "TERCET_DEBUG=1 shows where an error comes from. A replica is held by one process at a time.\n" +
@@ -179,6 +181,12 @@ function dashHint(args: readonly string[]): string {
   return dashed === undefined ? "" : `. Arguments that begin with a dash stand behind --, as in \`-- ${dashed}\``;
 }
 
+/** The reason as --json and the documentation name it, where there is one that says more than the words. */
+function reasonOf({ code, reason }: Failure["error"], message: string, status: number): string {
+  const told = status === FAILED && reason !== code && !message.includes(String(reason));
+  return told ? ` (${String(reason)})` : "";
+}
+
 /** How to get help for what was typed. */
 function helpFor({ commands, args }: CommandLine): string {
   const [first = "", second = ""] = args;
@@ -203,8 +211,8 @@ function report(thrown: unknown, json: boolean, line: CommandLine): void {
   }
 }
 
-function toText({ message, lines, status }: Failure, help: string): string {
-  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}`;
+function toText({ message, lines, status, error }: Failure, help: string): string {
+  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}${reasonOf(error, message, status)}`;
   const hint = status === USAGE ? [`See: ${help}`] : [];
   return `${[head, ...lines.map((line) => `  ${line}`), ...hint].join("\n")}\n`;
 }

@@ -27,8 +27,11 @@ export const resolveHeldCommand = defineCommand({
         describe: "The file is kept as bytes, which need not be text",
       })
       .options(REPLICA)
-      .example("$0 conflicts resolve zrh --take mine", "the next sync sends it, over theirs")
-      .example("$0 conflicts resolve zrh --take merged.json", "another version prevails over both"),
+      .example("$0 conflicts resolve zrh --take mine --replica a.replica  # the next sync sends it, over theirs", "")
+      .example(
+        "$0 conflicts resolve zrh --take merged.json --replica a.replica  # another version prevails over both",
+        "",
+      ),
   async run({ id, take, bytes, ...argv }) {
     const how: ResolveHow = take === "mine" || take === "theirs" ? take : { content: readContentFile(take, bytes) };
     await withReplica(argv, (replica) => {
@@ -60,8 +63,8 @@ export const restoreCommand = defineCommand({
     yargs
       .positional("number", { type: "number", demandOption: true, describe: "Number of the record" })
       .options(PLACES)
-      .example("$0 conflicts restore 3", "in the replica; the next sync sends it")
-      .example("$0 conflicts restore 3 --server 127.0.0.1:7727 --collection places", "on the server"),
+      .example("$0 conflicts restore 3 --replica a.replica  # in the replica; the next sync sends it", "")
+      .example("$0 conflicts restore 3 --server 127.0.0.1:7727 --collection places  # on the server", ""),
   async run(argv) {
     const number = checkNumber(argv.number);
     const { server } = argv;

@@ -8,6 +8,7 @@ import {
   listedRow,
   listedView,
   recordView,
+  SERVER_COLUMNS,
   versionsView,
 } from "./conflict-views.js";
 import { conflictFromServer, conflictsOfServer } from "./conflicts-server.js";
@@ -23,8 +24,8 @@ export const listConflictsCommand = defineCommand({
   options: (yargs) =>
     yargs
       .options(PLACES)
-      .example("$0 conflicts list", "what is held, and what gave way in the replica")
-      .example("$0 conflicts list --server 127.0.0.1:7727 --collection places", "what gave way on the server"),
+      .example("$0 conflicts list --replica a.replica  # what is held, and what gave way in the replica", "")
+      .example("$0 conflicts list --server 127.0.0.1:7727 --collection places  # what gave way on the server", ""),
   async run(argv) {
     const view = {
       json: argv["json"] === true,
@@ -36,7 +37,7 @@ export const listConflictsCommand = defineCommand({
     const { server } = argv;
     if (server !== undefined) {
       const records = conflictsOfServer({ ...argv, server }, await collectionOf(argv));
-      return printList(asListed(records), view);
+      return printList(asListed(records), { ...view, columns: SERVER_COLUMNS });
     }
     await withReplica(replicaOf(argv), (replica) => printList(conflictsOf(replica), view));
   },

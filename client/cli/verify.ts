@@ -28,7 +28,7 @@ export const verifyCommand = defineCommand({
       })
       .options(REPLICA)
       .options(SERVER)
-      .example("$0 verify --server 127.0.0.1:7727", "what differs, by id")
+      .example("$0 verify --replica a.replica --server 127.0.0.1:7727  # what differs, by id", "")
       .epilogue(
         "With --server both sides are compared range by range, and nothing is changed on either. Exit status 1 where the " +
           "replica is damaged, or where the server differs or can't be asked; 0 where both are equal, but for what is " +

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createCliHost } from "./host.js";
 
-const BINARY = fileURLToPath(new URL("../../dist/scripts/tercet.js", import.meta.url));
+/** The built binary. */
+export const BINARY = fileURLToPath(new URL("../../dist/scripts/tercet.js", import.meta.url));
 
 const cleanups: (() => void | Promise<void>)[] = [];
 
@@ -124,7 +125,8 @@ export function deskIn(directory: string, env: Readonly<Record<string, string>> 
     async error(args, options) {
       const { status, stdout, stderr } = await run([...args, "--json"], options);
       if (stdout !== "") throw new Error(`tercet ${args.join(" ")} wrote ${stdout}`);
-      const { error } = JSON.parse(stderr) as { error: Json };
+      // Watching tells its states before.
+      const { error } = JSON.parse(stderr.trimEnd().split("\n").at(-1) ?? "") as { error: Json };
       return { ...error, status };
     },
   };

@@ -114,6 +114,10 @@ describe.concurrent("sync", () => {
       fingerprint: null,
       kind: "deleted",
     });
+    // Nobody's in particular: neither column is this side's.
+    expect((await here.run(["conflicts", "list", ...ofServer])).stdout).toMatch(
+      /^NUMBER {2}ID {3}GAVE WAY {2}BYTES {2}FINGERPRINT {2}PREVAILED {5}BY {6}WHEN\n1 +zrh +deleted +- +- /,
+    );
     const none = await here.error(["conflicts", "show", "9", ...ofServer]);
     expect(none).toMatchObject({ status: 1, reason: "CONFLICT_NOT_FOUND" });
 

@@ -5,6 +5,7 @@ import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { StorageError } from "../../core/storage-error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import { runs } from "../runs.js";
 import { CONTENTS, del, drive, type Harness, IDS, put, steps, UID } from "./drive.js";
 import { hex, TOO_LARGE } from "./model.js";
 
@@ -69,7 +70,7 @@ export function describeReplica(name: string, open: () => Harness): void {
             one.dispose();
           }
         }),
-        { numRuns: 100 },
+        { numRuns: runs(100) },
       );
     });
 

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { appliedRunOf, batchOfCreations, type Creations, type ItemColumns } from "../../server/store/creations.js";
 import type { BatchWritten, Store } from "../../server/store/store.js";
+import { runs as times } from "../runs.js";
 import { ALL, batchOf, createCollection, NOW, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import { byteOrder } from "./model.js";
@@ -112,7 +113,7 @@ export function describeCreations(open: () => Promise<OpenedStore>): void {
         }
       }),
       {
-        numRuns: 60,
+        numRuns: times(60),
         examples: [
           [
             [

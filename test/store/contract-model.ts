@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import type { Store, StoredChange, Write, WriteBatch } from "../../server/store/store.js";
+import { runs } from "../runs.js";
 import { bytesOf, NOW, put, remove } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import {
@@ -76,7 +77,7 @@ export function describeStoreModel(name: string, open: () => Promise<OpenedStore
           await opened.cleanup();
         }
       });
-      await fc.assert(property, { numRuns: 40, seed: 20_260_101, endOnFailure: false });
+      await fc.assert(property, { numRuns: runs(40), seed: 20_260_101, endOnFailure: false });
     });
   });
 }

@@ -4,6 +4,7 @@ import type { IdInterval, RangeEntry } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { LIST_ITEMS, LISTED_WHOLE_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
 import type { RangeAnswer, RangeAsk, Store, StoredChange, Write } from "../../server/store/store.js";
+import { runs } from "../runs.js";
 import { batchOf, createCollection, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import { askRanges } from "./contract-ranges.js";
@@ -60,7 +61,7 @@ export function describeRangesModel(name: string, open: () => Promise<OpenedStor
           await opened.cleanup();
         }
       });
-      await fc.assert(property, { numRuns: 25, seed: 20_260_102, endOnFailure: false });
+      await fc.assert(property, { numRuns: runs(25), seed: 20_260_102, endOnFailure: false });
     }, 120_000);
   });
 }

@@ -6,6 +6,7 @@ import { fingerprintOf } from "../../core/fingerprint.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { MemoryStore } from "../../server/store/memory.js";
+import { runs } from "../runs.js";
 import { exchange, type PairOptions } from "./pair.js";
 import { clean, elsewhere } from "./together.js";
 import { change, contents, newReplica, newStore, now, nowUs, serverContents, serverState } from "./world.js";
@@ -206,6 +207,6 @@ test("groups stay whole in any history", () => {
       }
       for (const replica of replicas) expect(contents(replica)).toEqual(serverContents(store));
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { MemoryReplica } from "../../client/replica/memory.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import { runs } from "../runs.js";
 import { createLiveNet, HEARTBEAT_S, type LiveNet, type LiveStream } from "./live-net.js";
 import { change, contents, newReplica, newStore, serverContents, serverState, sumOf } from "./world.js";
 
@@ -396,5 +397,5 @@ test("whatever is edited, cut, blocked and joined anew in whatever order, all ar
     }
     whole(net, ...replicas);
   });
-  fc.assert(property, { numRuns: 300 });
+  fc.assert(property, { numRuns: runs(300) });
 });

@@ -4,6 +4,7 @@ import { createMemoryReplica, type MemoryReplica } from "../../client/replica/me
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { ExchangeRequest } from "../../gen/tercet/v1/sync.js";
 import type { MemoryStore } from "../../server/store/memory.js";
+import { runs } from "../runs.js";
 import { exchange, type PairOptions } from "./pair.js";
 import { COLLECTION, change, contents, newStore, now, serverContents, serverState, sumOf } from "./world.js";
 
@@ -189,6 +190,6 @@ test("whatever happens on the way, quiet exchanges end equal, and nothing is los
       history.settle();
       history.check();
     }),
-    { numRuns: Number(process.env["TERCET_RANDOM_RUNS"] ?? 400) },
+    { numRuns: Number(process.env["TERCET_RANDOM_RUNS"] ?? runs(400)) },
   );
 }, 120_000);

@@ -5,6 +5,7 @@ import { createRangeSum } from "../../core/range-sum.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { MemoryStore } from "../../server/store/memory.js";
+import { runs } from "../runs.js";
 import { exchange, type PairOptions } from "./pair.js";
 import { clean, elsewhere, together } from "./together.js";
 import { change, contents, now, nowUs, serverContents, serverState } from "./world.js";
@@ -371,7 +372,7 @@ test("whatever differs, recovery makes both sides equal, however it is cut", () 
         equal(store, target);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   );
 });
 

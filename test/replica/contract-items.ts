@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
+import { runs } from "../runs.js";
 import { ALL, NOW, take, takeText, useReplica } from "./contract-world.js";
 import { CONTENTS, del, drive, type Harness, IDS, put, steps } from "./drive.js";
 import { hex } from "./model.js";
@@ -21,7 +22,7 @@ export function describeItems(name: string, open: () => Harness): void {
             one.dispose();
           }
         }),
-        { numRuns: 100 },
+        { numRuns: runs(100) },
       );
     });
 

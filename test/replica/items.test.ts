@@ -9,6 +9,7 @@ import { createSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { toColumns } from "../columns.js";
+import { runs } from "../runs.js";
 
 const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const WHOLE_BYTES = 40;
@@ -109,7 +110,7 @@ test("items in columns come to the same in memory and in SQLite, and item by ite
         single.close();
       }
     }),
-    { numRuns: 25 },
+    { numRuns: runs(25) },
   );
   rmSync(directory, { recursive: true, force: true });
 });

@@ -6,6 +6,7 @@ import { expect, it } from "vitest";
 import { createMemoryReplica } from "../../client/replica/memory.js";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
+import { runs } from "../runs.js";
 import { drive, IDS, LARGE, steps } from "./drive.js";
 
 /** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
@@ -57,7 +58,7 @@ it("is the same in memory and in SQLite, in every answer", () => {
         sqlite.close();
       }
     }),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
   rmSync(directory, { recursive: true });
 });

@@ -10,6 +10,7 @@ import { columnsOf, type SettledRun } from "../../client/replica/outgoing-column
 import { createSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
+import { runs } from "../runs.js";
 
 const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1) };
@@ -180,7 +181,7 @@ it("settles creations in a row as it settles them one by one, whatever is done m
         for (const replica of replicas) replica.close();
       }
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
   rmSync(directory, { recursive: true });
 });

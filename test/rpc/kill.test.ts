@@ -10,13 +10,14 @@ import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-su
 import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
 import { PushOutcome } from "../../gen/tercet/v1/sync.js";
 import { streamOver } from "../../scripts/conformance/stream-client.js";
+import { runs } from "../runs.js";
 import type { Api } from "./api.js";
 import { batch, upsert } from "./build.js";
 import { connect, startTestServer } from "./harness.js";
 
 const SCRIPT = fileURLToPath(new URL("serve-child.js", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../dist/server/index.js", import.meta.url));
-const KILLS = 20;
+const KILLS = runs(20);
 /** Pushes without a verdict at any time: that many transactions are under way when the server dies. */
 const AHEAD = 6;
 const collection = "c";

@@ -4,6 +4,7 @@ import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { appliedRunOf, batchOfCreations, type Creations, type ItemColumns } from "../../server/store/creations.js";
 import type { Store } from "../../server/store/store.js";
 import type { BatchWritten } from "../../server/store/write-batch.js";
+import { runs as times } from "../runs.js";
 import { ALL, batchOf, createCollection, NOW, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import { byteOrder } from "./model.js";
@@ -113,7 +114,7 @@ export function describeCreations(open: () => Promise<OpenedStore>): void {
         }
       }),
       {
-        numRuns: 60,
+        numRuns: times(60),
         examples: [
           [
             [

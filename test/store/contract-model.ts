@@ -4,6 +4,7 @@ import { fingerprintOf } from "../../core/fingerprint.js";
 import type { StoredChange } from "../../server/store/item-reads.js";
 import type { Store } from "../../server/store/store.js";
 import type { Write, WriteBatch } from "../../server/store/write-batch.js";
+import { runs } from "../runs.js";
 import { bytesOf, NOW, put, remove } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import {
@@ -78,7 +79,7 @@ export function describeStoreModel(name: string, open: () => Promise<OpenedStore
           await opened.cleanup();
         }
       });
-      await fc.assert(property, { numRuns: 40, seed: 20_260_101, endOnFailure: false });
+      await fc.assert(property, { numRuns: runs(40), seed: 20_260_101, endOnFailure: false });
     });
   });
 }

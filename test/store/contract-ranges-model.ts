@@ -7,6 +7,7 @@ import type { StoredChange } from "../../server/store/item-reads.js";
 import type { RangeAnswer, RangeAsk } from "../../server/store/range-reads.js";
 import type { Store } from "../../server/store/store.js";
 import type { Write } from "../../server/store/write-batch.js";
+import { runs } from "../runs.js";
 import { batchOf, createCollection, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import { askRanges } from "./contract-ranges.js";
@@ -63,7 +64,7 @@ export function describeRangesModel(name: string, open: () => Promise<OpenedStor
           await opened.cleanup();
         }
       });
-      await fc.assert(property, { numRuns: 25, seed: 20_260_102, endOnFailure: false });
+      await fc.assert(property, { numRuns: runs(25), seed: 20_260_102, endOnFailure: false });
     }, 120_000);
   });
 }

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import type { Store } from "../../server/store/store.js";
+import { runs } from "../runs.js";
 import { bytesOf, createCollection, NOW, pieceOf, put, remove, UID, writeOne } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 
@@ -101,7 +102,7 @@ export function describeUploadsModel(name: string, open: () => Promise<OpenedSto
           await opened.cleanup();
         }
       });
-      await fc.assert(property, { numRuns: 60, seed: 20_260_301, endOnFailure: false });
+      await fc.assert(property, { numRuns: runs(60), seed: 20_260_301, endOnFailure: false });
     });
   });
 }

@@ -177,19 +177,16 @@ export interface Write {
   readonly version: Version | undefined;
 }
 
-/** Makes changes, all or none; with `atomic` they are a group, with all that is pending in a group with one of them. */
-export function write(replica: Replica, writes: readonly Write[], nowUs: number, atomic = false): void {
-  for (const { id, version } of writes) check(replica, id, version);
-  const entries = new Map(writes.map(({ id }) => [id, entryOf(replica, id)]));
-  if (atomic && entries.size < writes.length)
-    throw new ClientError("DUPLICATE_ID", "an id stands twice in one transaction");
-  const changes = writes.filter(({ id, version }) => !same(entries.get(id)?.mine?.fingerprint, version?.fingerprint));
-  const changed = changes.flatMap(({ id }) => entries.get(id) ?? []);
-  // A change by itself stays in the group that it is pending in.
-  const together = atomic || writes.length === 1;
-  const group = together ? [...new Set(changed.flatMap((entry) => [entry, ...groupOf(replica, entry)]))] : [];
-  const versions = new Map(changes.map(({ id, version }) => [id, version]));
+/** Changes items all or none, here and at the server, with all that is pending in a group with one of them. */
+export function write(replica: Replica, writes: readonly Write[], nowUs: number): void {
+  const versions = new Map(writes.map(({ id, version }) => [id, version]));
+  for (const [id, version] of versions) check(replica, id, version);
+  if (versions.size < writes.length) throw new ClientError("DUPLICATE_ID", "an id stands twice in one transaction");
+  const entries = writes.map(({ id }) => entryOf(replica, id));
+  const changed = entries.filter(({ id, mine }) => !same(mine?.fingerprint, versions.get(id)?.fingerprint));
+  const group = [...new Set(changed.flatMap((entry) => [entry, ...groupOf(replica, entry)]))];
   checkGroup(replica, group, versions);
+  if (changed.length === 0) return;
   const timeUs = Math.max(nowUs, replica.lastTimeUs + 1);
   for (const entry of changed) writeOne(replica, entry, versions.get(entry.id), timeUs);
   // A number that no other group has, also where the changes undid what was pending. What is left alone is in none.

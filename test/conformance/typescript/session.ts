@@ -10,17 +10,27 @@ export interface SyncOptions {
   /** host:port */
   readonly server: string;
   /** UNSPECIFIED: the collection's, else SERVER. */
-  readonly standard: ChangeStandard;
-  readonly create: boolean;
-  readonly recreate: boolean;
+  readonly standard?: ChangeStandard;
+  readonly create?: boolean;
+  readonly recreate?: boolean;
   /** What the server lost, restored to an earlier time, is offered again, or given up; or nothing is done at all. */
-  readonly onHistoryChange: "offer" | "follow" | "stop";
+  readonly onHistoryChange?: "offer" | "follow" | "stop";
   /** What the client would like; what is left out is no wish. */
-  readonly wishes: Partial<Limits>;
-  readonly timeoutMs: number | undefined;
+  readonly wishes?: Partial<Limits>;
+  /** Of the whole exchange; none where it is left out. */
+  readonly timeoutMs?: number | undefined;
   /** The clock, in microseconds. */
-  readonly nowUs: () => number;
+  readonly nowUs?: () => number;
 }
+
+const DEFAULT_OPTIONS = {
+  standard: ChangeStandard.CHANGE_STANDARD_UNSPECIFIED as ChangeStandard,
+  create: false,
+  recreate: false,
+  onHistoryChange: "offer" as "offer" | "follow" | "stop",
+  wishes: {} as Partial<Limits>,
+  nowUs: (): number => Date.now() * 1000,
+};
 
 export type RecoveryReason = "compacted" | "history" | "recreated" | "unverified" | "asked";
 
@@ -65,7 +75,7 @@ export function newSession(replica: Replica, stream: Stream, options: SyncOption
   return {
     replica,
     stream,
-    options,
+    options: { ...DEFAULT_OPTIONS, ...options },
     report: newReport(),
     /** The server's first message, once it has come. */
     opened: Opened.create(),

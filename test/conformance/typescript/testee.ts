@@ -119,7 +119,6 @@ async function syncAs(request: RequestJson): Promise<object> {
     create: request.create ?? false,
     recreate: request.recreate ?? false,
     onHistoryChange: request.on_history_change ?? "offer",
-    wishes: {},
     timeoutMs: request.timeout_ms,
     nowUs,
   });
@@ -176,7 +175,7 @@ const REQUESTS: Readonly<Record<string, (request: RequestJson) => object | Promi
   },
   transaction(request) {
     const changes = (request.changes ?? []).map((change) => writeOf(change.id, change));
-    write(replicaOf(request), changes, nowUs(), true);
+    write(replicaOf(request), changes, nowUs());
     return {};
   },
   sync: syncAs,

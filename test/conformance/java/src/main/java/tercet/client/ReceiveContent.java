@@ -3,6 +3,7 @@ package tercet.client;
 import static tercet.v1.ExchangeResponse.MessageCase.CHUNK;
 import static tercet.v1.ExchangeResponse.MessageCase.CONTENTS;
 
+import com.google.protobuf.ByteString;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -120,36 +121,33 @@ final class ReceiveContent {
 
   /** A piece of a large content. Until that is whole, it is kept beyond the exchange. */
   private static List<State> readChunk(Replica replica, String id, ContentChunk chunk) {
-    var data = chunk.getData();
-    long end = chunk.getOffset() + data.size();
-    if (chunk.getOffset() > 0) {
-      var begun = replica.downloads.get(id);
-      boolean goesOn =
-          begun != null
-              && begun.data().size() == chunk.getOffset()
-              && begun.revision() == chunk.getRevision()
-              && begun.size() == chunk.getSize();
-      check(goesOn);
-      data = begun.data().concat(data);
+    var begun =
+        chunk.getOffset() == 0
+            // What holds for the whole is told with the first piece.
+            ? new Download(
+                chunk.getRevision(),
+                chunk.getSize(),
+                chunk.getModifyTimeUs(),
+                chunk.getText(),
+                ByteString.EMPTY)
+            : replica.downloads.get(id);
+    long end = chunk.getOffset() + chunk.getData().size();
+    if (begun == null
+        || begun.data().size() != chunk.getOffset()
+        || begun.revision() != chunk.getRevision()
+        || begun.size() != chunk.getSize()
+        || end > chunk.getSize()
+        || chunk.getData().isEmpty() && end < chunk.getSize()) {
+      throw ClientException.outOfOrder("a piece of a content does not go on from the one before");
     }
-    check(end <= chunk.getSize() && (!chunk.getData().isEmpty() || end == chunk.getSize()));
-    // What holds for the whole is told with the first piece.
-    var begun = chunk.getOffset() > 0 ? replica.downloads.get(id) : null;
-    long timeUs = begun == null ? chunk.getModifyTimeUs() : begun.timeUs();
-    boolean isText = begun == null ? chunk.getText() : begun.isText();
+    var data = begun.data().concat(chunk.getData());
     if (end < chunk.getSize()) {
-      replica.downloads.put(
-          id, new Download(chunk.getRevision(), chunk.getSize(), timeUs, isText, data));
+      replica.downloads.put(id, begun.withData(data));
       return List.of();
     }
     replica.downloads.remove(id);
-    var state = State.of(id, Version.of(id, data, isText), chunk.getRevision(), timeUs);
+    var version = Version.of(id, data, begun.isText());
+    var state = State.of(id, version, begun.revision(), begun.timeUs());
     return List.of(state.proved(chunk.getFingerprint().getValue()));
-  }
-
-  private static void check(boolean goesOn) {
-    if (!goesOn) {
-      throw ClientException.outOfOrder("a piece of a content does not go on from the one before");
-    }
   }
 }

@@ -34,7 +34,11 @@ public final class Replica {
   private static final long MOST_AHEAD_US = 60_000_000;
 
   /** A large content of which some chunks have come. */
-  record Download(long revision, long size, long timeUs, boolean isText, ByteString data) {}
+  record Download(long revision, long size, long timeUs, boolean isText, ByteString data) {
+    Download withData(ByteString data) {
+      return new Download(revision, size, timeUs, isText, data);
+    }
+  }
 
   /** Held by an exchange, but for the time that it waits; whoever else uses it takes it, too. */
   public final ReentrantLock lock = new ReentrantLock();

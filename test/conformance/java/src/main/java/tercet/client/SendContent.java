@@ -6,8 +6,10 @@ import com.google.protobuf.ByteString;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
 import tercet.v1.Capability;
 import tercet.v1.ChangeKind;
 import tercet.v1.ContentChunk;
@@ -43,8 +45,9 @@ final class SendContent {
   }
 
   private static boolean isDue(Session session, List<Entry> unit) {
-    return unit.stream().noneMatch(Entry::isHeld)
-        && !unit.stream().allMatch(entry -> session.tried.contains(entry.pending.sequence));
+    var pending = unit.stream().map(entry -> entry.pending).filter(Objects::nonNull).toList();
+    return pending.stream().noneMatch(each -> each.held)
+        && pending.stream().anyMatch(each -> !session.tried.contains(each.sequence));
   }
 
   /** Sends what is small and was never sent, right behind Open, if all of that is little enough. */
@@ -64,52 +67,27 @@ final class SendContent {
     }
   }
 
-  /** Sends what is due, as far as it fits the window: small first. Answers whether it was all. */
+  /**
+   * Sends what is due, as far as it fits the window: small first, as the application may change
+   * others while a large one is uploaded. Answers whether it was all.
+   */
   static boolean sendPending(Session session) {
     var limits = session.limits;
-    long revision = session.replica.revision();
-    var units = dueUnits(session);
-    var small = units.stream().filter(unit -> !hasLarge(unit)).toList();
+    var units = new ArrayList<>(dueUnits(session));
+    // The sort is stable, and false comes first.
+    units.sort(Comparator.comparing(SendContent::hasLarge));
     long size = 0;
     long count = 0;
-    for (var batch : batches(small, limits.getMessageBytes())) {
+    // A large content is longer than any message, and so is a batch by itself.
+    for (var batch : batches(units, limits.getMessageBytes())) {
       size += sizeOf(batch);
       count += batch.size();
       boolean isFull = size > limits.getWindowBytes() || count > limits.getWindowItems();
       if (isFull && count > batch.size()) {
         return false;
       }
-      push(session, batch, revision);
-    }
-    return small.isEmpty() ? sendLarge(session, revision) : small.size() == units.size();
-  }
-
-  /** While one is uploaded, the application may change it and others: what is due is renewed. */
-  private static boolean sendLarge(Session session, long revision) {
-    var limits = session.limits;
-    long size = 0;
-    long count = 0;
-    for (var units = dueUnits(session); !units.isEmpty(); units = dueUnits(session)) {
-      var unit = units.get(0);
-      var entry = unit.get(0);
-      if (!isLarge(entry)) {
-        return false;
-      }
-      boolean canChunk = session.serverCan(Capability.CAPABILITY_CHUNKS);
-      if (entry.mine.data().size() > (canChunk ? limits.getItemBytes() : WHOLE_BYTES)) {
-        reject(session, entry);
-        continue;
-      }
-      // What was uploaded before counts until the server has answered it all; a larger one goes by
-      // itself.
-      size += entry.size();
-      count += 1;
-      boolean isFull = size > limits.getWindowBytes() || count > limits.getWindowItems();
-      if (isFull && count > 1) {
-        return false;
-      }
-      if (upload(session, entry)) {
-        push(session, unit, revision);
+      if (!hasLarge(batch) || upload(session, batch.get(0))) {
+        push(session, batch, session.replica.revision());
       }
     }
     return true;
@@ -208,10 +186,19 @@ final class SendContent {
 
   /**
    * Sends a large content in chunks, before its push; what was begun before goes on where the
-   * server has it. Answers whether it still is what is pending.
+   * server has it. Answers whether it is to be pushed: not if it can't be sent, or is not what is
+   * pending any more.
    */
   private static boolean upload(Session session, Entry entry) {
+    if (!isLarge(entry) || !isDue(session, List.of(entry))) {
+      return false;
+    }
     var limits = session.limits;
+    boolean canChunk = session.serverCan(Capability.CAPABILITY_CHUNKS);
+    if (entry.mine.data().size() > (canChunk ? limits.getItemBytes() : WHOLE_BYTES)) {
+      reject(session, entry);
+      return false;
+    }
     var version = entry.mine;
     long sequence = entry.pending.sequence;
     int size = version.data().size();

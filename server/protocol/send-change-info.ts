@@ -93,7 +93,8 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       if (columns !== undefined) return { $case: "page", value: toColumnsPage(read, columns, rest) };
       return { $case: "page", value: { ...toPageChanges(foreign ?? []), ...rest } };
     };
-    conversation.send(isShared && proof === undefined ? sharedPage(read, toPage) : toPage());
+    const isRead = foreign === undefined || foreign.length > 0;
+    conversation.send(isShared && isRead && proof === undefined ? sharedPage(read, toPage) : toPage());
   }
 
   return {

@@ -1,5 +1,5 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
-import { createDriver } from "../../core/drive.js";
+import { createDriver, type DriverWorld } from "../../core/drive.js";
 import { type Fault, reasonName } from "../../core/fault.js";
 import type { ExchangeRequest, ExchangeResponse, Open } from "../../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
@@ -35,6 +35,11 @@ export interface ExchangeSummary {
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
+/** What the drivers of all exchanges have in common. */
+type SharedDriverWorld = Required<
+  Pick<DriverWorld<ExchangeResponse, ServerOperation, ServerResult>, "store" | "toFault" | "yieldThen" | "clock">
+>;
+
 const Method = SyncServiceService.exchange;
 
 /**
@@ -44,14 +49,20 @@ const Method = SyncServiceService.exchange;
  * A status goes out by 'error' (`destroy` would swallow it, grpc-node#1839), behind what was written before.
  */
 export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBidiStreamingCall<Buffer, Buffer> {
+  const shared: SharedDriverWorld = {
+    store: (operation) => runOperation(world, operation),
+    toFault: (error) => faultOf(error, world.log),
+    yieldThen: (resume) => void setImmediate(resume),
+    clock: () => performance.now(),
+  };
   return (call) => {
     const refusal = world.gate.refusal();
-    if (refusal === undefined) runExchange(world, ticker, call);
+    if (refusal === undefined) runExchange(world, shared, ticker, call);
     else call.emit("error", toStatus(refusal));
   };
 }
 
-function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
+function runExchange(world: RpcWorld, shared: SharedDriverWorld, ticker: Ticker, call: Call): void {
   const endCall = world.gate.begin({ ask, end: close });
   let deafToFeed: (() => void) | undefined;
   const record = createRecord(world.nowUs());
@@ -76,24 +87,24 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
   const machine = createServerExchange(world);
   /** Messages that came together are worked on together, so that what follows "open" at once is answered with it. */
   let gathering: NodeJS.Immediate | undefined;
-  const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(
-    { ...machine, next: () => (gathering === undefined ? machine.next() : undefined) },
-    {
-      send(message) {
-        const bytes = encode(message);
-        record.sent.messages += 1;
-        record.sent.bytes += bytes.length;
-        if (message.message?.$case === "ranges") record.recovery = true;
-        if (message.message?.$case === "opened" && record.open?.live === true) follow(machine.uid());
-        return writer.write(bytes);
-      },
-      store: (operation) => runOperation(world, operation),
-      close,
-      toFault: (error) => faultOf(error, world.log),
-      yieldThen: (resume) => void setImmediate(resume),
-      clock: () => performance.now(),
-    },
-  );
+  const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(machine, {
+    send,
+    close,
+    holds: () => gathering !== undefined,
+    store: shared.store,
+    toFault: shared.toFault,
+    yieldThen: shared.yieldThen,
+    clock: shared.clock,
+  });
+
+  function send(message: ExchangeResponse): boolean {
+    const bytes = encode(message);
+    record.sent.messages += 1;
+    record.sent.bytes += bytes.length;
+    if (message.message?.$case === "ranges") record.recovery = true;
+    if (message.message?.$case === "opened" && record.open?.live === true) follow(machine.uid());
+    return writer.write(bytes);
+  }
 
   const writer = createBoundedWriter(call, () => driver.resume());
 
@@ -132,9 +143,13 @@ function runExchange(world: RpcWorld, ticker: Ticker, call: Call): void {
   }
 
   const deaf = ticker.listen(tick);
+  const ended = (): void => driver.ended();
   call.on("data", receive);
-  call.on("end", () => driver.ended());
+  call.on("end", ended);
   call.once("close", () => {
+    // Node's HTTP/2 keeps a stream that has ended, until the next full garbage collection, and what its listeners hold.
+    call.off("data", receive);
+    call.off("end", ended);
     driver.stop();
     deaf();
     deafToFeed?.();
@@ -154,6 +169,8 @@ const encodings = new WeakMap<object, Buffer>();
 function encode(message: ExchangeResponse): Buffer {
   const { message: content } = message;
   if (content?.$case !== "page") return Method.responseSerialize(message);
+  // One without changes is made anew as fast as it is found.
+  if (content.value.changes.length === 0) return Method.responseSerialize(message);
   const encoded = encodings.get(content) ?? encodePage(content.value) ?? Method.responseSerialize(message);
   encodings.set(content, encoded);
   return encoded;

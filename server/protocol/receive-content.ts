@@ -38,11 +38,11 @@ interface Received extends QueuedBatch {
   readonly writes: WriteBatch | undefined;
 }
 
-/** The receiver of a conversation; `seenAtOpen` is what pushes have seen that do not say. */
+/** The receiver of a conversation; `uploadChecker` makes what few need, and `seenAtOpen` is what pushes have seen that do not say. */
 export function createContentReceiver(
   conversation: Conversation,
   feed: ChangeFeed,
-  checkUploads: UploadChecker,
+  uploadChecker: () => UploadChecker,
   seenAtOpen: () => number | undefined,
 ): ContentReceiver {
   let ordinal = 0;
@@ -71,9 +71,11 @@ export function createContentReceiver(
 
   function push(batches: readonly QueuedBatch[]): void {
     if (!conversation.capabilities.includes(Capability.CAPABILITY_CHUNKS)) return pushChecked(batches, undefined);
-    // Pushes that came as columns name no uploads.
+    // Pushes that came as columns name no uploads, and nearly all others neither.
     const pushes = batches.flatMap(({ batch }) => (pushColumnsOf(batch) === undefined ? batch.pushes : []));
-    checkUploads(pushes, (uploads) => pushChecked(batches, uploads));
+    const uploading = pushes.filter(({ uploadId }) => uploadId.length > 0);
+    if (uploading.length === 0) return pushChecked(batches, NO_UPLOADS);
+    uploadChecker()(uploading, (uploads) => pushChecked(batches, uploads));
   }
 
   function pushChecked(batches: readonly QueuedBatch[], uploads: CheckedUploads | undefined): void {
@@ -157,6 +159,8 @@ export function createContentReceiver(
     },
   };
 }
+
+const NO_UPLOADS: CheckedUploads = new Map();
 
 const ALL_WRITTEN = (): { readonly write: true } => ({ write: true });
 

@@ -45,8 +45,7 @@ export function validatePushes(
   batch: RangeFingerprint | "computed" | undefined,
   rules: PushRules,
 ): ValidatedPush[] {
-  const seenIds = new Map<string, number>();
-  for (const push of pushes) seenIds.set(push.id, (seenIds.get(push.id) ?? 0) + 1);
+  const seenIds = timesOf(pushes);
   const sum = createRangeSum();
   const covered: number[] = [];
   let modifyTimeUs = 0;
@@ -84,7 +83,15 @@ export function validatePushes(
   return rejectGroupsWhole(pushes, validated, rules);
 }
 
-function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: PushRules): Fault | undefined {
+/** How often each id is there; undefined where there is but one push. */
+function timesOf(pushes: readonly Push[]): ReadonlyMap<string, number> | undefined {
+  if (pushes.length < 2) return undefined;
+  const times = new Map<string, number>();
+  for (const { id } of pushes) times.set(id, (times.get(id) ?? 0) + 1);
+  return times;
+}
+
+function checkShape(push: Push, seenIds: ReadonlyMap<string, number> | undefined, rules: PushRules): Fault | undefined {
   const deletes = push.kind === ChangeKind.CHANGE_KIND_DELETED;
   if (push.kind !== ChangeKind.CHANGE_KIND_UPSERTED && !deletes) {
     return fieldFault(ErrorReason.ERROR_REASON_UNKNOWN_KIND, "kind", `unknown kind ${push.kind}`);
@@ -95,7 +102,7 @@ function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: Pus
   }
   const idFault = checkId(push.id);
   if (idFault !== undefined) return idFault;
-  if ((seenIds.get(push.id) ?? 0) > 1) {
+  if ((seenIds?.get(push.id) ?? 0) > 1) {
     return fieldFault(ErrorReason.ERROR_REASON_DUPLICATE_ID, "id", `"${push.id}" stands twice in this batch`);
   }
   return (

@@ -58,15 +58,15 @@ export function createContentReceiver(
     const { itemBytes, groupItems, groupBytes } = limits;
     const seen = batch.revisionSeen ?? seenAtOpen();
     const rules = { itemBytes, groupItems, groupBytes, seen, nowUs, skewUs, uploads };
-    const received = { batch, bytes, first: number(batch) };
+    const first = number(batch);
     const columns = pushColumnsOf(batch);
     const creations = columns && validateCreations(columns, batch.fingerprint, rules);
     if (creations !== undefined) {
-      return { ...received, validated: undefined, writes: batchOfCreations(creations, uid, nowUs) };
+      return { batch, bytes, first, validated: undefined, writes: batchOfCreations(creations, uid, nowUs) };
     }
     const validated = compareFirst(batch.pushes, validatePushes(batch.pushes, batch.fingerprint, rules));
     const writes = validated.flatMap((each) => ("write" in each ? [each.write] : []));
-    return { ...received, validated, writes: writes.length === 0 ? undefined : { uid, nowUs, writes } };
+    return { batch, bytes, first, validated, writes: writes.length === 0 ? undefined : { uid, nowUs, writes } };
   }
 
   function push(batches: readonly QueuedBatch[]): void {

@@ -3,7 +3,7 @@ import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkFingerprint, fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import { checkId } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import { createRangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
+import { createRangeSum, type RangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard, type RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { Push } from "../../gen/tercet/v1/sync.js";
 import type { Write } from "../store/store.js";
@@ -46,7 +46,7 @@ export function validatePushes(
   rules: PushRules,
 ): ValidatedPush[] {
   const seenIds = timesOf(pushes);
-  const sum = createRangeSum();
+  let sum: RangeSum | undefined;
   const covered: number[] = [];
   let modifyTimeUs = 0;
   const validated = pushes.map((push, index): ValidatedPush => {
@@ -55,6 +55,7 @@ export function validatePushes(
     const upsert = content === undefined ? undefined : upsertOf(push.id, content);
     if (upsert !== undefined && push.fingerprint === undefined) {
       // Whatever else may be wrong with it, the sender counted it in.
+      sum ??= createRangeSum();
       sum.add(upsert.fingerprint);
       covered.push(index);
     }
@@ -70,7 +71,7 @@ export function validatePushes(
     }
     return { write: toWrite(push, upsert, modifyTimeUs, rules) };
   });
-  if (batch !== "computed" && covered.length > 0 && !sameTotal(batch, totalOf(sum))) {
+  if (batch !== "computed" && sum !== undefined && !sameTotal(batch, totalOf(sum))) {
     const description =
       batch === undefined
         ? "needs a fingerprint, its own or the batch's"

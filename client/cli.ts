@@ -1,43 +1,20 @@
 import type { Argv } from "yargs";
-import { collectionsFamily } from "./cli/collections.js";
+import { checkArguments } from "./cli/arguments.js";
 import type { Command, CommandFamily } from "./cli/command.js";
-import { compactCommand } from "./cli/compact.js";
-import { conflictsFamily } from "./cli/conflicts.js";
-import { exportCommand } from "./cli/export.js";
 import { FAILED, type Failure, toFailure, USAGE, usageError } from "./cli/failure.js";
-import { importCommand } from "./cli/import.js";
-import { initCommand } from "./cli/init.js";
-import { deleteCommand, getCommand, listCommand, putCommand } from "./cli/items.js";
 import { colorsFor } from "./cli/output.js";
-import { pendingCommand } from "./cli/pending.js";
-import { rebuildCommand } from "./cli/rebuild.js";
-import { configError, optionNames, readSettings, type Settings, shieldDashes, withSettings } from "./cli/settings.js";
-import { statusCommand } from "./cli/status.js";
-import { syncCommand } from "./cli/sync.js";
-import { verifyCommand } from "./cli/verify.js";
-import { watchCommand } from "./cli/watch.js";
+import {
+  configError,
+  optionNames,
+  type RunnableCommand,
+  readSettings,
+  type Settings,
+  shieldDashes,
+  withSettings,
+} from "./cli/settings.js";
 
-export { type Command, type CommandFamily, defineCommand } from "./cli/command.js";
-
-/** The commands of the client. What is heavy they load when they run. */
-export const clientCommands: readonly (Command | CommandFamily)[] = [
-  initCommand,
-  putCommand,
-  getCommand,
-  listCommand,
-  deleteCommand,
-  importCommand,
-  exportCommand,
-  syncCommand,
-  watchCommand,
-  statusCommand,
-  pendingCommand,
-  conflictsFamily,
-  verifyCommand,
-  rebuildCommand,
-  collectionsFamily,
-  compactCommand,
-];
+export type { Command, CommandFamily } from "./cli/command.js";
+export { clientCommands } from "./cli/commands.js";
 
 /** What the command line is made of. */
 export interface CommandLine {
@@ -56,6 +33,7 @@ export async function runCommandLine(line: CommandLine): Promise<void> {
   });
   let asked = asksJson(line.args, line.env["TERCET_JSON"]);
   try {
+    checkArguments(line.args);
     const settings = readSettings(line.args, line.env);
     asked = asksJson(line.args, settings.values.get("json"));
     await checkFileKeys(line, settings);
@@ -71,10 +49,10 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
   const root = withGlobals(yargs(shieldDashes(args)))
     .usage("$0 <command>\n\nKeeps replicas of collections equal to a server's by gRPC.")
     .version(version)
-    .example("$0 serve --data ./data", "a server for this machine")
-    .example("$0 import places.ndjson --id id --collection places --replica a.replica", "a replica from a file")
-    .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create", "send it to the server")
-    .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places", "take it elsewhere")
+    .example("$0 serve --data ./data  # a server for this machine", "")
+    .example("$0 import places.ndjson --id id --collection places --replica a.replica  # a replica from a file", "")
+    .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create  # send it to the server", "")
+    .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places  # take it elsewhere", "")
     .epilogue(
       "Options also come from TERCET_* variables (TERCET_REPLICA for --replica) and then from the file of --config.\n" +
         "TERCET_DEBUG=1 shows where an error comes from. A replica is held by one process at a time.\n" +
@@ -123,7 +101,7 @@ function register(yargs: Argv, entry: Command | CommandFamily, settings: Setting
   });
 }
 
-function add(yargs: Argv, { command, describe, builder, handler }: Command): Argv {
+function add(yargs: Argv, { command, describe, builder, handler }: RunnableCommand): Argv {
   return yargs.command(command, describe, builder, handler);
 }
 
@@ -133,8 +111,9 @@ async function checkFileKeys({ commands }: CommandLine, { fileKeys, path }: Sett
   const { default: yargs } = await import("yargs");
   const known = new Set<string>();
   for (const command of commands.flatMap((entry) => ("family" in entry ? entry.commands : [entry]))) {
-    const built = await command.builder(withGlobals(yargs([])));
-    for (const name of optionNames(built, command)) known.add(name);
+    const body = await command.load();
+    const built = await body.builder(withGlobals(yargs([])));
+    for (const name of optionNames(built, command, body)) known.add(name);
   }
   const unknown = fileKeys.filter((key) => !known.has(key));
   if (unknown.length === 0) return;
@@ -202,6 +181,12 @@ function dashHint(args: readonly string[]): string {
   return dashed === undefined ? "" : `. Arguments that begin with a dash stand behind --, as in \`-- ${dashed}\``;
 }
 
+/** The reason as --json and the documentation name it, where there is one that says more than the words. */
+function reasonOf({ code, reason }: Failure["error"], message: string, status: number): string {
+  const told = status === FAILED && reason !== code && !message.includes(String(reason));
+  return told ? ` (${String(reason)})` : "";
+}
+
 /** How to get help for what was typed. */
 function helpFor({ commands, args }: CommandLine): string {
   const [first = "", second = ""] = args;
@@ -226,8 +211,8 @@ function report(thrown: unknown, json: boolean, line: CommandLine): void {
   }
 }
 
-function toText({ message, lines, status }: Failure, help: string): string {
-  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}`;
+function toText({ message, lines, status, error }: Failure, help: string): string {
+  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}${reasonOf(error, message, status)}`;
   const hint = status === USAGE ? [`See: ${help}`] : [];
   return `${[head, ...lines.map((line) => `  ${line}`), ...hint].join("\n")}\n`;
 }

@@ -3,7 +3,6 @@ import {
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
-  credentials,
   Metadata,
   type ServiceError,
   status,
@@ -14,6 +13,7 @@ import { CollectionServiceService } from "../gen/tercet/v1/collection_service.js
 import { ItemServiceService } from "../gen/tercet/v1/item_service.js";
 import { ExchangeRequest, type ExchangeResponse } from "../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../gen/tercet/v1/sync_service.js";
+import { channelCredentials } from "./connection-credentials.js";
 import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
@@ -188,13 +188,6 @@ function toTarget(address: string): string {
 
 function badAddress(message: string): TercetError {
   return new TercetError(message, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
-}
-
-function channelCredentials({ tls }: ConnectOptions): ReturnType<typeof credentials.createInsecure> {
-  if (tls === undefined) return credentials.createInsecure();
-  if (tls === true) return credentials.createSsl();
-  const buffer = (bytes: Uint8Array | undefined): Buffer | null => (bytes === undefined ? null : Buffer.from(bytes));
-  return credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert));
 }
 
 function callOptions({ timeoutMs }: CallBounds): CallOptions {

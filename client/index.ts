@@ -47,4 +47,4 @@ export type { Change, Changes, Transaction } from "./replica-writes.js";
 export type { ConflictingVersions, Resolver, ResolverAnswer } from "./resolver.js";
 export type { Difference, SyncReport, VerifyReport } from "./sync.js";
 export type { LiveOptions, StandardName, SyncOptions, VerifyOptions } from "./sync-options.js";
-export type { Verdict, VerdictOptions } from "./verdicts.js";
+export type { Verdict, VerdictOptions } from "./verdict.js";

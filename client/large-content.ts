@@ -5,7 +5,8 @@ import { TextDecoder } from "node:util";
 import { ErrorReason, fieldFault } from "../core/fault.js";
 import { checkId } from "../core/id.js";
 import { TercetError, toError } from "./error.js";
-import type { LocalItem, LocalWrite, ReplicaStore } from "./replica/store.js";
+import type { LocalItem, LocalWrite } from "./replica/local-items.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
 import { invalidField } from "./validate.js";
 

@@ -1,8 +1,10 @@
 import { contentSize } from "../core/content.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import { type Deferred, deferred } from "./deferred.js";
+import type { Action } from "./replica/action.js";
+import type { ApplyBatch, ApplyResult } from "./replica/apply-batch.js";
 import { toActions } from "./replica/one-by-one.js";
-import type { Action, ApplyBatch, ApplyResult, ReplicaStore } from "./replica/store.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
 import { invalidField } from "./validate.js";
 

@@ -6,8 +6,9 @@ import type { LiveSync } from "./live.js";
 import type { AppliedChange, ChangeListener, ChangesOptions } from "./live-changes.js";
 import { noticeWrites } from "./live-writes.js";
 import { mapped, pages } from "./pages.js";
+import type { LocalItem, PendingChange } from "./replica/local-items.js";
 import { createSqliteReplica, openSqliteReplica } from "./replica/sqlite.js";
-import type { LocalItem, PendingChange, ReplicaStore } from "./replica/store.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { type ReplicaConflicts, type ResolveHow, replicaConflicts } from "./replica-conflicts.js";
 import { replicaExchanges } from "./replica-exchanges.js";
 import {
@@ -24,7 +25,8 @@ import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Tran
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
 import { checkPositive, checkWhole } from "./validate.js";
-import { createVerdicts, type Verdict, type VerdictOptions } from "./verdicts.js";
+import type { Verdict, VerdictOptions } from "./verdict.js";
+import { createVerdicts } from "./verdicts.js";
 
 /** Which items to list. */
 export interface ListOptions {
@@ -186,7 +188,7 @@ export interface Replica {
 
 /** How a replica file is opened. */
 export interface OpenOptions {
-  /** MiB of page cache. */
+  /** MiB of page cache, 48 by default. A process with many replicas wants less for each; many random ids want more. */
   readonly cacheMiB?: number;
 }
 

@@ -1,7 +1,8 @@
 import type { Content } from "../core/content.js";
 import { reasonName } from "../core/fault.js";
 import { standardName } from "../core/standard.js";
-import type { HeldItem, LocalConflict, LocalItem, PendingChange } from "./replica/store.js";
+import type { HeldItem, LocalConflict } from "./replica/local-conflicts.js";
+import type { LocalItem, PendingChange } from "./replica/local-items.js";
 
 /** An item as the application sees it. */
 export interface Item {

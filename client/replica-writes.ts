@@ -6,10 +6,12 @@ import type { Limits } from "../gen/tercet/v1/sync.js";
 import { TercetError, toError } from "./error.js";
 import { type OpenContent, type PutOptions, streamedContents } from "./large-content.js";
 import { decodeSettings } from "./protocol/settings.js";
-import { type GroupLimits, GroupTooLarge, type LocalWrite, type ReplicaStore } from "./replica/store.js";
+import { type GroupLimits, GroupTooLarge, type LocalWrite } from "./replica/local-items.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { hex, type Item, toItem } from "./replica-views.js";
 import { checkItem, invalidField } from "./validate.js";
-import type { Followed, Verdict, VerdictOptions, Verdicts } from "./verdicts.js";
+import type { Verdict, VerdictOptions } from "./verdict.js";
+import type { Followed, Verdicts } from "./verdicts.js";
 
 /** A local change that was made. */
 export interface Change {

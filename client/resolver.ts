@@ -3,7 +3,8 @@ import { fingerprintOf } from "../core/fingerprint.js";
 import { DEFAULT_LIMITS, WHOLE_BYTES } from "../core/limits.js";
 import type { ConflictToResolve, Resolution } from "./protocol/operation.js";
 import { decodeSettings } from "./protocol/settings.js";
-import type { KeptContent, ReplicaStore } from "./replica/store.js";
+import type { KeptContent } from "./replica/kept-content.js";
+import type { ReplicaStore } from "./replica/store.js";
 import { invalidField } from "./validate.js";
 
 /**

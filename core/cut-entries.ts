@@ -1,7 +1,7 @@
 import { type EntryBlock, toEntryBlock } from "./entry-windows.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { separator } from "./id.js";
-import type { IdInterval, RangeEntry, RangePart } from "./range-index.js";
+import type { IdInterval, RangeEntry, RangePart } from "./range.js";
 import { createRangeSum, totalOf } from "./range-sum.js";
 
 /** Cuts entries that lie in a range into parts of about the same size; each has an entry, and together they are the range. */
@@ -23,4 +23,23 @@ export function cutBlock({ ids, prints }: EntryBlock, interval: IdInterval, part
     sum.addAll(prints.subarray(from * FINGERPRINT_BYTES, to * FINGERPRINT_BYTES));
     return { from: bounds[index] as string, to: bounds[index + 1], total: totalOf(sum) };
   });
+}
+
+/** Where parts of about the same size begin among so many neighbours with these counts. */
+export function cutCounts(counts: readonly number[], parts: number): readonly number[] {
+  let left = 0;
+  for (const count of counts) left += count;
+  const cuts = [0];
+  let sum = 0;
+  for (const [index, count] of counts.entries()) {
+    if (cuts.length === parts) break;
+    sum += count;
+    // A large last one is a part of its own: the others may never come to their share.
+    const isEnough = sum >= left / (parts - cuts.length + 1) || index === counts.length - 2;
+    if (index === counts.length - 1 || !isEnough) continue;
+    left -= sum;
+    sum = 0;
+    cuts.push(index + 1);
+  }
+  return cuts;
 }

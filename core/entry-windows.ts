@@ -1,6 +1,6 @@
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { compareIds } from "./id.js";
-import type { IdInterval, RangeEntry } from "./range-index.js";
+import type { IdInterval, RangeEntry } from "./range.js";
 import type { RangeSum } from "./range-sum.js";
 
 /** Items in the order of their ids, in little memory: some 70 bytes each. */

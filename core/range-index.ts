@@ -1,25 +1,10 @@
-import { cutBlock } from "./cut-entries.js";
+import { cutBlock, cutCounts } from "./cut-entries.js";
 import { createEntryWindows, type EntryBlock } from "./entry-windows.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { compareIds, separator } from "./id.js";
+import type { IdInterval, RangeEntry, RangePart } from "./range.js";
 import { createRangeSum, type RangeSum, type RangeTotal, totalOf } from "./range-sum.js";
-
-/** An item as a range knows it. */
-export interface RangeEntry {
-  readonly id: string;
-  readonly fingerprint: Uint8Array;
-}
-
-/** Ids from `from` on and before `to`, in byte order. `from` "" begins with the first id, `to` undefined ends after the last. */
-export interface IdInterval {
-  readonly from: string;
-  readonly to: string | undefined;
-}
-
-/** A part of a range: it ends where the next one begins. */
-export interface RangePart extends IdInterval {
-  readonly total: RangeTotal;
-}
+import { createSumTable } from "./sum-table.js";
 
 /** Some neighbouring ids, up to where the next segment begins, with their count and sum. The first begins at "". */
 export interface Segment {
@@ -340,70 +325,4 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
 
 function isEmpty({ from, to }: IdInterval): boolean {
   return to !== undefined && compareIds(from, to) >= 0;
-}
-
-/** Where parts of about the same size begin among so many neighbours with these counts. */
-function cutCounts(counts: readonly number[], parts: number): readonly number[] {
-  let left = 0;
-  for (const count of counts) left += count;
-  const cuts = [0];
-  let sum = 0;
-  for (const [index, count] of counts.entries()) {
-    if (cuts.length === parts) break;
-    sum += count;
-    // A large last one is a part of its own: the others may never come to their share.
-    const isEnough = sum >= left / (parts - cuts.length + 1) || index === counts.length - 2;
-    if (index === counts.length - 1 || !isEnough) continue;
-    left -= sum;
-    sum = 0;
-    cuts.push(index + 1);
-  }
-  return cuts;
-}
-
-/** Sums of 32 little-endian bytes, one behind the other. */
-interface SumTable {
-  /** Puts a sum in; answers its slot. */
-  take(sum: Uint8Array): number;
-  release(slot: number): void;
-  /** Adds a fingerprint, or a sum of some, or takes it out again, modulo 2^256. */
-  add(slot: number, fingerprint: Uint8Array, sign: 1 | -1): void;
-  /** A copy of a sum. */
-  bytes(slot: number): Buffer;
-  /** A sum as it is until the next call. */
-  view(slot: number): Uint8Array;
-}
-
-function createSumTable(): SumTable {
-  let table = new Uint8Array(16 * FINGERPRINT_BYTES);
-  let slots = 0;
-  const free: number[] = [];
-
-  const view = (slot: number) => table.subarray(slot * FINGERPRINT_BYTES, (slot + 1) * FINGERPRINT_BYTES);
-  return {
-    take(sum) {
-      const slot = free.pop() ?? slots++;
-      if (slots * FINGERPRINT_BYTES > table.length) {
-        const larger = new Uint8Array(table.length * 2);
-        larger.set(table);
-        table = larger;
-      }
-      table.set(sum, slot * FINGERPRINT_BYTES);
-      return slot;
-    },
-    release(slot) {
-      free.push(slot);
-    },
-    add(slot, fingerprint, sign) {
-      const at = slot * FINGERPRINT_BYTES;
-      let carry = 0;
-      for (let i = 0; i < FINGERPRINT_BYTES; i++) {
-        const value = (table[at + i] as number) + sign * (fingerprint[i] as number) + carry;
-        table[at + i] = value;
-        carry = value >> 8;
-      }
-    },
-    bytes: (slot) => Buffer.from(view(slot)),
-    view,
-  };
 }

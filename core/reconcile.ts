@@ -1,4 +1,4 @@
-import type { RangeEntry } from "./range-index.js";
+import type { RangeEntry } from "./range.js";
 import type { RangeTotal } from "./range-sum.js";
 
 /*

@@ -7,8 +7,9 @@ import { hideBin } from "yargs/helpers";
 import { clientCases } from "./conformance/cases.js";
 import { codeLinesTable } from "./conformance/code-lines.js";
 import { interopNames, type Participant, runInterop } from "./conformance/interop.js";
-import { build, fileOf, type Language, languages, missingTool } from "./conformance/languages.js";
+import { build, fileOf, type Language, languages, missingTool, test } from "./conformance/languages.js";
 import { matches, readKnownFailing } from "./conformance/names.js";
+import { NothingThere, probeServer, probeTestee } from "./conformance/probe.js";
 import { startRealServer } from "./conformance/real-server.js";
 import { type Outcome, runCases, runServerCases } from "./conformance/run-cases.js";
 import { serverCases } from "./conformance/server-cases.js";
@@ -40,6 +41,7 @@ const options = await yargs(hideBin(process.argv))
   .check(({ jobs, timeout, testee, all, language, server }) => {
     if (!(Number.isInteger(jobs) && jobs > 0)) return "--jobs must be a whole number above 0";
     if (!(timeout > 0)) return "--timeout must be a number above 0";
+    if (testee !== undefined && splitCommand(testee).length === 0) return "--testee needs a command";
     const chosen = [testee !== undefined, all, language !== undefined, server !== undefined].filter(Boolean).length;
     return chosen <= 1 || "choose one of --testee, --language, --all and --server";
   })
@@ -83,6 +85,14 @@ function usage(message: string): never {
   process.exit(2);
 }
 
+/** Says once, before any case, that what is to be tested is not there. */
+async function needs(probe: Promise<void>): Promise<void> {
+  await probe.catch((error: unknown) => {
+    if (!(error instanceof NothingThere)) throw error;
+    usage(error.message);
+  });
+}
+
 const tell =
   (isKnownHere: (name: string) => boolean) =>
   (outcome: Outcome): void => {
@@ -123,11 +133,17 @@ async function runLanguage(language: Language): Promise<void> {
   }
   const own =
     language.knownFailing === undefined ? () => false : readKnownFailing(fileOf(language, language.knownFailing));
+  let step = "build";
   try {
-    await runClient(language.name, build(language), (name) => isKnown(name) || own(name));
+    const command = build(language);
+    step = "start";
+    await probeTestee(command, options.timeout);
+    await runClient(language.name, command, (name) => isKnown(name) || own(name));
+    step = "its own tests";
+    if (options.only === undefined) test(language);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    const outcome: Outcome = { name: "build", result: "failed", why: why.split("\n")[0] ?? "", stderr: why, ms: 0 };
+    const outcome: Outcome = { name: step, result: "failed", why: why.split("\n")[0] ?? "", stderr: why, ms: 0 };
     write(describeFailure(outcome));
     summaries.push(summarize(language.name, [outcome], () => false));
   }
@@ -155,9 +171,14 @@ if (options.list) {
   await finish(0);
 }
 if (cases.length + casesForServers.length + scenarios.length === 0) usage("--only leaves no case");
-if (options.testee !== undefined) await runClient("testee", { argv: splitCommand(options.testee) }, isKnown);
-else if (options.server !== undefined) await runServer(options.server);
-else {
+if (options.testee !== undefined) {
+  const command = { argv: splitCommand(options.testee) };
+  await needs(probeTestee(command, options.timeout));
+  await runClient("testee", command, isKnown);
+} else if (options.server !== undefined) {
+  await needs(probeServer(options.server, options.timeout));
+  await runServer(options.server);
+} else {
   if (casesForServers.length > 0) await runOwnServer();
   const everything = options.all || options.requireAll;
   const fallback = names.includes(DEFAULT_LANGUAGE) ? DEFAULT_LANGUAGE : "library";

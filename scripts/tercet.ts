@@ -1,22 +1,25 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import type { ArgumentsCamelCase, CommandModule } from "yargs";
+import type { ArgumentsCamelCase, Argv, CommandModule } from "yargs";
 import { type Command, clientCommands, runCommandLine } from "../client/cli.js";
 
 /** A command of the server, which is loaded when it is to run. */
-function serverCommand(name: "serveCommand" | "backupCommand" | "restoreCommand", command: string, describe: string) {
+function serverCommand(
+  name: "serveCommand" | "backupCommand" | "restoreCommand",
+  command: string,
+  describe: string,
+): Command {
   return {
     command,
     describe,
-    async builder(yargs) {
-      const { builder } = (await import("../server/cli.js"))[name];
-      return typeof builder === "function" ? await builder(yargs) : yargs;
+    async load() {
+      const { builder, handler } = (await import("../server/cli.js"))[name] as CommandModule;
+      return {
+        builder: (yargs) => (typeof builder === "function" ? (builder(yargs) as Argv) : yargs),
+        handler: (argv) => handler(argv as ArgumentsCamelCase),
+      };
     },
-    async handler(argv) {
-      const { handler } = (await import("../server/cli.js"))[name] as CommandModule;
-      await handler(argv as ArgumentsCamelCase);
-    },
-  } satisfies Command;
+  };
 }
 
 const serverCommands: readonly Command[] = [

@@ -1,5 +1,5 @@
 import type { TercetError } from "../error.js";
-import { type CommandFamily, defineCommand } from "./command.js";
+import { defineCommand } from "./command.js";
 import { CliError, usageError } from "./failure.js";
 import { SERVER_NEEDED, standardOption } from "./options.js";
 import { formatCount, print, printJson, printLine, printList, shortHex } from "./output.js";
@@ -7,9 +7,8 @@ import { type CollectionView, getCollection, pagesFrom, type ServerArguments, to
 
 const PAGE = 500;
 
-const listCollectionsCommand = defineCommand({
-  command: "list",
-  describe: "List the server's collections by name",
+/** `tercet collections list` */
+export const listCollectionsCommand = defineCommand({
   options: (yargs) => yargs.options(SERVER_NEEDED),
   async run(argv) {
     await printList(collectionsOf(argv), {
@@ -38,9 +37,8 @@ async function* collectionsOf(argv: ServerArguments): AsyncGenerator<CollectionV
   }
 }
 
-const getCollectionCommand = defineCommand({
-  command: "get <name>",
-  describe: "Show a collection of the server",
+/** `tercet collections get` */
+export const getCollectionCommand = defineCommand({
   options: (yargs) =>
     yargs
       .positional("name", { type: "string", demandOption: true, describe: "Name of the collection" })
@@ -64,9 +62,8 @@ const getCollectionCommand = defineCommand({
   },
 });
 
-const createCollectionCommand = defineCommand({
-  command: "create <name>",
-  describe: "Create a collection on the server; one that is there with the same standard is left as it is",
+/** `tercet collections create` */
+export const createCollectionCommand = defineCommand({
   options: (yargs) =>
     yargs
       .positional("name", { type: "string", demandOption: true, describe: "Name of the collection" })
@@ -92,9 +89,8 @@ const createCollectionCommand = defineCommand({
   },
 });
 
-const deleteCollectionCommand = defineCommand({
-  command: "delete <name>",
-  describe: "Delete a collection of the server with everything in it",
+/** `tercet collections delete` */
+export const deleteCollectionCommand = defineCommand({
   options: (yargs) =>
     yargs
       .positional("name", { type: "string", demandOption: true, describe: "Name of the collection" })
@@ -128,10 +124,3 @@ async function confirm(name: string, count: number): Promise<void> {
   }
   throw new CliError("nothing was deleted", { code: "CANCELLED", reason: "NOT_CONFIRMED" });
 }
-
-/** `tercet collections` */
-export const collectionsFamily: CommandFamily = {
-  family: "collections",
-  describe: "List, show, create and delete the server's collections",
-  commands: [listCollectionsCommand, getCollectionCommand, createCollectionCommand, deleteCollectionCommand],
-};

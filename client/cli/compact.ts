@@ -9,8 +9,6 @@ const DAY_US = 86_400_000_000;
 
 /** `tercet compact` */
 export const compactCommand = defineCommand({
-  command: "compact <collection>",
-  describe: "Have the server forget deletions of a collection that are old",
   options: (yargs) =>
     yargs
       .positional("collection", { type: "string", demandOption: true, describe: "Name of the collection" })

@@ -5,8 +5,11 @@ import { formatCount, shortHex } from "./output.js";
 /** An element of `tercet conflicts list`: an item that is held, or a record of what gave way. */
 export type ListedConflict = { readonly held: Held } | { readonly record: Conflict };
 
-/** What the columns of both are called. */
+/** What the columns of both are called: in a replica it is always its own version that gave way. */
 export const CONFLICT_COLUMNS = ["NUMBER", "ID", "MINE", "BYTES", "FINGERPRINT", "THEIRS", "BY", "WHEN"];
+
+/** What they are called of a server's records, whose versions are nobody's in particular. */
+export const SERVER_COLUMNS = ["NUMBER", "ID", "GAVE WAY", "BYTES", "FINGERPRINT", "PREVAILED", "BY", "WHEN"];
 
 /** As a row of a table. */
 export function listedRow(listed: ListedConflict): string[] {

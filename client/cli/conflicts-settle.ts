@@ -11,8 +11,6 @@ import { withReplica } from "./replica.js";
 
 /** `tercet conflicts resolve` */
 export const resolveHeldCommand = defineCommand({
-  command: "resolve <id>",
-  describe: "Resolve an item that is held in conflict, with all items of its atomic group",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
@@ -29,8 +27,11 @@ export const resolveHeldCommand = defineCommand({
         describe: "The file is kept as bytes, which need not be text",
       })
       .options(REPLICA)
-      .example("$0 conflicts resolve zrh --take mine", "the next sync sends it, over theirs")
-      .example("$0 conflicts resolve zrh --take merged.json", "another version prevails over both"),
+      .example("$0 conflicts resolve zrh --take mine --replica a.replica  # the next sync sends it, over theirs", "")
+      .example(
+        "$0 conflicts resolve zrh --take merged.json --replica a.replica  # another version prevails over both",
+        "",
+      ),
   async run({ id, take, bytes, ...argv }) {
     const how: ResolveHow = take === "mine" || take === "theirs" ? take : { content: readContentFile(take, bytes) };
     await withReplica(argv, (replica) => {
@@ -57,15 +58,13 @@ function notHeld(replica: Replica, id: string): CliError {
 
 /** `tercet conflicts restore` */
 export const restoreCommand = defineCommand({
-  command: "restore <number>",
-  describe: "Make the version of a conflict record the item again, as a new change",
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
       .positional("number", { type: "number", demandOption: true, describe: "Number of the record" })
       .options(PLACES)
-      .example("$0 conflicts restore 3", "in the replica; the next sync sends it")
-      .example("$0 conflicts restore 3 --server 127.0.0.1:7727 --collection places", "on the server"),
+      .example("$0 conflicts restore 3 --replica a.replica  # in the replica; the next sync sends it", "")
+      .example("$0 conflicts restore 3 --server 127.0.0.1:7727 --collection places  # on the server", ""),
   async run(argv) {
     const number = checkNumber(argv.number);
     const { server } = argv;
@@ -85,8 +84,6 @@ export const restoreCommand = defineCommand({
 
 /** `tercet conflicts drop` */
 export const dropCommand = defineCommand({
-  command: "drop <number>",
-  describe: "Forget a conflict record of the replica, for good",
   options: (yargs) =>
     yargs
       .positional("number", { type: "number", demandOption: true, describe: "Number of the record" })
@@ -112,8 +109,6 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** `tercet conflicts prune` */
 export const pruneCommand = defineCommand({
-  command: "prune",
-  describe: "Forget old conflict records of the replica, for good",
   options: (yargs) =>
     yargs
       .option("older-than", {

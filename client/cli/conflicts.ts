@@ -1,6 +1,6 @@
 import type { Replica } from "../replica-handle.js";
 import type { Conflict, HeldVersions } from "../replica-views.js";
-import { type CommandFamily, defineCommand } from "./command.js";
+import { defineCommand } from "./command.js";
 import { checkNumber, collectionOf, noRecord, PLACES, replicaOf } from "./conflict-places.js";
 import {
   CONFLICT_COLUMNS,
@@ -8,25 +8,24 @@ import {
   listedRow,
   listedView,
   recordView,
+  SERVER_COLUMNS,
   versionsView,
 } from "./conflict-views.js";
 import { conflictFromServer, conflictsOfServer } from "./conflicts-server.js";
-import { dropCommand, pruneCommand, resolveHeldCommand, restoreCommand } from "./conflicts-settle.js";
 import { contentFields } from "./content.js";
 import { CliError, usageError } from "./failure.js";
 import { printContent } from "./items.js";
 import { printJson, printLine, printList } from "./output.js";
 import { withReplica } from "./replica.js";
 
-const listConflictsCommand = defineCommand({
-  command: "list",
-  describe: "List items held in conflict, then versions that gave way, latest first",
+/** `tercet conflicts list` */
+export const listConflictsCommand = defineCommand({
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
       .options(PLACES)
-      .example("$0 conflicts list", "what is held, and what gave way in the replica")
-      .example("$0 conflicts list --server 127.0.0.1:7727 --collection places", "what gave way on the server"),
+      .example("$0 conflicts list --replica a.replica  # what is held, and what gave way in the replica", "")
+      .example("$0 conflicts list --server 127.0.0.1:7727 --collection places  # what gave way on the server", ""),
   async run(argv) {
     const view = {
       json: argv["json"] === true,
@@ -38,7 +37,7 @@ const listConflictsCommand = defineCommand({
     const { server } = argv;
     if (server !== undefined) {
       const records = conflictsOfServer({ ...argv, server }, await collectionOf(argv));
-      return printList(asListed(records), view);
+      return printList(asListed(records), { ...view, columns: SERVER_COLUMNS });
     }
     await withReplica(replicaOf(argv), (replica) => printList(conflictsOf(replica), view));
   },
@@ -53,9 +52,8 @@ async function* asListed(records: AsyncIterable<Conflict>): AsyncGenerator<Liste
   for await (const record of records) yield { record };
 }
 
-const showConflictCommand = defineCommand({
-  command: "show <which>",
-  describe: "Show a version that gave way by its number, or both versions of a held item by its id",
+/** `tercet conflicts show` */
+export const showConflictCommand = defineCommand({
   flagOnly: ["server"],
   options: (yargs) =>
     yargs
@@ -125,10 +123,3 @@ async function showHeld(item: HeldVersions, json: boolean, raw: boolean): Promis
   await printLine(`\ntheirs, ${theirsTime.toISOString()}${state}`);
   if (theirsContent !== undefined) await printContent(theirsContent, false);
 }
-
-/** `tercet conflicts` */
-export const conflictsFamily: CommandFamily = {
-  family: "conflicts",
-  describe: "List, show, resolve, restore and drop what is held and what gave way",
-  commands: [listConflictsCommand, showConflictCommand, resolveHeldCommand, restoreCommand, dropCommand, pruneCommand],
-};

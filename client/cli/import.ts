@@ -22,8 +22,6 @@ import { withNewReplica } from "./replica.js";
 
 /** `tercet import` */
 export const importCommand = defineCommand({
-  command: "import <file>",
-  describe: "Put the records of an NDJSON file or a JSON array into the replica",
   options: (yargs) =>
     yargs
       .positional("file", { type: "string", demandOption: true, describe: "The file, - for standard input" })
@@ -41,8 +39,11 @@ export const importCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example("$0 import places.ndjson --id id --collection places", "makes the replica, if need be")
-      .example("curl -s $URL | $0 import - --id key.name", "from standard input"),
+      .example(
+        "$0 import places.ndjson --id id --replica a.replica --collection places  # makes the replica, if need be",
+        "",
+      )
+      .example("curl -s $URL | $0 import - --id key.name --replica a.replica  # from standard input", ""),
   async run(argv) {
     if (argv.id === undefined && argv.wrapped !== true) {
       throw usageError(

@@ -7,8 +7,6 @@ import { withReplica } from "./replica.js";
 
 /** `tercet init` */
 export const initCommand = defineCommand({
-  command: "init",
-  describe: "Make an empty replica file for a collection",
   options: (yargs) =>
     yargs
       .options(REPLICA)

@@ -12,8 +12,6 @@ import { withNewReplica, withReplica } from "./replica.js";
 
 /** `tercet put` */
 export const putCommand = defineCommand({
-  command: "put <id> [content]",
-  describe: "Create or replace an item of the replica",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
@@ -30,8 +28,8 @@ export const putCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example('$0 put zrh \'{"name":"Zürich"}\'', "text")
-      .example("$0 put logo --file logo.png --bytes", "bytes")
+      .example('$0 put zrh \'{"name":"Zürich"}\' --replica a.replica  # text', "")
+      .example("$0 put logo --file logo.png --bytes --replica a.replica  # bytes", "")
       .epilogue(
         "A file is never in memory as a whole: it may be as large as an item may be, 64 MiB or what the server says.",
       ),
@@ -62,7 +60,7 @@ async function put(argv: PutArguments): Promise<number> {
     );
   }
   if (content !== undefined) {
-    await withReplica(argv, (replica) => replica.put(id, bytes ? Buffer.from(content) : content));
+    await withNewReplica(argv, async (replica) => replica.put(id, bytes ? Buffer.from(content) : content));
     return contentSize(content);
   }
   const path = String(file);
@@ -100,15 +98,13 @@ export function readContentFile(file: string, bytes: boolean): Content {
 
 /** `tercet get` */
 export const getCommand = defineCommand({
-  command: "get <id>",
-  describe: "Print the content of an item",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", demandOption: true, describe: "Id of the item" })
       .option("raw", { type: "boolean", default: false, describe: "Exactly its bytes, without a line end added" })
       .options(REPLICA)
-      .example("$0 get zrh", "its content")
-      .example("$0 get logo --raw > logo.png", "its bytes")
+      .example("$0 get zrh --replica a.replica  # its content", "")
+      .example("$0 get logo --raw --replica a.replica > logo.png  # its bytes", "")
       .epilogue(
         "The content is printed piece by piece, however large it is; --json holds it in memory, and takes items up to 64 MiB.",
       ),
@@ -167,15 +163,13 @@ function noTextForTerminal(size: number): CliError {
 
 /** `tercet list` */
 export const listCommand = defineCommand({
-  command: "list",
-  describe: "List items of the replica in the order of their ids",
   options: (yargs) =>
     yargs
       .option("prefix", { type: "string", requiresArg: true, describe: "Only ids that begin with this" })
       .option("after", { type: "string", requiresArg: true, describe: "Only ids after this one" })
       .option("limit", { type: "number", requiresArg: true, describe: "Most items" })
       .options(REPLICA)
-      .example("$0 list --prefix ch- --limit 20", "the first twenty that begin with ch-"),
+      .example("$0 list --prefix ch- --limit 20 --replica a.replica  # the first twenty that begin with ch-", ""),
   async run(argv) {
     const { prefix, after, limit, json } = { json: argv["json"] === true, ...argv };
     if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
@@ -217,13 +211,11 @@ function itemView({ id, size, fingerprint, modifyTime, pending }: Item) {
 
 /** `tercet delete` */
 export const deleteCommand = defineCommand({
-  command: "delete <id..>",
-  describe: "Delete items of the replica",
   options: (yargs) =>
     yargs
       .positional("id", { type: "string", array: true, demandOption: true, describe: "Ids of the items" })
       .options(REPLICA)
-      .example("$0 delete zrh gva", "two items")
+      .example("$0 delete zrh gva --replica a.replica  # two items", "")
       .epilogue("Exit status 1 where one of the ids is not there; the others are deleted all the same."),
   async run(argv) {
     const ids = [...new Set(argv.id)];

@@ -7,8 +7,6 @@ import { withReplica } from "./replica.js";
 
 /** `tercet pending` */
 export const pendingCommand = defineCommand({
-  command: "pending",
-  describe: "List changes of the replica that the server does not have yet",
   options: (yargs) => yargs.options(REPLICA),
   async run(argv) {
     await withReplica(argv, (replica) =>

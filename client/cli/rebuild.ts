@@ -8,8 +8,6 @@ const SHOWN = 20;
 
 /** `tercet rebuild` */
 export const rebuildCommand = defineCommand({
-  command: "rebuild <file>",
-  describe: "Make a new replica with the pending changes that can be read of a damaged one",
   options: (yargs) =>
     yargs
       .positional("file", { type: "string", demandOption: true, describe: "The damaged replica; it is only read" })
@@ -23,7 +21,10 @@ export const rebuildCommand = defineCommand({
         requiresArg: true,
         describe: "Collection of the replica, where the file does not tell it any more",
       })
-      .example("$0 rebuild a.replica && $0 sync --replica a.replica", "save what is pending, take the rest again")
+      .example(
+        "$0 rebuild a.replica && $0 sync --replica a.replica --server 127.0.0.1:7727  # save what is pending, take the rest again",
+        "",
+      )
       .epilogue(
         "What was agreed on with the server is not kept: the next sync takes everything again. Exit status 3 where pending " +
           "changes or conflict records could not be read.",

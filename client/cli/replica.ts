@@ -1,5 +1,5 @@
 import { existsSync, rmSync, statSync } from "node:fs";
-import type { Replica } from "../replica-handle.js";
+import type { Replica, ReplicaStatus } from "../replica-handle.js";
 import { CliError, checkFolder, fileError } from "./failure.js";
 
 /** Which replica a command is about. */
@@ -28,13 +28,18 @@ export async function withNewReplica<T>(argv: ReplicaArguments, work: (replica: 
       try {
         return await work(replica);
       } catch (error) {
-        empty = replica.status().pending === 0;
+        empty = made && holdsNothing(replica.status());
         throw error;
       }
     });
   } finally {
-    if (made && empty) for (const end of ["", "-wal", "-shm"]) rmSync(argv.replica + end, { force: true });
+    if (empty) for (const end of ["", "-wal", "-shm"]) rmSync(argv.replica + end, { force: true });
   }
+}
+
+/** No change, nothing of a server's, and no server that it belongs to: one that has met a server may have begun to take. */
+function holdsNothing({ items, pending, conflicts, held, collectionUid }: ReplicaStatus): boolean {
+  return items + pending + conflicts + held === 0 && collectionUid === "";
 }
 
 async function open({ replica: path, collection }: ReplicaArguments): Promise<Replica> {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Argv } from "yargs";
-import type { Command } from "./command.js";
+import type { Command, CommandBody } from "./command.js";
 import { CliError } from "./failure.js";
 
 type Value = string | number | boolean;
@@ -124,20 +124,28 @@ function declared(yargs: Argv): Declared {
 }
 
 /** Names of the options of a command that may come from elsewhere: not its positional arguments. */
-export function optionNames(yargs: Argv, { command, flagOnly = [] }: Command): string[] {
+export function optionNames(yargs: Argv, { command }: Command, { flagOnly = [] }: CommandBody): string[] {
   const positional = [...command.matchAll(/[<[]([^\].>]+)/g)].map(([, name]) => name);
   const left = new Set([...positional, ...flagOnly, "config", "help", "version"]);
   return Object.keys(declared(yargs).key).filter((name) => !left.has(name));
 }
 
+/** A command as yargs takes it. */
+export interface RunnableCommand extends CommandBody {
+  readonly command: string;
+  readonly describe: string;
+}
+
 /** The command, which takes what its flags leave out from the settings. A flag given twice is refused. */
-export function withSettings(command: Command, settings: Settings): Command {
+export function withSettings(command: Command, settings: Settings): RunnableCommand {
   return {
-    ...command,
+    command: command.command,
+    describe: command.describe,
     async builder(yargs) {
-      const built = await command.builder(yargs);
+      const body = await command.load();
+      const built = await body.builder(yargs);
       const known: Record<string, Value> = {};
-      for (const name of optionNames(built, command)) {
+      for (const name of optionNames(built, command, body)) {
         const value = settings.values.get(name);
         if (value !== undefined) known[name] = settingValue(name, value, declared(built), settings);
       }
@@ -148,11 +156,13 @@ export function withSettings(command: Command, settings: Settings): Command {
         return true;
       });
     },
-    handler: (argv) =>
-      command.handler({
+    async handler(argv) {
+      const { handler } = await command.load();
+      await handler({
         ...(Object.fromEntries(Object.entries(argv).map(([key, value]) => [key, unshield(value)])) as typeof argv),
         [TYPED]: settings.typed,
-      }),
+      });
+    },
   };
 }
 

@@ -9,13 +9,11 @@ import { isTyped } from "./settings.js";
 
 /** `tercet status` */
 export const statusCommand = defineCommand({
-  command: "status",
-  describe: "Show what the replica holds, and with --server how far it is from the server",
   options: (yargs) =>
     yargs
       .options(REPLICA)
       .options(SERVER)
-      .example("$0 status --server 127.0.0.1:7727", "")
+      .example("$0 status --replica a.replica --server 127.0.0.1:7727", "")
       .epilogue(
         "Where the server can't be asked, the exit status is 1 if --server names it, and 0 if TERCET_SERVER or the " +
           "configuration does: what the replica holds is shown all the same.",

@@ -16,8 +16,8 @@ const RECREATE = `${KEPT} With --recreate the collection of that name on this se
 const WAYS_ON: Readonly<Record<string, string>> = {
   COLLECTION_DELETED: RECREATE,
   TOKEN_FOREIGN: `Is it the right server? ${RECREATE}`,
-  TOKEN_OTHER_HISTORY: `${KEPT} Sync with --on-history-change offer, and what the server lost is offered to it again; with follow, it goes into conflict records here`,
-  TOKEN_COMPACTED: `${KEPT} This server can't compare with it range by range. The way on: \`tercet export FILE --wrapped\` from it, \`tercet import FILE --wrapped\` into a fresh replica, and sync that`,
+  TOKEN_OTHER_HISTORY: `Sync with --on-history-change offer, and what the server lost is offered to it again; with follow, it goes into conflict records here`,
+  TOKEN_COMPACTED: `This server can't compare with it range by range. The way on: \`tercet export FILE --wrapped\` from it, \`tercet import FILE --wrapped\` into a fresh replica, and sync that`,
   TOKEN_MALFORMED: "The replica's checkpoint is damaged: `tercet rebuild FILE` makes a new one with what is pending",
 };
 

@@ -8,15 +8,13 @@ import { watchInterruption } from "./interruption.js";
 import { MAKING, REPLICA, SERVER_NEEDED } from "./options.js";
 import { formatCount, print, printJson } from "./output.js";
 import { startProgress } from "./progress.js";
-import { withReplica } from "./replica.js";
+import { withNewReplica } from "./replica.js";
 import { checkAddress, connectOptions, timeoutOf } from "./server.js";
 import { explainCut, explainRefusal, type Heard } from "./sync-failure.js";
 import { type Remaining, tellReport } from "./sync-report.js";
 
 /** `tercet sync` */
 export const syncCommand = defineCommand({
-  command: "sync",
-  describe: "Make the replica and the server's collection equal by one exchange",
   options: (yargs) =>
     yargs
       .options(SERVER_NEEDED)
@@ -28,8 +26,14 @@ export const syncCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example("$0 sync --server 127.0.0.1:7727 --create", "the first exchange of a new collection")
-      .example("$0 sync --server 127.0.0.1:7727 --standard CLIENT", "changes of this side prevail")
+      .example(
+        "$0 sync --replica a.replica --server 127.0.0.1:7727 --create  # the first exchange of a new collection",
+        "",
+      )
+      .example(
+        "$0 sync --replica a.replica --server 127.0.0.1:7727 --standard CLIENT  # changes of this side prevail",
+        "",
+      )
       .epilogue(
         "Exit status 3 where held items, conflict records or rejected changes remain, also from before: " +
           "`tercet conflicts list` and `tercet pending` show them; of a dry run, where there would be conflicts. A replica is held by one process at a time: while this runs, a `tercet get` of the " +
@@ -57,7 +61,7 @@ export const syncCommand = defineCommand({
       },
     };
     try {
-      const { report, status } = await withReplica(argv, (replica) => syncOne(replica, options, argv.server));
+      const { report, status } = await withNewReplica(argv, (replica) => syncOne(replica, options, argv.server));
       progress.stop();
       const { collection, conflicts, rejected, held } = status;
       const remaining = { conflicts, rejected, held };

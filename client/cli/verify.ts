@@ -19,8 +19,6 @@ const SHOWN = 20;
 
 /** `tercet verify` */
 export const verifyCommand = defineCommand({
-  command: "verify",
-  describe: "Check the replica's contents, and with --server find every item in which the server differs",
   options: (yargs) =>
     yargs
       .option("deep", {
@@ -30,7 +28,7 @@ export const verifyCommand = defineCommand({
       })
       .options(REPLICA)
       .options(SERVER)
-      .example("$0 verify --server 127.0.0.1:7727", "what differs, by id")
+      .example("$0 verify --replica a.replica --server 127.0.0.1:7727  # what differs, by id", "")
       .epilogue(
         "With --server both sides are compared range by range, and nothing is changed on either. Exit status 1 where the " +
           "replica is damaged, or where the server differs or can't be asked; 0 where both are equal, but for what is " +

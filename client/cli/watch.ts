@@ -7,7 +7,7 @@ import { REMAINS } from "./failure.js";
 import { watchInterruption } from "./interruption.js";
 import { MAKING, REPLICA, SERVER_NEEDED } from "./options.js";
 import { colorsFor, printLine, remark } from "./output.js";
-import { withReplica } from "./replica.js";
+import { withNewReplica } from "./replica.js";
 import { checkAddress, connectOptions } from "./server.js";
 import { explainRefusal } from "./sync-failure.js";
 import { remainingLines } from "./sync-report.js";
@@ -18,8 +18,6 @@ const { timeout: _timeout, ...SERVER_WITHOUT_END } = SERVER_NEEDED;
 
 /** `tercet watch` */
 export const watchCommand = defineCommand({
-  command: "watch",
-  describe: "Stay in exchange with the server, and print changes as they come",
   options: (yargs) =>
     yargs
       .options(SERVER_WITHOUT_END)
@@ -36,9 +34,18 @@ export const watchCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example("$0 watch --server 127.0.0.1:7727", "the replica follows the server; a line for each change")
-      .example("$0 watch --replica new.replica --collection places", "the whole collection, and then what changes")
-      .example("$0 watch --json --content | jq -r .text", "a program's input: an object a line")
+      .example(
+        "$0 watch --replica a.replica --server 127.0.0.1:7727  # the replica follows the server; a line for each change",
+        "",
+      )
+      .example(
+        "$0 watch --replica new.replica --server 127.0.0.1:7727 --collection places  # the whole collection, and then what changes",
+        "",
+      )
+      .example(
+        "$0 watch --replica a.replica --server 127.0.0.1:7727 --json --content | jq -r .text  # a program's input: an object a line",
+        "",
+      )
       .epilogue(
         "Prints what came from the server and was stored: at first what had changed since the last exchange. What the " +
           "replica had pending is sent. An item that was changed several times before it was taken comes once, as it is " +
@@ -59,7 +66,7 @@ export const watchCommand = defineCommand({
     const { content, quietCatchUp } = argv;
     const view = { json: argv["json"] === true, content, quietCatchUp };
     try {
-      await withReplica(argv, (replica) => watch(replica, options, view));
+      await withNewReplica(argv, (replica) => watch(replica, options, view));
     } finally {
       interruption.stop();
     }

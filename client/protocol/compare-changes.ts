@@ -3,7 +3,9 @@ import { sameFingerprint } from "../../core/fingerprint.js";
 import type { Change } from "../../core/page.js";
 import { judge, type Prevailing, type Version } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { Action, BaseState, LocalState, LocalWrite, Upsert } from "../replica/store.js";
+import type { Action } from "../replica/action.js";
+import type { LocalWrite, Upsert } from "../replica/local-items.js";
+import type { BaseState, LocalState } from "../replica/local-state.js";
 
 /** A change with what is at hand of its content. */
 export interface KnownChange extends Change {

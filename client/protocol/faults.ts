@@ -1,9 +1,10 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
+import type { PageRead } from "../../core/page.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import { standardName } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Opened } from "../../gen/tercet/v1/sync.js";
-import type { ReplicaState } from "../replica/store.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 
 /** The server can't serve the replica's checkpoint. */
 export function refusedFault(opened: Opened, state: ReplicaState): Fault {
@@ -19,6 +20,19 @@ export function refusedFault(opened: Opened, state: ReplicaState): Fault {
 export function unsupportedStandard(standard: ChangeStandard): Fault {
   const message = `the change standard in force is ${standardName(standard)}, which this client can't judge by`;
   return { reason: ErrorReason.ERROR_REASON_UNSUPPORTED, message };
+}
+
+/** The server turned out to have lost something, and the exchange is to end there. */
+export function lostHistoryFault(): Fault {
+  const message =
+    "the server has lost what this replica had agreed on with it: it was restored or replaced; nothing was changed";
+  return { reason: ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY, message };
+}
+
+/** The server told of an item in a way that this client can't read. */
+export function unknownFault({ id, problem }: PageRead["unknown"][number]): Fault {
+  const message = `the server told of "${id}" what this client does not know: ${problem}`;
+  return { reason: ErrorReason.ERROR_REASON_UNSUPPORTED, message, metadata: { id } };
 }
 
 /** The final proof failed (R6). */

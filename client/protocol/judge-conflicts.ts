@@ -1,6 +1,6 @@
 import type { Change } from "../../core/page.js";
 import { judge, type Prevailing } from "../../core/standard.js";
-import type { LocalState } from "../replica/store.js";
+import type { LocalState } from "../replica/local-state.js";
 import { type Circumstances, type Decision, isAtHand, judged } from "./compare-changes.js";
 import type { ClientOperation, ClientResult, Resolution } from "./operation.js";
 

@@ -1,11 +1,5 @@
 import { asBuffer } from "../../core/content.js";
-
-/** One start of a server on a collection's data. */
-export interface LineageEpoch {
-  /** 8 random bytes. */
-  readonly id: Uint8Array;
-  readonly firstRevision: number;
-}
+import type { LineageEpoch } from "../replica/replica-state.js";
 
 /**
  * The lineage that a replica keeps: the server tells the epochs from the one of the replica's token on, so they follow on

@@ -3,7 +3,9 @@ import { DEFAULT_LIMITS, negotiateLimits } from "../../core/limits.js";
 import { isKnownStandard } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { Capability, type Limits, type Open, type Opened } from "../../gen/tercet/v1/sync.js";
-import type { ApplyBatch, ReplicaState } from "../replica/store.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
+import type { ReplicaState } from "../replica/replica-state.js";
+import type { ClientExchangeConfig } from "./exchange-config.js";
 import { outOfOrder, refusedFault, unsupportedStandard } from "./faults.js";
 import { mergeLater, mergeLineage, sameLineage } from "./lineage.js";
 import { decodeSettings, encodeSettings } from "./settings.js";
@@ -21,16 +23,10 @@ export const NO_WISHES: Limits = {
 };
 
 /** What a client says of itself and its wishes. */
-export interface OpeningWishes {
-  readonly standard: ChangeStandard;
-  readonly mode: "sync" | "dry-run" | "verify";
-  readonly live: boolean;
-  readonly create: boolean;
-  readonly recreate: boolean;
-  readonly client: string;
-  /** What a change of the server's history does: see ClientExchangeConfig. */
-  readonly onHistoryChange: "offer" | "follow" | "stop";
-}
+export type OpeningWishes = Pick<
+  ClientExchangeConfig,
+  "standard" | "mode" | "live" | "create" | "recreate" | "client" | "onHistoryChange"
+>;
 
 const NOTHING = Buffer.alloc(0);
 

@@ -1,22 +1,14 @@
 import type { Content } from "../../core/content.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
-import type {
-  ApplyBatch,
-  ApplyResult,
-  ContentOf,
-  Download,
-  HeldItem,
-  LocalState,
-  LocalWrite,
-  OutgoingBatch,
-  OutgoingQuery,
-  PendingChange,
-  ReplicaState,
-  ReplicaStore,
-  Staged,
-  StagedBegin,
-} from "../replica/store.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
+import type { ApplyBatch, ApplyResult } from "../replica/apply-batch.js";
+import type { ContentOf, Download, Staged, StagedBegin } from "../replica/kept-content.js";
+import type { HeldItem } from "../replica/local-conflicts.js";
+import type { LocalWrite, PendingChange } from "../replica/local-items.js";
+import type { LocalState } from "../replica/local-state.js";
+import type { OutgoingBatch, OutgoingQuery } from "../replica/outgoing-batch.js";
+import type { ReplicaState } from "../replica/replica-state.js";
+import type { ReplicaStore } from "../replica/store.js";
 import { type AskedRange, refineRanges, type TheirPart } from "./refine-ranges.js";
 
 /** What the client's side of an exchange asks of its replica. One operation is one transaction. */

@@ -1,9 +1,11 @@
 import { asBuffer } from "../../core/content.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Limits, PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { OutgoingBatch, OutgoingChange, OutgoingQuery } from "../replica/outgoing-batch.js";
 import { columnsOf, type OutgoingColumns } from "../replica/outgoing-columns.js";
-import type { OutgoingBatch, OutgoingChange, OutgoingQuery, ReplicaState } from "../replica/store.js";
+import type { ReplicaState } from "../replica/replica-state.js";
 import { cutRun, toColumnsBatch } from "./encode-pushes.js";
+import { fillPortions } from "./fill-portions.js";
 import type { LargeChange, LargeSending } from "./send-chunks.js";
 import { changeBytes, createSendingWindow, type SendingWindow, toPushBatch } from "./send-content.js";
 
@@ -162,8 +164,9 @@ export function createOutflow(
         window.add({ id, sequence, fingerprint: upsert?.fingerprint, bytes: changeBytes(change), trip, again, resent });
       }
       const seen = query.eager ? undefined : known;
+      const messages = { bytes: limits().messageBytes, items: Number.POSITIVE_INFINITY };
       return {
-        pushes: cutByBytes(atoms, limits().messageBytes).map((cut) => toPushBatch(cut, seen, known)),
+        pushes: fillPortions(atoms, changeBytes, messages).map((cut) => toPushBatch(cut, seen, known)),
         trip,
         large: large.map((change) => ({ change, trip, again })),
         // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
@@ -225,23 +228,4 @@ function atomsOf(changes: readonly OutgoingChange[]): readonly (readonly Outgoin
     group = change.group;
   }
   return atoms;
-}
-
-/** Cuts changes where a message would exceed `bytes`. A larger one, or a larger group, is a message of its own. */
-function cutByBytes(
-  atoms: readonly (readonly OutgoingChange[])[],
-  bytes: number,
-): readonly (readonly OutgoingChange[])[] {
-  const cuts: OutgoingChange[][] = [];
-  let filled = Number.POSITIVE_INFINITY;
-  for (const atom of atoms) {
-    const size = atom.reduce((sum, change) => sum + changeBytes(change), 0);
-    if (filled + size > bytes) {
-      cuts.push([]);
-      filled = 0;
-    }
-    (cuts.at(-1) as OutgoingChange[]).push(...atom);
-    filled += size;
-  }
-  return cuts;
 }

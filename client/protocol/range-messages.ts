@@ -1,4 +1,4 @@
-import { ErrorReason, type Fault } from "../../core/fault.js";
+import type { Fault } from "../../core/fault.js";
 import { decodeBounds, encodeBounds } from "../../core/id-bounds.js";
 import { type Change, fromPageChanges } from "../../core/page.js";
 import { SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
@@ -9,7 +9,7 @@ import {
   RangeOutcome,
   type RangeQuery,
 } from "../../gen/tercet/v1/sync.js";
-import { outOfOrder } from "./faults.js";
+import { outOfOrder, unknownFault } from "./faults.js";
 import type { AskedRange, TheirPart } from "./refine-ranges.js";
 
 /** A range that was asked about, and in which round trip. */
@@ -114,7 +114,5 @@ export function readList(
 ): { readonly changes: readonly Change[]; readonly doubtful: readonly Change[] } | Fault {
   const read = fromPageChanges({ changes: [...list.items, ...list.deleted], fingerprint: undefined });
   const [unknown] = read.unknown;
-  if (unknown === undefined) return read;
-  const message = `the server told of "${unknown.id}" what this client does not know: ${unknown.problem}`;
-  return { reason: ErrorReason.ERROR_REASON_UNSUPPORTED, message, metadata: { id: unknown.id } };
+  return unknown === undefined ? read : unknownFault(unknown);
 }

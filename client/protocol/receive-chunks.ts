@@ -3,7 +3,7 @@ import { checkFingerprint, sameFingerprint } from "../../core/fingerprint.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Change } from "../../core/page.js";
 import type { ContentChunk, ContentWanted } from "../../gen/tercet/v1/sync.js";
-import type { Download } from "../replica/store.js";
+import type { Download } from "../replica/kept-content.js";
 import type { KnownChange } from "./compare-changes.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 
@@ -54,7 +54,7 @@ export function wanted(id: string): ContentWanted {
  * Each piece goes to the replica as it comes, and is hashed on the way: what is held here is one piece. `resumes`: a fetch may
  * have been cut in an earlier exchange.
  */
-export function createChunkReceiver(ask: Ask, resumes: () => boolean): ChunkReceiver {
+export function createChunkReceiver(ask: Ask, resumes: boolean): ChunkReceiver {
   const parts = new Map<string, Part>();
   /** Proved and not stored yet: they wait for the next try where the item was changed here meanwhile. */
   const whole = new Map<string, KnownChange>();
@@ -152,7 +152,7 @@ export function createChunkReceiver(ask: Ask, resumes: () => boolean): ChunkRece
     prepare(changes, then) {
       // Of some, the size is not known.
       const large = changes.filter(({ size }) => size === 0 || size > WHOLE_BYTES).map(({ id }) => id);
-      if (large.length === 0 || !(used || resumes()))
+      if (large.length === 0 || !(used || resumes))
         return then(
           changes.map(({ id }) => wanted(id)),
           [],

@@ -1,11 +1,11 @@
 import type { Fault } from "../../core/fault.js";
 import { compareIds } from "../../core/id.js";
 import type { Change } from "../../core/page.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { MAX_QUERY_RANGES } from "../../core/reconcile.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers, RangeList, RangeQuery } from "../../gen/tercet/v1/sync.js";
-import type { ApplyBatch } from "../replica/store.js";
+import type { ApplyBatch } from "../replica/apply-batch.js";
 import { outOfOrder } from "./faults.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { type Asked, type Listed, readAnswers, readList, toRangeQuery } from "./range-messages.js";

@@ -1,4 +1,4 @@
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import { LEAF_ITEMS, partsFor, sameShortTotal } from "../../core/reconcile.js";
 import type { ReplicaStore } from "../replica/store.js";

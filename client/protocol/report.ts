@@ -2,7 +2,7 @@ import type { Comparison } from "../../core/compare.js";
 import type { Prevailing } from "../../core/standard.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { PendingChange } from "../replica/store.js";
+import type { PendingChange } from "../replica/local-items.js";
 import type { Decision } from "./compare-changes.js";
 
 /** A conflict of an exchange and how it ended. */

@@ -1,7 +1,7 @@
 import { asBuffer } from "../../core/content.js";
 import type { Fault } from "../../core/fault.js";
 import type { ContentChunk, Limits, UploadState } from "../../gen/tercet/v1/sync.js";
-import type { OutgoingChange, Upload } from "../replica/store.js";
+import type { OutgoingChange, Upload } from "../replica/outgoing-batch.js";
 import { outOfOrder } from "./faults.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import type { SendingWindow } from "./send-content.js";
@@ -34,8 +34,6 @@ export interface ChunkSenderWorld {
 export interface ChunkSender {
   /** A content is being sent, or is to be. */
   readonly busy: boolean;
-  /** The content of this item is being sent, or is to be: its push will be on the base that it has then. */
-  sends(id: string): boolean;
   begin(sending: LargeSending): void;
   /** How much of an upload the server holds. */
   receive(state: UploadState): Fault | undefined;
@@ -145,7 +143,6 @@ export function createChunkSender(world: ChunkSenderWorld): ChunkSender {
     get busy() {
       return queue.length > 0;
     },
-    sends: (id) => queue.some(({ change }) => change.id === id),
     begin: (sending) => void queue.push(sending),
     receive({ uploadId, offset }) {
       const key = uploadId.toString("hex");

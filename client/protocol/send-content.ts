@@ -4,8 +4,8 @@ import { ITEM_OVERHEAD_BYTES } from "../../core/limits.js";
 import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Push, PushBatch } from "../../gen/tercet/v1/sync.js";
+import type { OutgoingChange } from "../replica/outgoing-batch.js";
 import { type CreationRun, changesOf, startOf } from "../replica/outgoing-columns.js";
-import type { OutgoingChange } from "../replica/store.js";
 
 const NO_UPLOAD = Buffer.alloc(0);
 

@@ -1,10 +1,11 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { type Change, fromPageChanges } from "../../core/page.js";
 import { type ChangeInfo, ChangeKind } from "../../gen/tercet/v1/item.js";
-import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
+import { PushOutcome, type Verdict, type Verdicts } from "../../gen/tercet/v1/sync.js";
+import type { Action } from "../replica/action.js";
+import type { OutgoingChange } from "../replica/outgoing-batch.js";
 import type { SettledRun } from "../replica/outgoing-columns.js";
-import type { Action, OutgoingChange } from "../replica/store.js";
-import { type Job, NO_JOB } from "./intake.js";
+import { type Job, NO_JOB } from "./job.js";
 import type { Outflow } from "./outflow.js";
 import type { ReportBuilder } from "./report.js";
 import { isRun, type Sending, type SendingRun, sendingsOf } from "./send-content.js";
@@ -30,6 +31,15 @@ export interface VerdictWorld {
   readonly report: ReportBuilder;
   /** The change feed has been taken up to this revision; later changes it is still to bring. */
   readonly revision: number;
+}
+
+/** Verdicts as a job. */
+export function verdictsJob({ verdicts, checkpoint, witness }: Verdicts, world: VerdictWorld): Job | Fault {
+  const settlement = settleVerdicts(verdicts, world);
+  if ("reason" in settlement) return settlement;
+  // There are verdicts to come.
+  const more = world.outflow.window.items > 0;
+  return { ...NO_JOB, ...settlement, checkpoint, witness, more };
 }
 
 /** Takes the pushes that verdicts speak of out of the window, and says what is to be done with each. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Content } from "../../core/content.js";
 import { fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
-import { MAX_DAMAGED, type ReplicaDamage } from "./store.js";
+import { MAX_DAMAGED, type ReplicaDamage } from "./damage.js";
 
 /** All of an id that an audit looks at. */
 export interface AuditRow {

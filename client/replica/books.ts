@@ -4,8 +4,9 @@ import type { RangeChange } from "../../core/range-index.js";
 import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { StorageError } from "../../core/storage-error.js";
+import type { ApplyBatch } from "./apply-batch.js";
 import { type CreationRun, fingerprintsOf } from "./outgoing-columns.js";
-import type { ApplyBatch, ReplicaState } from "./store.js";
+import type { ReplicaState } from "./replica-state.js";
 
 /** What a replica keeps of itself beside its items: plain data, a few hundred bytes. Changed within transactions only. */
 export interface Ledger {

@@ -1,4 +1,5 @@
-import type { LocalWrite, OutgoingBatch, OutgoingQuery } from "./store.js";
+import type { LocalWrite } from "./local-items.js";
+import type { OutgoingBatch, OutgoingQuery } from "./outgoing-batch.js";
 
 /** Changes that were remembered as sent when they were written, and have not been taken since. */
 export interface EarlySendings {

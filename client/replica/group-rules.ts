@@ -1,7 +1,7 @@
 import type { Books } from "./books.js";
+import { type GroupLimits, GroupTooLarge } from "./local-items.js";
 import { renewPending, replacePending } from "./row-rules.js";
 import type { PendingRow, Rows, RowWrite } from "./rows.js";
-import { type GroupLimits, GroupTooLarge } from "./store.js";
 
 /*
  * Atomic groups of pending changes.

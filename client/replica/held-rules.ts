@@ -2,9 +2,10 @@ import { sameFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type Books, nextTime } from "./books.js";
 import { checkLimits, regroup } from "./group-rules.js";
+import type { GroupLimits } from "./local-items.js";
 import { dropPending, giveWay, keepUpsert, renewPending, replacePending, setMine, sizeOf } from "./row-rules.js";
 import type { PendingRow, Rows, StoredUpsert } from "./rows.js";
-import type { GroupLimits, ReplicaStore } from "./store.js";
+import type { ReplicaStore } from "./store.js";
 
 /*
  * How a conflict that is held is resolved, with all of its group. Whatever prevails over theirs gets new sequence numbers: an

@@ -1,5 +1,6 @@
 import { type Content, contentSize } from "../../core/content.js";
-import type { KeptContent, Upsert } from "./store.js";
+import type { KeptContent } from "./kept-content.js";
+import type { Upsert } from "./local-items.js";
 
 /*
  * Contents larger than WHOLE_BYTES, which a replica keeps in pieces: what every replica means by them.

@@ -2,9 +2,10 @@ import { sameFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type Books, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
+import type { GroupLimits } from "./local-items.js";
+import type { BaseState } from "./local-state.js";
 import { dropPending, giveWay, keepUpsert, renewPending, setMine, sizeOf } from "./row-rules.js";
 import type { ConflictRow, ItemRow, PendingRow, Rows, RowWrite, StoredUpsert } from "./rows.js";
-import type { BaseState, GroupLimits } from "./store.js";
 
 /*
  * What a local write does to a replica, said once for every replica.

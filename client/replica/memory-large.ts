@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Content } from "../../core/content.js";
+import type { Download, Staged, StagedBegin } from "./kept-content.js";
 import {
   cutPieces,
   isLarge,
@@ -11,8 +12,8 @@ import {
   pieceBytes,
   type Stored,
 } from "./large.js";
+import type { Upload } from "./outgoing-batch.js";
 import type { RowUpsert } from "./rows.js";
-import type { Download, Staged, StagedBegin, Upload } from "./store.js";
 
 /** A large content in memory. It lasts as long as something refers to it. */
 export interface MemoryLarge extends Large {

@@ -3,14 +3,18 @@ import { cutEntries } from "../../core/cut-entries.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
+import type { ApplyResult } from "./apply-batch.js";
 import { type AuditRow, auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
 import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
+import type { ContentOf } from "./kept-content.js";
 import { isLarge, keptContent, type Stored } from "./large.js";
+import type { LocalItem } from "./local-items.js";
 import { restore, writeAll } from "./local-rules.js";
+import type { LocalState } from "./local-state.js";
 import {
   downloadsOf,
   type MemoryLarge,
@@ -31,17 +35,10 @@ import {
 } from "./memory-rows.js";
 import { oneByOne } from "./one-by-one.js";
 import { outgoingChange, takeWithin, unsettledCreation } from "./outgoing.js";
+import type { OutgoingBatch, OutgoingQuery } from "./outgoing-batch.js";
 import type { ConflictRow, PendingRow, Rows } from "./rows.js";
 import { applyActions } from "./rules.js";
-import type {
-  ApplyResult,
-  ContentOf,
-  LocalItem,
-  LocalState,
-  OutgoingBatch,
-  OutgoingQuery,
-  ReplicaStore,
-} from "./store.js";
+import type { ReplicaStore } from "./store.js";
 import { cleanState, conflictView, heldItem, itemView, pendingChange, pendingState } from "./views.js";
 
 /** A replica in memory, for tests and simulation. */

@@ -1,6 +1,7 @@
 import { changeAt, type ProvedColumns } from "../../core/item-columns.js";
+import type { Action } from "./action.js";
+import type { ApplyBatch } from "./apply-batch.js";
 import { settlesOf } from "./outgoing-columns.js";
-import type { Action, ApplyBatch } from "./store.js";
 
 /** What taking items in columns comes to, item by item. */
 export function toActions(items: ProvedColumns): Action[] {

@@ -1,5 +1,6 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
-import type { Action, OutgoingBatch, OutgoingChange } from "./store.js";
+import type { Action } from "./action.js";
+import type { OutgoingBatch, OutgoingChange } from "./outgoing-batch.js";
 
 /**
  * Pending creations as a replica reads them fastest, several times faster than one by one: each field of all of them, one

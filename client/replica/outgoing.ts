@@ -1,6 +1,6 @@
 import { isLarge, type Stored } from "./large.js";
+import type { OutgoingChange, OutgoingQuery, Upload } from "./outgoing-batch.js";
 import type { PendingRow } from "./rows.js";
-import type { OutgoingChange, OutgoingQuery, Upload } from "./store.js";
 
 /** Bytes that a change is reckoned at beside its id and content. */
 export const CHANGE_BYTES = 64;

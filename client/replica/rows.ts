@@ -1,7 +1,9 @@
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Stored } from "./large.js";
-import type { BaseState, LocalConflict, Upsert } from "./store.js";
+import type { LocalConflict } from "./local-conflicts.js";
+import type { Upsert } from "./local-items.js";
+import type { BaseState } from "./local-state.js";
 
 /** An item that the application sees, without its content. */
 export interface ItemRow {

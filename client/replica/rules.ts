@@ -1,4 +1,6 @@
 import { sameFingerprint } from "../../core/fingerprint.js";
+import type { Action } from "./action.js";
+import type { ApplyResult } from "./apply-batch.js";
 import { type Books, hearTime, moveBase } from "./books.js";
 import { regroup } from "./group-rules.js";
 import { storedSize } from "./large.js";
@@ -15,7 +17,6 @@ import {
   sizeOf,
 } from "./row-rules.js";
 import type { PendingRow, Rows, StoredUpsert } from "./rows.js";
-import type { Action, ApplyResult } from "./store.js";
 
 /*
  * What each action of an exchange does to a replica, said once for every replica. (Local writes: local-rules.ts.)

@@ -1,8 +1,11 @@
 import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
+import type { Action } from "./action.js";
+import type { ApplyBatch, ApplyResult } from "./apply-batch.js";
 import { addBases, type Books, hearTime, moveBase, nextTime } from "./books.js";
 import { groupWrites, type Written } from "./group-rules.js";
 import { standsAlone } from "./large.js";
+import type { GroupLimits, LocalWrite } from "./local-items.js";
 import { writeChange } from "./local-rules.js";
 import { toActions } from "./one-by-one.js";
 import { type SettledRun, settlesOf } from "./outgoing-columns.js";
@@ -14,7 +17,6 @@ import type { Column, SqliteLarge } from "./sqlite-large.js";
 import { madeRuns } from "./sqlite-made.js";
 import type { SentMark, SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
-import type { Action, ApplyBatch, ApplyResult, GroupLimits, LocalWrite } from "./store.js";
 
 /*
  * The rules for many items at once. A pull into clean items, an import of new ones and the verdicts on a push go many rows

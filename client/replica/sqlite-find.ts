@@ -1,10 +1,10 @@
 import type { Database } from "../../core/sqlite.js";
+import type { Action } from "./action.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { type Column, keyIn } from "./sqlite-large.js";
 import { IS_CLEAN, MADE_THROUGH, REVISION } from "./sqlite-made.js";
 import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, type SentMark, toPendingRow } from "./sqlite-rows.js";
 import { type Sized, sized } from "./sqlite-sized.js";
-import type { Action } from "./store.js";
 
 /** A verdict: that it was made. */
 export type Settle = Extract<Action, { kind: "settle" }>;

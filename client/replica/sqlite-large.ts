@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
+import type { Download, Staged, StagedBegin } from "./kept-content.js";
 import { cutPieces, isLarge, isOver, joined, type Large, noneStaged, pieceBytes, type Stored } from "./large.js";
+import type { Upload } from "./outgoing-batch.js";
 import type { RowUpsert } from "./rows.js";
-import type { Download, Staged, StagedBegin, Upload } from "./store.js";
 
 /** A content as it stands in a column: that of a large one is its key. */
 export type Column = Content | number;

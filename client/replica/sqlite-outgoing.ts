@@ -2,6 +2,7 @@ import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import { isLarge } from "./large.js";
 import { outgoingChange, takeWithin } from "./outgoing.js";
+import type { OutgoingBatch, OutgoingQuery } from "./outgoing-batch.js";
 import { batchOf } from "./outgoing-columns.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
@@ -17,7 +18,6 @@ import {
   toPendingRow,
   UNSENT,
 } from "./sqlite-rows.js";
-import type { OutgoingBatch, OutgoingQuery } from "./store.js";
 
 /** Pending rows are read by so many, so that reading too far costs little. */
 const PAGE_ROWS = 512;

@@ -2,7 +2,10 @@ import { sameFingerprint } from "../../core/fingerprint.js";
 import { compareIds, prefixEnd } from "../../core/id.js";
 import type { Database, Statement } from "../../core/sqlite.js";
 import type { AuditRow } from "./auditor.js";
+import type { ContentOf } from "./kept-content.js";
 import { isLarge, keptContent, partOf, type Stored } from "./large.js";
+import type { LocalItem, LocalListQuery } from "./local-items.js";
+import type { LocalState } from "./local-state.js";
 import type { PendingRow } from "./rows.js";
 import type { BulkRows } from "./sqlite-bulk.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
@@ -17,7 +20,7 @@ import {
   toConflict,
   toPendingRow,
 } from "./sqlite-rows.js";
-import type { ContentOf, LocalItem, LocalListQuery, LocalState, ReplicaStore } from "./store.js";
+import type { ReplicaStore } from "./store.js";
 import { cleanState, conflictView, heldItem, itemView, pendingChange, pendingState } from "./views.js";
 
 type Queries = Pick<

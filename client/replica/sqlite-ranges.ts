@@ -2,15 +2,8 @@ import { type EntryBlock, entriesOf, toEntryBlock } from "../../core/entry-windo
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds, separator } from "../../core/id.js";
 import { isAscending, type ProvedColumns, idAt as takenId } from "../../core/item-columns.js";
-import {
-  createRangeIndex,
-  type IdInterval,
-  type NewEntries,
-  type RangeChange,
-  type RangeEntry,
-  type RangePart,
-  type Segment,
-} from "../../core/range-index.js";
+import type { IdInterval, RangeEntry, RangePart } from "../../core/range.js";
+import { createRangeIndex, type NewEntries, type RangeChange, type Segment } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";

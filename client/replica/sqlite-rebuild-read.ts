@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { type Database, openDatabase, type Statement, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
+import { isWhole } from "./sqlite-rebuild-values.js";
 import { createFile } from "./sqlite-schema.js";
 
 /*
@@ -186,6 +187,16 @@ export interface ReadTable {
   readonly rows: readonly KeyedRow[];
   /** Ranges of keys that could not be read, bounds included. */
   readonly gaps: readonly (readonly [from: number, to: number])[];
+}
+
+/** Keys are looked for up to here where the file does not tell. */
+export const FAR = 2 ** 40;
+
+/** The last key of a table; FAR where it can't be found. */
+export function lastKey(db: Database, table: string, key: string): number {
+  const last = attempt(() => db.prepare<[], unknown>(`SELECT max(${key}) FROM ${table} NOT INDEXED`).pluck().get());
+  if (last === null) return 0;
+  return isWhole(last) && last < FAR ? last : FAR;
 }
 
 /** Reads a table by its integer key, row by row; what can't be read is passed over from both sides. */

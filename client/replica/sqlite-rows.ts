@@ -2,10 +2,10 @@ import type { Database } from "../../core/sqlite.js";
 import type { ErrorReason } from "../../gen/tercet/v1/error.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { isLarge, type Stored } from "./large.js";
+import type { BaseState } from "./local-state.js";
 import type { ConflictRow, ItemRow, PendingRow, Rows } from "./rows.js";
 import { type Column, keyIn, type SqliteLarge, toColumn } from "./sqlite-large.js";
 import { CREATION, MADE_THROUGH, madeRuns, PENDING, REVISION } from "./sqlite-made.js";
-import type { BaseState } from "./store.js";
 
 /** Sequence number up to which pending changes with `sent` 0 count as sent. Moves in transactions only. */
 export interface SentMark {
@@ -43,7 +43,7 @@ export const CREATION_COLUMNS = `items.creation, items.id, items.fingerprint, oc
   items.modify_time_us, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL`;
 
 /** Values of `pending.sent`. */
-export const BY_MARK = 0;
+const BY_MARK = 0;
 export const SENT = 1;
 export const UNSENT = 2;
 
@@ -77,7 +77,7 @@ function toBase(tuple: PendingTuple): BaseState | undefined {
 }
 
 /** A pending change as written, without the base's content. */
-export function fromPendingRow(row: PendingRow, mark: SentMark): PendingValues {
+function fromPendingRow(row: PendingRow, mark: SentMark): PendingValues {
   const unsent = row.held || row.sequence <= mark.through ? UNSENT : BY_MARK;
   return [
     row.sequence,

@@ -6,7 +6,7 @@ import { StorageError } from "../../core/storage-error.js";
 
 /** How a replica file is held. */
 export interface SqliteReplicaOptions {
-  /** Page cache in MiB, 64 by default. Ids without order want a cache that holds most of their index (60 bytes an id). */
+  /** Page cache in MiB, 48 by default. Ids without order want a cache that holds most of their index (60 bytes an id). */
   readonly cacheMiB?: number;
   /** For tests: the file may have this many pages of 4 KiB; beyond it a write fails with StorageError `full`. */
   readonly maxPageCount?: number;
@@ -16,7 +16,7 @@ export interface SqliteReplicaOptions {
 
 /** In the header of every replica file: "tcrp". */
 const APPLICATION_ID = 0x74637270;
-const DEFAULT_CACHE_MIB = 64;
+const DEFAULT_CACHE_MIB = 48;
 /**
  * Pages in the write-ahead log (80 MiB) after which a commit moves them into the file. Fewer make random ids slower, as
  * each page is written more often; more make that one commit longer.

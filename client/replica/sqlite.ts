@@ -3,6 +3,8 @@ import { WHOLE_BYTES } from "../../core/limits.js";
 import { totalOf } from "../../core/range-sum.js";
 import { type Database, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
+import type { Action } from "./action.js";
+import type { ApplyBatch } from "./apply-batch.js";
 import { auditRows } from "./auditor.js";
 import { type Books, bind, closeBooks, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
 import { createEarlySendings, takeEarly } from "./early-sendings.js";
@@ -16,7 +18,7 @@ import { queries } from "./sqlite-queries.js";
 import { sqliteRanges } from "./sqlite-ranges.js";
 import { sqliteRows } from "./sqlite-rows.js";
 import { createFile, openFile, type SqliteReplicaOptions } from "./sqlite-schema.js";
-import type { Action, ApplyBatch, ReplicaStore } from "./store.js";
+import type { ReplicaStore } from "./store.js";
 
 export type { SqliteReplicaOptions } from "./sqlite-schema.js";
 

@@ -1,9 +1,11 @@
 import { type Content, contentSize } from "../../core/content.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import { isLarge, type Large, type Stored } from "./large.js";
+import type { HeldItem, LocalConflict } from "./local-conflicts.js";
+import type { LocalItem, PendingChange } from "./local-items.js";
 import { baseOf } from "./local-rules.js";
+import type { LocalState } from "./local-state.js";
 import type { ConflictRow, ItemRow, PendingRow } from "./rows.js";
-import type { HeldItem, LocalConflict, LocalItem, LocalState, PendingChange } from "./store.js";
 
 /*
  * What rows look like from outside.

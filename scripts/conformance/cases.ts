@@ -10,6 +10,7 @@ import { hostileCases } from "./cases/hostile.js";
 import { idCases } from "./cases/ids.js";
 import { largeCases } from "./cases/large.js";
 import { localCases } from "./cases/locals.js";
+import { meanwhileCases } from "./cases/meanwhile.js";
 import { raceCases } from "./cases/races.js";
 import { recoveryCases } from "./cases/recovery.js";
 import { replayCases } from "./cases/replays.js";
@@ -34,6 +35,7 @@ export const clientCases: readonly Case[] = [
   ...raceCases,
   ...timeCases,
   ...localCases,
+  ...meanwhileCases,
   ...largeCases,
   ...windowCases,
   ...errorCases,

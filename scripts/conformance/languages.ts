@@ -18,6 +18,8 @@ export interface Language {
   readonly detect: readonly string[];
   /** Commands that build it. */
   readonly build: readonly string[];
+  /** Commands that run its own tests, once it is built, where its build or this project's tests do not. */
+  readonly test: readonly string[];
   /** The testee. */
   readonly run: string;
   /** Cases that are known to fail: a file in its folder. */
@@ -31,7 +33,7 @@ export function languages(): readonly Language[] {
   return found.sort().map((name) => {
     const told = JSON.parse(readFileSync(join(HOME, name, "testee.json"), "utf8")) as Partial<Language>;
     if (typeof told.run !== "string") throw new Error(`${name}/testee.json does not say how to run it`);
-    return { detect: [], build: [], ...told, run: told.run, name };
+    return { detect: [], build: [], test: [], ...told, run: told.run, name };
   });
 }
 
@@ -50,11 +52,24 @@ export function missingTool(language: Language): string | undefined {
  * @throws Error with what the build wrote.
  */
 export function build(language: Language): TesteeCommand {
-  for (const command of language.build) {
+  runAll(language, language.build);
+  return { argv: wordsOf(language.run), cwd: folderOf(language) };
+}
+
+/**
+ * Runs a client's own tests.
+ *
+ * @throws Error with what they wrote, where one fails.
+ */
+export function test(language: Language): void {
+  runAll(language, language.test);
+}
+
+function runAll(language: Language, commands: readonly string[]): void {
+  for (const command of commands) {
     const { status, error, stdout, stderr } = runIn(language, command, "pipe");
     if (status !== 0) throw new Error(`"${command}" failed: ${error?.message ?? ""}\n${stdout}\n${stderr}`);
   }
-  return { argv: wordsOf(language.run), cwd: folderOf(language) };
 }
 
 /** A file of a client's folder. */

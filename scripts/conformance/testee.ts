@@ -53,6 +53,7 @@ export class TesteeDied extends Error {
 
 const STDERR_KEPT = 16 * 1024;
 const STOP_MS = 5000;
+const CLOSE_MS = 1000;
 
 interface Waiting {
   resolve(answer: JsonObject): void;
@@ -69,7 +70,8 @@ export async function startTestee(command: TesteeCommand, timeoutMs: number): Pr
   const spawned = spawnTestee(command, timeoutMs);
   const { ask, takeStderr, stop } = spawned;
   const hello = await ask({ do: "hello", kit: 1 }).catch(async (error: unknown) => {
-    await stop();
+    await spawned.stop();
+    await spawned.closed;
     throw new TesteeDied(error instanceof Error ? error.message : String(error), takeStderr());
   });
   const features = Array.isArray(hello["features"]) ? hello["features"].map(String) : [];
@@ -85,8 +87,13 @@ export async function startTestee(command: TesteeCommand, timeoutMs: number): Pr
   };
 }
 
-/** The process, with which nobody has spoken yet. */
-function spawnTestee(command: TesteeCommand, timeoutMs: number): Omit<Testee, "name" | "features"> {
+/** A process with which nobody has spoken yet. */
+interface Spawned extends Omit<Testee, "name" | "features"> {
+  /** It has ended, and all that it wrote has come; or that took too long: a process of its own may hold its stderr. */
+  readonly closed: Promise<void>;
+}
+
+function spawnTestee(command: TesteeCommand, timeoutMs: number): Spawned {
   const [file = "", ...args] = command.argv;
   const child = spawn(file, args, {
     stdio: ["pipe", "pipe", "pipe"],
@@ -121,6 +128,7 @@ function spawnTestee(command: TesteeCommand, timeoutMs: number): Omit<Testee, "n
   child.on("error", (error) => die(`the testee can't be started: ${error.message}`));
   const exited = exitOf(child);
   void exited.then((how) => die(`the testee ended (${how})`));
+  const closed = exited.then(() => closeOf(child));
   child.stdin?.on("error", () => undefined);
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr = (stderr + text).slice(-STDERR_KEPT);
@@ -144,6 +152,7 @@ function spawnTestee(command: TesteeCommand, timeoutMs: number): Omit<Testee, "n
 
   return {
     ask,
+    closed,
     takeStderr() {
       const taken = stderr;
       stderr = "";
@@ -165,6 +174,18 @@ function exitOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once("error", () => resolve("not started"));
     child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
+  });
+}
+
+/** The end of its output, where that comes soon. */
+function closeOf(child: ChildProcess): Promise<void> {
+  if (child.stderr === null || child.stderr.closed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, CLOSE_MS);
+    child.stderr?.once("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
   });
 }
 

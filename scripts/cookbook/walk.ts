@@ -28,26 +28,41 @@ interface Block {
 const OUTPUTS: readonly string[] = ["json", "text", "proto"];
 const MARK = "--- end of block, status";
 
+/** What came of a walk through a page. */
+export interface Walked {
+  /** The page with what its commands print now. */
+  readonly page: string;
+  /** Blocks of commands that were run. */
+  readonly blocks: number;
+  /** Lines of the page that was given, from 1, where another output begins than it showed. */
+  readonly changed: readonly number[];
+}
+
 /**
  * Runs all commands of a page, one block of `sh` after the other in one shell, and answers the page with what they print
  * now. What is another thing each time stands as a placeholder in it, so that a page that is up to date comes back as it is.
  *
  * @throws Error where a block ends with another status than 0, or prints something that the page does not show.
  */
-export async function walkPage(page: string, place: Place): Promise<string> {
+export async function walkPage(page: string, place: Place): Promise<Walked> {
   const lines = page.split("\n");
   const blocks = blocksOf(lines);
   const commands = blocks.filter(({ language }) => language === "sh");
   const printed = await runBlocks(commands, place);
   const renewed = [...lines];
+  const changed: number[] = [];
   for (const [at, block] of [...commands.entries()].reverse()) {
     const shown = blocks.find(({ language, from }) => from === block.to && OUTPUTS.includes(language));
     const text = normalized(printed[at] ?? "", place);
-    if (shown !== undefined && sameExchange(shown.text, text)) continue;
-    if (shown !== undefined) renewed.splice(shown.from + 1, shown.to - shown.from - 2, ...text.split("\n"));
-    else if (text !== "") throw new Error(`the page does not show what this prints:\n${block.text}\n\n${text}`);
+    if (shown === undefined) {
+      if (text === "") continue;
+      throw new Error(`the page does not show what this prints:\n${block.text}\n\n${text}`);
+    }
+    if (shown.text === text || sameExchange(shown.text, text)) continue;
+    renewed.splice(shown.from + 1, shown.to - shown.from - 2, ...text.split("\n"));
+    changed.unshift(shown.from + 2);
   }
-  return renewed.join("\n");
+  return { page: renewed.join("\n"), blocks: commands.length, changed };
 }
 
 function blocksOf(lines: readonly string[]): Block[] {

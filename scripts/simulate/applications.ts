@@ -1,4 +1,5 @@
-import type { LocalWrite, ReplicaStore } from "../../client/replica/store.js";
+import type { LocalWrite } from "../../client/replica/local-items.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { GROUP_LIMITS } from "./features.js";
 import { type CommitJudge, markRecorded } from "./judge-commit.js";

@@ -1,4 +1,4 @@
-import type { BatchWritten, Write, WriteBatch } from "../../server/store/store.js";
+import type { BatchWritten, Write, WriteBatch } from "../../server/store/write-batch.js";
 import { hexOf, printOf, shown, type Told } from "./model-contents.js";
 import { chainOf, descendsFrom, type Happening, type Happenings } from "./model-events.js";
 import type { Committed, History } from "./model-history.js";

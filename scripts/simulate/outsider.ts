@@ -1,6 +1,9 @@
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import type { CollectionState, Store, StoredChange, Write } from "../../server/store/store.js";
+import type { CollectionState } from "../../server/store/collection-state.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { Store } from "../../server/store/store.js";
+import type { Write } from "../../server/store/write-batch.js";
 import type { CommitJudge } from "./judge-commit.js";
 import type { Told } from "./model-contents.js";
 import type { Happening } from "./model-events.js";

@@ -1,5 +1,7 @@
+import type { Action } from "../../client/replica/action.js";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
 import { oneByOne } from "../../client/replica/one-by-one.js";
-import type { Action, ApplyBatch, ReplicaStore } from "../../client/replica/store.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf, toFingerprint } from "../../core/fingerprint.js";
 import type { ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
 import { carriersOf } from "./damage.js";

@@ -1,4 +1,5 @@
-import type { Store, Write } from "../../server/store/store.js";
+import type { Store } from "../../server/store/store.js";
+import type { Write } from "../../server/store/write-batch.js";
 import { answerOf } from "./outsider.js";
 import type { Sabotage } from "./sabotage.js";
 

@@ -1,5 +1,7 @@
 import { createLiveStore } from "../../server/store/live-store.js";
-import type { Store, StoredConflict, WriteBatch } from "../../server/store/store.js";
+import type { Store } from "../../server/store/store.js";
+import type { StoredConflict } from "../../server/store/stored-conflict.js";
+import type { WriteBatch } from "../../server/store/write-batch.js";
 import { COLLECTION, type Hosts, type ServerFiles, type ServerHost } from "./hosts.js";
 import { type CommitJudge, judgeCommit } from "./judge-commit.js";
 import type { Told } from "./model-contents.js";

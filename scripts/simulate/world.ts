@@ -1,7 +1,7 @@
 import type { Resolution } from "../../client/protocol/operation.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
-import { resolveLocally, restoreLocally, type Wanted, writeLocally } from "./applications.js";
+import { resolveLocally, restoreLocally, writeLocally } from "./applications.js";
 import { createExchanges, type Exchanges } from "./exchanges.js";
 import { faultsOf, NO_FAULTS } from "./faults.js";
 import { FEATURES } from "./features.js";
@@ -9,16 +9,17 @@ import { createMemoryHosts, type ReplicaFile } from "./hosts.js";
 import { createSqliteHosts } from "./hosts-sqlite.js";
 import type { CommitJudge } from "./judge-commit.js";
 import { judgeEnd } from "./judge-end.js";
-import type { Told } from "./model-contents.js";
 import { createHappenings } from "./model-events.js";
 import { copyReplicaModel, lookAt, newReplicaModel, type ReplicaModel } from "./model-replica.js";
 import { createOutsider } from "./outsider.js";
+import { createOutsiderActs } from "./outsider-acts.js";
 import type { Setup, Step, StepKind } from "./plan.js";
 import { createRandom, type Random } from "./random.js";
 import type { Sabotage } from "./sabotage.js";
 import { createServerSide } from "./server-side.js";
 import type { Slot } from "./slot.js";
 import { createStatistics, type Statistics } from "./statistics.js";
+import { createWishes, showWanted } from "./wishes.js";
 
 /** How a history is run. */
 export interface WorldOptions {
@@ -63,10 +64,9 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
   const hosts = setup.sqlite ? createSqliteHosts() : createMemoryHosts();
   const statistics = createStatistics();
   const happenings = createHappenings();
-  const clock = { nowUs: BEGIN_US };
+  const clock = { nowUs: BEGIN_US, jumps: 0 };
   let serials = 0;
   let violation: Violation | undefined;
-  let contents = 0;
   let thrownAway = false;
 
   const judge: CommitJudge = {
@@ -83,7 +83,9 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     },
   };
   const server = createServerSide(hosts, judge, sabotage);
+  const wishes = createWishes(setup, happenings);
   const outsider = createOutsider(judge);
+  const outsiderActs = createOutsiderActs({ ids, outsider, server, wishes, clock, trace });
   const slots: Slot[] = [];
   const backups: { readonly file: ReplicaFile; readonly model: ReplicaModel }[] = [];
   for (let index = 0; index < setup.replicas; index++) addSlot();
@@ -101,10 +103,10 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     resolve,
     serverCrashed: restartServer,
   });
-  const beginning = createRandom(contents + ids.length);
+  const beginning = createRandom(ids.length);
   if (setup.prefilled > 0) {
     server.create(clock.nowUs);
-    outsiderWrites(createRandom(setup.prefilled), ids.slice(0, setup.prefilled), false);
+    outsiderActs.fill(createRandom(setup.prefilled), ids.slice(0, setup.prefilled));
   } else if (beginning.chance(0.5)) server.create(clock.nowUs);
 
   function addSlot(file?: ReplicaFile, model?: ReplicaModel): void {
@@ -124,33 +126,10 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     if (violation !== undefined) throw violation;
   }
 
-  function newContent(random: Random, by: string): string {
-    contents += 1;
-    const padding = random.chance(setup.largeShare) ? random.int(2000, 7000) : random.pick([0, 0, 20, 60, 400]);
-    return `${by}#${contents}|${"x".repeat(padding)}`;
-  }
-
-  /** What somebody may want an item to be: mostly something new, at times what it has been before. */
-  function wantedContent(random: Random, id: string, by: string): Told {
-    if (random.chance(0.25)) return undefined;
-    const earlier = random.chance(0.12) ? happenings.all.filter((each) => each.id === id) : [];
-    return earlier.length > 0 ? random.pick(earlier).content : newContent(random, by);
-  }
-
-  function wantedChanges(random: Random, by: string, from: readonly string[]): readonly Wanted[] {
-    const count = random.weighted([
-      [6, 1],
-      [2, 2],
-      [1, 3],
-      [0.5, 5],
-    ] as const);
-    return random.some(from, count).map((id) => ({ id, content: wantedContent(random, id, by) }));
-  }
-
   function applicationWrites(slot: Slot, random: Random): void {
-    const wanted = wantedChanges(random, slot.name, ids);
+    const wanted = wishes.changes(random, slot.name, ids);
     const grouped = FEATURES.groups && wanted.length > 1 && random.chance(0.7);
-    trace?.(`  ${slot.name} writes ${wanted.map(showWanted).join(", ")}${grouped ? " as one" : ""}`);
+    trace?.(`  ${slot.name} writes ${showWanted(wanted)}${grouped ? " as one" : ""}`);
     statistics.count("local write");
     slot.undurable = [];
     const watched = { name: slot.name, store: slot.host.store, model: slot.model };
@@ -176,7 +155,7 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     statistics.count("conflict judged by the application");
     const kind = random.pick(["mine", "theirs", "held", "merged"] as const);
     if (kind !== "merged") return { kind };
-    const content = random.chance(0.8) ? newContent(random, `${slot.name}-merged`) : undefined;
+    const content = random.chance(0.8) ? wishes.newContent(random, `${slot.name}-merged`) : undefined;
     const previous = slot.model.pending.get(id);
     const merged = happenings.add({
       id,
@@ -193,43 +172,6 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
     merged.withdrawn = true;
     const upsert = content === undefined ? undefined : { content, fingerprint: fingerprintOf(id, content) };
     return { kind, upsert };
-  }
-
-  function outsiderWrites(random: Random, from: readonly string[], reads: boolean): void {
-    const { uid } = server;
-    if (uid === undefined) return;
-    outsider.read(server.store, uid, reads ? random.some(ids, 3) : from, server.history);
-    if (reads) return;
-    const wanted = from.map((id) => ({ id, content: newContent(random, "o") }));
-    for (const each of wanted) outsider.write(server.store, uid, [each], clock.nowUs);
-  }
-
-  function outsiderActs(random: Random): void {
-    const { uid } = server;
-    if (uid === undefined) return;
-    if (random.chance(0.4)) outsider.read(server.store, uid, random.some(ids, 4), server.history);
-    const wanted = wantedChanges(random, "o", ids);
-    if (random.chance(0.6))
-      outsider.read(
-        server.store,
-        uid,
-        wanted.map(({ id }) => id),
-        server.history,
-      );
-    trace?.(`  the outsider wants ${wanted.map(showWanted).join(", ")}`);
-    outsider.write(server.store, uid, wanted, clock.nowUs);
-  }
-
-  /** There and back: an item is deleted, and is there again as it was. */
-  function outsiderReturns(random: Random): void {
-    const { uid } = server;
-    const id = random.pick(ids);
-    const content = server.history.latest(id)?.content;
-    if (uid === undefined || content === undefined) return outsiderActs(random);
-    for (const wanted of [undefined, content]) {
-      outsider.read(server.store, uid, [id], server.history);
-      outsider.write(server.store, uid, [{ id, content: wanted }], clock.nowUs);
-    }
   }
 
   function restartServer(): void {
@@ -291,8 +233,8 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
       settle(random, random.chance(0.6));
     },
     stale: (random) => exchanges.openStale(random),
-    outsider: outsiderActs,
-    "outsider-burst": outsiderReturns,
+    outsider: outsiderActs.act,
+    "outsider-burst": outsiderActs.goAndReturn,
     restart() {
       statistics.count("server restarted");
       restartServer();
@@ -373,8 +315,4 @@ export function createWorld(setup: Setup, options: WorldOptions): World {
       hosts.dispose();
     },
   };
-}
-
-function showWanted({ id, content }: Wanted): string {
-  return `"${id}"=${content === undefined ? "nothing" : content.slice(0, content.indexOf("|"))}`;
 }

@@ -1,5 +1,8 @@
+import type { Action } from "../../client/replica/action.js";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
+import type { LocalWrite } from "../../client/replica/local-items.js";
+import type { BaseState, LocalState } from "../../client/replica/local-state.js";
 import { createMemoryReplica, type MemoryReplica } from "../../client/replica/memory.js";
-import type { Action, ApplyBatch, BaseState, LocalState, LocalWrite } from "../../client/replica/store.js";
 import type { Content } from "../../core/content.js";
 import { compareIds } from "../../core/id.js";
 import { ErrorReason, errorReasonFromJSON, errorReasonToJSON } from "../../gen/tercet/v1/error.js";

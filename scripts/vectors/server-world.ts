@@ -13,7 +13,8 @@ import {
   Epoch,
 } from "../../gen/tercet/v1/item.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
-import type { Awaitable, BatchWritten, Store, Write, WriteBatch } from "../../server/store/store.js";
+import type { Awaitable, Store } from "../../server/store/store.js";
+import type { BatchWritten, Write, WriteBatch } from "../../server/store/write-batch.js";
 import { fingerprint } from "./independent.js";
 import type { Json } from "./json-text.js";
 import { protoToJson } from "./proto-json.js";

@@ -11,7 +11,7 @@ import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { ExchangeRequest, ExchangeResponse, type Limits } from "../../gen/tercet/v1/sync.js";
 import { createServerExchange } from "../../server/protocol/exchange.js";
 import { after, runOperation as runServerOperation } from "../../server/store/run-operation.js";
-import type { WriteBatch } from "../../server/store/store.js";
+import type { WriteBatch } from "../../server/store/write-batch.js";
 import type { ServerWorld } from "./server-world.js";
 
 /** The clock of both sides: it stands still during an exchange. */

@@ -24,7 +24,7 @@ export const backupCommand: CommandModule<object, BackupArguments> = {
         describe: "The backup; a file that is there is not replaced",
       })
       .option("json", { type: "boolean", default: false, describe: "Write JSON" })
-      .example("$0 backup --data ./data --to places.backup", "as it is at one moment"),
+      .example("$0 backup --data ./data --to places.backup  # as it is at one moment", ""),
   handler({ data, to, json }) {
     try {
       backupDataFile(data, to);

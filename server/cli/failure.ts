@@ -10,7 +10,7 @@ export interface FailedCommand {
 /** Says on standard error why a command failed, as all commands do, and sets the exit status to 1. */
 export function reportFailure(error: unknown, { command, reason, json }: FailedCommand): void {
   const failure = toFailure(error, reason);
-  const words = json ? JSON.stringify({ error: failure }) : `tercet ${command}: ${failure.message}`;
+  const words = json ? JSON.stringify({ error: failure }) : `tercet ${command}: ${failure.message} (${failure.reason})`;
   process.stderr.write(`${words}\n`);
   process.exitCode = 1;
 }

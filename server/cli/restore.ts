@@ -32,7 +32,7 @@ export const restoreCommand: CommandModule<object, RestoreArguments> = {
         describe: "Data directory without data; made if it is not there",
       })
       .option("json", { type: "boolean", default: false, describe: "Write JSON" })
-      .example("$0 restore places.backup --data ./restored", "then `tercet serve --data ./restored`"),
+      .example("$0 restore places.backup --data ./restored  # then `tercet serve --data ./restored`", ""),
   handler({ file, data, json }) {
     try {
       restoreDataFile(file, data);

@@ -1,7 +1,8 @@
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
 import type { Push } from "../../gen/tercet/v1/sync.js";
-import type { UploadRead, Upsert } from "../store/store.js";
+import type { UploadRead } from "../store/uploads.js";
+import type { Upsert } from "../store/write-batch.js";
 import type { Conversation } from "./conversation.js";
 import { type KnownUpload, type KnownUploads, UNKNOWN_UPLOAD } from "./known-uploads.js";
 import { createUploadDigest, type DigestEnd, type UploadDigest } from "./upload-digest.js";

@@ -1,6 +1,6 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import type { Capability, ExchangeResponse, Limits } from "../../gen/tercet/v1/sync.js";
-import type { EpochState } from "../store/store.js";
+import type { EpochState } from "../store/collection-state.js";
 import type { ServerOperation, ServerResult } from "./operation.js";
 
 /** What the units of the server's side share: the stream, the storage, and what was agreed on when it was opened. */

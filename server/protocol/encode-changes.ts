@@ -4,7 +4,7 @@ import { createRangeSum, toRangeFingerprint, totalOf } from "../../core/range-su
 import { ChangeKind } from "../../gen/tercet/v1/item.js";
 import { ChangePage } from "../../gen/tercet/v1/sync.js";
 import type { ChangeColumns } from "../store/change-columns.js";
-import type { ChangesRead } from "../store/store.js";
+import type { ChangesRead } from "../store/change-reads.js";
 
 /** Tags of ChangePage.changes and of the fields of ChangeInfo (item.proto). */
 const CHANGE = 10;

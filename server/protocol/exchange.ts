@@ -10,7 +10,7 @@ import {
   type Open,
   type Recover,
 } from "../../gen/tercet/v1/sync.js";
-import type { CollectionState } from "../store/store.js";
+import type { CollectionState } from "../store/collection-state.js";
 import { createUploadChecker, type UploadChecker } from "./check-uploads.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { createInbox, type Queued } from "./inbox.js";

@@ -5,7 +5,7 @@ import { checkCollectionName } from "../../core/id.js";
 import { DEFAULT_LIMITS } from "../../core/limits.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { Capability, type Limits, type Open, Opened } from "../../gen/tercet/v1/sync.js";
-import type { CollectionState, EpochState } from "../store/store.js";
+import type { CollectionState, EpochState } from "../store/collection-state.js";
 import { type Conversation, unsupported } from "./conversation.js";
 import { decodeToken, type TokenCheck } from "./token.js";
 import { notNegative } from "./validate-push.js";

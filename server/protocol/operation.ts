@@ -1,20 +1,11 @@
 import type { Fault } from "../../core/fault.js";
 import type { Open } from "../../gen/tercet/v1/sync.js";
-import type {
-  BatchWritten,
-  ChangesQuery,
-  ChangesRead,
-  CollectionState,
-  ItemsQuery,
-  ItemsRead,
-  PartQuery,
-  PartRead,
-  RangesQuery,
-  RangesRead,
-  UploadPiece,
-  UploadRead,
-  WriteBatch,
-} from "../store/store.js";
+import type { ChangesQuery, ChangesRead } from "../store/change-reads.js";
+import type { CollectionState } from "../store/collection-state.js";
+import type { ItemsQuery, ItemsRead, PartQuery, PartRead } from "../store/item-reads.js";
+import type { RangesQuery, RangesRead } from "../store/range-reads.js";
+import type { UploadPiece, UploadRead } from "../store/uploads.js";
+import type { BatchWritten, WriteBatch } from "../store/write-batch.js";
 
 /** What the server's side of an exchange asks of its storage. One operation is one transaction. */
 export type ServerOperation =

@@ -3,7 +3,7 @@ import type { Fault } from "../../core/fault.js";
 import { checkId } from "../../core/id.js";
 import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { ContentChunk } from "../../gen/tercet/v1/sync.js";
-import type { UploadRead } from "../store/store.js";
+import type { UploadRead } from "../store/uploads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { type KnownUpload, type KnownUploads, UNKNOWN_UPLOAD, UPLOAD_ID_BYTES } from "./known-uploads.js";
 import { createUploadDigest, type UploadDigest } from "./upload-digest.js";

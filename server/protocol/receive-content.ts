@@ -1,7 +1,8 @@
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import { Capability, type Push, type PushBatch } from "../../gen/tercet/v1/sync.js";
 import { type AppliedRun, appliedRunOf, batchOfCreations } from "../store/creations.js";
-import type { BatchWritten, StoredChange, WriteBatch } from "../store/store.js";
+import type { StoredChange } from "../store/item-reads.js";
+import type { BatchWritten, WriteBatch } from "../store/write-batch.js";
 import type { CheckedUploads, UploadChecker } from "./check-uploads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { pushColumnsOf, pushCount } from "./push-columns.js";
@@ -22,7 +23,7 @@ export interface ContentReceiver {
  * Batches that lie unread are committed together up to this many bytes: one fsync for all. More would be a little faster,
  * and everybody else would wait for longer (about 10 ms here).
  */
-export const COMMIT_BYTES = 256 * 1024;
+export const COMMIT_BYTES = 128 * 1024;
 
 /** A batch that was received, and what it counts in the window. */
 export interface QueuedBatch {

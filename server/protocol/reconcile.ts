@@ -1,7 +1,7 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { decodeBounds, encodeBounds } from "../../core/id-bounds.js";
 import { toChangeInfo } from "../../core/page.js";
-import type { IdInterval, RangePart } from "../../core/range-index.js";
+import type { IdInterval, RangePart } from "../../core/range.js";
 import {
   MAX_QUERY_ITEMS,
   MAX_QUERY_RANGES,
@@ -17,7 +17,8 @@ import {
   type RangeQuery,
   type Recover,
 } from "../../gen/tercet/v1/sync.js";
-import type { CollectionState, EpochState, RangeAnswer, RangeAsk, RangesRead } from "../store/store.js";
+import type { CollectionState, EpochState } from "../store/collection-state.js";
+import type { RangeAnswer, RangeAsk, RangesRead } from "../store/range-reads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { compactedFault } from "./send-change-info.js";
 import { encodeToken, tokenAt } from "./token.js";

@@ -1,7 +1,7 @@
 import { asBuffer } from "../../core/content.js";
 import { toFingerprint } from "../../core/fingerprint.js";
 import type { ContentWanted } from "../../gen/tercet/v1/sync.js";
-import type { StoredChange } from "../store/store.js";
+import type { StoredChange } from "../store/item-reads.js";
 import type { Conversation } from "./conversation.js";
 
 /** What becomes of a large content that is sent. */

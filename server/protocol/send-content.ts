@@ -5,7 +5,7 @@ import { checkId } from "../../core/id.js";
 import { toChangeInfo } from "../../core/page.js";
 import type { ChangeInfo, ItemContent } from "../../gen/tercet/v1/item.js";
 import { Capability, type ContentRefused, type Contents, type ContentWanted } from "../../gen/tercet/v1/sync.js";
-import type { ItemsRead, StoredChange } from "../store/store.js";
+import type { ItemsRead, StoredChange } from "../store/item-reads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import type { ChangeFeed } from "./send-change-info.js";
 import { sendChunks } from "./send-chunks.js";

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
-import type { CollectionState, EpochState } from "../store/store.js";
+import type { CollectionState, EpochState } from "../store/collection-state.js";
 
 /**
  * What a checkpoint's token says. Opaque to clients, plain to servers:

@@ -6,7 +6,7 @@ import { WHOLE_BYTES } from "../../core/limits.js";
 import { createRangeSum, type RangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard, type RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { Push } from "../../gen/tercet/v1/sync.js";
-import type { Write } from "../store/store.js";
+import type { Write } from "../store/write-batch.js";
 import type { CheckedUploads } from "./check-uploads.js";
 import { UPLOAD_ID_BYTES } from "./known-uploads.js";
 import { rejectGroupsWhole } from "./validate-groups.js";

@@ -3,7 +3,8 @@ import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { toChangeInfo } from "../../core/page.js";
 import { PushOutcome, type Verdict } from "../../gen/tercet/v1/sync.js";
 import type { AppliedRun } from "../store/creations.js";
-import type { BatchWritten, StoredChange, WriteOutcome } from "../store/store.js";
+import type { StoredChange } from "../store/item-reads.js";
+import type { BatchWritten, WriteOutcome } from "../store/write-batch.js";
 
 /** What became of one push: what the store says, or why it never came to the store. */
 export type PushResult =

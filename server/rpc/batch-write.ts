@@ -6,7 +6,7 @@ import {
 } from "../../gen/tercet/v1/item_service.js";
 import { notNegative, validatePushes } from "../protocol/validate-push.js";
 import { mergeResults, toVerdicts } from "../protocol/verdict.js";
-import type { BatchWritten } from "../store/store.js";
+import type { BatchWritten } from "../store/write-batch.js";
 import { checkBatchCount, roomBesideIds } from "./answer-limits.js";
 import { refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";

@@ -3,7 +3,8 @@ import { toFingerprint } from "../../core/fingerprint.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
 import type { Collection, ConflictRecord } from "../../gen/tercet/v1/collection.js";
 import { ChangeKind } from "../../gen/tercet/v1/item.js";
-import type { CollectionState, StoredConflict } from "../store/store.js";
+import type { CollectionState } from "../store/collection-state.js";
+import type { StoredConflict } from "../store/stored-conflict.js";
 
 /** The message for a collection. */
 export function toCollection(state: CollectionState): Collection {

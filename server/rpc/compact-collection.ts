@@ -1,7 +1,7 @@
 import { ErrorReason, fieldFault } from "../../core/fault.js";
 import type { CompactCollectionRequest, CompactCollectionResponse } from "../../gen/tercet/v1/collection_service.js";
 import { notNegative } from "../protocol/validate-push.js";
-import type { CompactQuery } from "../store/store.js";
+import type { CompactQuery } from "../store/collection-state.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";
 import type { UnaryHandler } from "./unary.js";

@@ -13,7 +13,7 @@ import {
   type RestoreConflictResponse,
 } from "../../gen/tercet/v1/collection_service.js";
 import { notNegative } from "../protocol/validate-push.js";
-import type { StoredConflict } from "../store/store.js";
+import type { StoredConflict } from "../store/stored-conflict.js";
 import { toConflictRecord } from "./collection-messages.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection } from "./find-collection.js";

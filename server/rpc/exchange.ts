@@ -12,8 +12,12 @@ import { resetStream } from "./reset-stream.js";
 import { toStatus } from "./status.js";
 import { decodeExchangeRequest } from "./strict-decode.js";
 import type { Ticker } from "./ticker.js";
+import { createTurnBudget, type TurnBudget } from "./turn-budget.js";
 import type { RpcWorld } from "./world.js";
 import { createBoundedWriter } from "./write-bounded.js";
+
+/** Messages of fewer bytes are decoded as they come, whatever the time: it would cost as much to take it. */
+const COUNTED_BYTES = 16 * 1024;
 
 /** Characters of a name that go into the log. */
 const MAX_LOGGED = 128;
@@ -35,21 +39,28 @@ export interface ExchangeSummary {
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
-/** What the drivers of all exchanges have in common. */
-type SharedDriverWorld = Required<
-  Pick<DriverWorld<ExchangeResponse, ServerOperation, ServerResult>, "store" | "toFault" | "yieldThen" | "clock">
->;
+/** What all exchanges have in common. */
+interface Shared
+  extends Required<
+    Pick<DriverWorld<ExchangeResponse, ServerOperation, ServerResult>, "store" | "toFault" | "yieldThen" | "clock">
+  > {
+  readonly ticker: Ticker;
+  readonly budget: TurnBudget;
+}
 
 const Method = SyncServiceService.exchange;
 
 /**
  * The handler of SyncService.Exchange: runs the server's side of an exchange on a stream.
  *
- * It reads whatever comes at once (the machine bounds what it keeps), and writes only while the stream has room.
+ * It reads whatever comes, some milliseconds of it in a turn (the machine bounds what it keeps), and writes only while the
+ * stream has room.
  * A status goes out by 'error' (`destroy` would swallow it, grpc-node#1839), behind what was written before.
  */
 export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBidiStreamingCall<Buffer, Buffer> {
-  const shared: SharedDriverWorld = {
+  const shared: Shared = {
+    ticker,
+    budget: createTurnBudget(),
     store: (operation) => runOperation(world, operation),
     toFault: (error) => faultOf(error, world.log),
     yieldThen: (resume) => void setImmediate(resume),
@@ -57,12 +68,12 @@ export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBi
   };
   return (call) => {
     const refusal = world.gate.refusal();
-    if (refusal === undefined) runExchange(world, shared, ticker, call);
+    if (refusal === undefined) runExchange(world, shared, call);
     else call.emit("error", toStatus(refusal));
   };
 }
 
-function runExchange(world: RpcWorld, shared: SharedDriverWorld, ticker: Ticker, call: Call): void {
+function runExchange(world: RpcWorld, shared: Shared, call: Call): void {
   const endCall = world.gate.begin({ ask, end: close });
   let deafToFeed: (() => void) | undefined;
   const record = createRecord(world.nowUs());
@@ -142,13 +153,22 @@ function runExchange(world: RpcWorld, shared: SharedDriverWorld, ticker: Ticker,
     else if (nowUs - closedUs > world.stepTimeoutUs) resetStream(call);
   }
 
-  const deaf = ticker.listen(tick);
+  function rest(): () => void {
+    call.pause();
+    return () => void call.resume();
+  }
+
+  const deaf = shared.ticker.listen(tick);
+  const received = (bytes: Buffer): void => {
+    if (bytes.length < COUNTED_BYTES) receive(bytes);
+    else shared.budget.spend(() => receive(bytes), rest);
+  };
   const ended = (): void => driver.ended();
-  call.on("data", receive);
+  call.on("data", received);
   call.on("end", ended);
   call.once("close", () => {
     // Node's HTTP/2 keeps a stream that has ended, until the next full garbage collection, and what its listeners hold.
-    call.off("data", receive);
+    call.off("data", received);
     call.off("end", ended);
     driver.stop();
     deaf();

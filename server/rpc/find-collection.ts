@@ -2,8 +2,8 @@ import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkCollectionName } from "../../core/id.js";
 import { decodeToken } from "../protocol/token.js";
+import type { CollectionState } from "../store/collection-state.js";
 import { collectionNotFound } from "../store/run-operation.js";
-import type { CollectionState } from "../store/store.js";
 import { FaultError, refuse } from "./fault-error.js";
 import type { RpcWorld } from "./world.js";
 

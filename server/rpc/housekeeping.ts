@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { StorageError } from "../../core/storage-error.js";
-import type { CollectionState, Store } from "../store/store.js";
+import type { CollectionState } from "../store/collection-state.js";
+import type { Store } from "../store/store.js";
 import { inSlices, nextTurn } from "./in-slices.js";
 
 /** What housekeeping works with. Time is handed in, so that a test need not wait for it. */

@@ -4,7 +4,8 @@ import { checkFingerprint } from "../../core/fingerprint.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Precondition } from "../../gen/tercet/v1/item_service.js";
 import { notNegative } from "../protocol/validate-push.js";
-import type { StoredChange, Write } from "../store/store.js";
+import type { StoredChange } from "../store/item-reads.js";
+import type { Write } from "../store/write-batch.js";
 import { FaultError, refuse } from "./fault-error.js";
 
 /** The part of a write that a precondition decides. */

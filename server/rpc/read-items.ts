@@ -12,7 +12,7 @@ import type {
 } from "../../gen/tercet/v1/item_service.js";
 import { toItemContent } from "../protocol/send-content.js";
 import { notNegative } from "../protocol/validate-push.js";
-import type { StoredChange } from "../store/store.js";
+import type { StoredChange } from "../store/item-reads.js";
 import { CONTENT_PART_BYTES, checkBatchCount, PAGE_BYTES, PAGE_CONTENT_BYTES, roomBesideIds } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, fieldFault } from "../../core/fault.js";
-import type { BatchWritten, Store, WriteBatch } from "../store/store.js";
+import type { Store } from "../store/store.js";
+import type { BatchWritten, WriteBatch } from "../store/write-batch.js";
 import { FaultError, refuse } from "./fault-error.js";
 
 const MAX_REQUEST_ID = 128;

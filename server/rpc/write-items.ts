@@ -12,7 +12,10 @@ import {
   WriteItemResponse,
 } from "../../gen/tercet/v1/item_service.js";
 import { checkContentValue, clampTime, notNegative, upsertOf } from "../protocol/validate-push.js";
-import type { Awaitable, BatchWritten, CollectionState, StoredChange, Write } from "../store/store.js";
+import type { CollectionState } from "../store/collection-state.js";
+import type { StoredChange } from "../store/item-reads.js";
+import type { Awaitable } from "../store/store.js";
+import type { BatchWritten, Write } from "../store/write-batch.js";
 import { PAGE_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";

@@ -1,4 +1,4 @@
-import type { IdInterval, RangeEntry, RangePart } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry, RangePart } from "../../core/range.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import {
   compareItems,
@@ -8,7 +8,8 @@ import {
   SHORT_PRINT_BYTES,
   sameShortTotal,
 } from "../../core/reconcile.js";
-import type { RangeAnswer, RangeAsk, RangesQuery, StoredChange } from "./store.js";
+import type { StoredChange } from "./item-reads.js";
+import type { RangeAnswer, RangeAsk, RangesQuery } from "./range-reads.js";
 
 /** A collection in one snapshot, as ranges are answered from it. */
 export interface RangeSource {

@@ -1,5 +1,6 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
-import type { ChangesRead, StoredChange } from "./store.js";
+import type { ChangesRead } from "./change-reads.js";
+import type { StoredChange } from "./item-reads.js";
 
 /**
  * The changes of a page as a store reads them fastest, several times faster than one by one: each field of all of them, one

@@ -1,6 +1,7 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import type { RangeTotal } from "../../core/range-sum.js";
-import type { BatchWritten, EpochState, Write, WriteBatch, WriteOutcome } from "./store.js";
+import type { EpochState } from "./collection-state.js";
+import type { BatchWritten, Write, WriteBatch, WriteOutcome } from "./write-batch.js";
 
 /** Longest content that stands in columns, in bytes: what is longer costs more than its place among others. */
 export const COLUMN_CONTENT_BYTES = 768;

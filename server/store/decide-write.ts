@@ -1,5 +1,5 @@
 import { sameFingerprint } from "../../core/fingerprint.js";
-import type { Write } from "./store.js";
+import type { Write } from "./write-batch.js";
 
 /** What a store holds of an item: the item, or its tombstone (no fingerprint). */
 export interface HeldState {

@@ -1,10 +1,11 @@
 import { creationsOf } from "./creations.js";
-import type { BatchWritten, Store, WriteBatch } from "./store.js";
+import type { Store } from "./store.js";
+import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
 /** Most content of a transaction, in bytes; one batch may exceed it. Everybody waits for it: some 10 ms. */
-const MAX_BYTES = 1024 * 1024;
+const MAX_BYTES = 512 * 1024;
 /** Most writes of a transaction; one batch may exceed it. */
-const MAX_WRITES = 4_000;
+const MAX_WRITES = 2_000;
 
 /** Commits the batches of many callers together: an fsync costs the same for one as for a thousand. */
 export interface GroupCommit {

@@ -1,10 +1,12 @@
 import { cutEntries } from "../../core/cut-entries.js";
 import { compareIds } from "../../core/id.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { answerRanges } from "./answer-ranges.js";
+import type { CompactQuery } from "./collection-state.js";
+import type { StoredChange } from "./item-reads.js";
 import { type MemoryCollection, withContent } from "./memory-write.js";
-import type { CompactQuery, RangesQuery, RangesRead, StoredChange } from "./store.js";
+import type { RangesQuery, RangesRead } from "./range-reads.js";
 import { minuteOf } from "./time-marks.js";
 
 /** The ids of a collection in byte order, tombstones included. */

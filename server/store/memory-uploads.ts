@@ -1,15 +1,9 @@
 import { type Content, contentBytes } from "../../core/content.js";
+import type { PartQuery, PartRead, StoredChange } from "./item-reads.js";
 import type { MemoryCollection, MemoryData } from "./memory-write.js";
-import type {
-  PartQuery,
-  PartRead,
-  StoredChange,
-  StoredConflict,
-  UploadPiece,
-  UploadRead,
-  UploadRef,
-  Write,
-} from "./store.js";
+import type { StoredConflict } from "./stored-conflict.js";
+import type { UploadPiece, UploadRead, UploadRef } from "./uploads.js";
+import type { Write } from "./write-batch.js";
 
 /** A content in pieces, as it came. */
 interface Pieces {

@@ -1,19 +1,14 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import type { CollectionState, EpochState } from "./collection-state.js";
+import type { StoredChange } from "./item-reads.js";
 import { type MemoryUpload, passUploaded, uploadFor, uploadKey } from "./memory-uploads.js";
 import { type PlannedChange, planBatch } from "./plan-batch.js";
+import type { RememberedRequest } from "./requests.js";
 import { MAX_REQUESTS, REQUEST_RETENTION_US, REQUESTS_PRUNED_AT_ONCE } from "./requests.js";
-import type {
-  BatchWritten,
-  CollectionState,
-  EpochState,
-  RememberedRequest,
-  StoredChange,
-  StoredConflict,
-  Write,
-  WriteBatch,
-} from "./store.js";
+import type { StoredConflict } from "./stored-conflict.js";
 import { markTime, type TimeMark } from "./time-marks.js";
+import type { BatchWritten, Write, WriteBatch } from "./write-batch.js";
 
 /** A collection. Changes, conflicts and epochs in it are never altered, only replaced, so that copies may share them. */
 export interface MemoryCollection {

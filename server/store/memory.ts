@@ -1,22 +1,14 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import type { ChangesQuery, ChangesRead } from "./change-reads.js";
+import type { CollectionCreation, CollectionState } from "./collection-state.js";
+import type { ItemsQuery, ItemsRead, ListQuery, StoredChange } from "./item-reads.js";
 import { compactCollection, readRanges, sortedIds } from "./memory-ranges.js";
 import { addPiece, pruneUploads, readConflictPart, readPart, readUpload, uploadKey } from "./memory-uploads.js";
 import { type MemoryCollection, type MemoryData, withContent, writeBatches } from "./memory-write.js";
 import { changeBytes, createCommitPage } from "./page.js";
-import type {
-  ChangesQuery,
-  ChangesRead,
-  CollectionCreation,
-  CollectionState,
-  ConflictsQuery,
-  ItemsQuery,
-  ItemsRead,
-  ListQuery,
-  Store,
-  StoredChange,
-  StoredConflict,
-} from "./store.js";
+import type { Store } from "./store.js";
+import type { ConflictsQuery, StoredConflict } from "./stored-conflict.js";
 
 /** A store in memory: synchronous, and durable as long as the process lives. For tests and simulation. */
 export interface MemoryStore extends Store {

@@ -1,4 +1,4 @@
-import type { StoredChange } from "./store.js";
+import type { StoredChange } from "./item-reads.js";
 
 /** What a change counts in a page beside its id and content: revision, fingerprint, size and times. */
 export const CHANGE_BYTES = 64;

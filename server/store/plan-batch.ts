@@ -1,5 +1,7 @@
+import type { CollectionState } from "./collection-state.js";
 import { decideWrite, type HeldState } from "./decide-write.js";
-import type { CollectionState, StoredChange, Write, WriteOutcome } from "./store.js";
+import type { StoredChange } from "./item-reads.js";
+import type { Write, WriteOutcome } from "./write-batch.js";
 
 /** A write that is to be made. */
 export interface PlannedChange {

@@ -3,7 +3,9 @@ import { ErrorReason, type Fault } from "../../core/fault.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Open } from "../../gen/tercet/v1/sync.js";
 import type { ServerOperation, ServerResult } from "../protocol/operation.js";
-import type { Awaitable, BatchWritten, CollectionState, Store, WriteBatch } from "./store.js";
+import type { CollectionState } from "./collection-state.js";
+import type { Awaitable, Store } from "./store.js";
+import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
 /** What operations are run with. */
 export interface OperationWorld {

@@ -1,6 +1,7 @@
 import { asBuffer } from "../../core/content.js";
+import type { ChangesQuery, ChangesRead } from "./change-reads.js";
 import { after } from "./run-operation.js";
-import type { Awaitable, ChangesQuery, ChangesRead, Store } from "./store.js";
+import type { Awaitable, Store } from "./store.js";
 
 /** Pages that are remembered: live readers are at the same place, or a few commits apart. */
 const REMEMBERED = 16;

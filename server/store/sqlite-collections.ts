@@ -1,7 +1,7 @@
 import { asBuffer } from "../../core/content.js";
 import { createRangeSum, type RangeTotal } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
-import type { CollectionCreation, CollectionState, EpochState } from "./store.js";
+import type { CollectionCreation, CollectionState, EpochState } from "./collection-state.js";
 
 /** A collection's row: what every method starts from. */
 export interface CollectionRow {

@@ -1,9 +1,9 @@
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import type { Database } from "../../core/sqlite.js";
 import { type ChangeColumns, readOf } from "./change-columns.js";
+import type { ChangesQuery, ChangesRead } from "./change-reads.js";
 import { CHANGE_BYTES } from "./page.js";
 import { AFTER_ALL_IDS, CHANGE_COLUMNS } from "./sqlite-items.js";
-import type { ChangesQuery, ChangesRead } from "./store.js";
 
 /** What of a read is known of the collection, whatever is read. */
 export type ReadState = Pick<ChangesRead, "revision" | "total" | "lineage" | "compactedRevision">;

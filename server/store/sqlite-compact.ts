@@ -1,6 +1,6 @@
 import type { Database } from "../../core/sqlite.js";
+import type { CompactQuery } from "./collection-state.js";
 import type { CollectionRow } from "./sqlite-collections.js";
-import type { CompactQuery } from "./store.js";
 import { minuteOf } from "./time-marks.js";
 
 /** Compaction: the horizon moves at once, the tombstones go later. Every method runs in its caller's transaction. */

@@ -1,7 +1,7 @@
 import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import { type ContentPlace, prepareContents } from "./sqlite-contents.js";
-import type { ConflictsQuery, StoredConflict } from "./store.js";
+import type { ConflictsQuery, StoredConflict } from "./stored-conflict.js";
 
 /** Conflict records; they are written by the statement that takes an item's row over. */
 export interface ConflictTable {

@@ -20,7 +20,7 @@ export interface ContentTable {
 }
 
 /** Most bytes of a chunk row. */
-export const CHUNK_ROW_BYTES = 256 * 1024;
+const CHUNK_ROW_BYTES = 256 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 

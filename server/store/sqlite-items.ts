@@ -1,7 +1,7 @@
 import type { Content } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
+import type { StoredChange } from "./item-reads.js";
 import { prepareContents } from "./sqlite-contents.js";
-import type { StoredChange } from "./store.js";
 
 /** Sorts after every id there can be: longer, and of the last code point only. */
 export const AFTER_ALL_IDS = "\u{10ffff}".repeat(129);

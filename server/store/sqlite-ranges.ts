@@ -1,13 +1,14 @@
 import { asBuffer } from "../../core/content.js";
 import type { EntryBlock } from "../../core/entry-windows.js";
-import { createRangeIndex, type IdInterval, type RangeIndex, type Segment } from "../../core/range-index.js";
+import type { IdInterval } from "../../core/range.js";
+import { createRangeIndex, type RangeIndex, type Segment } from "../../core/range-index.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import { answerRanges } from "./answer-ranges.js";
+import type { RangesQuery, RangesRead } from "./range-reads.js";
 import type { CollectionRow, CollectionTables } from "./sqlite-collections.js";
 import { AFTER_ALL_IDS, CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
-import type { RangesQuery, RangesRead } from "./store.js";
 
 /** The range sums of all collections. */
 export interface RangeIndexes {

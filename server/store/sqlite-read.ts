@@ -1,22 +1,14 @@
 import { prefixEnd } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import type { Database } from "../../core/sqlite.js";
+import type { ChangesQuery, ChangesRead } from "./change-reads.js";
+import type { ItemsQuery, ItemsRead, ListQuery, PartQuery, PartRead, StoredChange } from "./item-reads.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
 import { prepareColumns } from "./sqlite-columns.js";
 import { prepareContents } from "./sqlite-contents.js";
 import { AFTER_ALL_IDS, CHANGE_COLUMNS, type ItemRow, prepareRowReader, type RowReader } from "./sqlite-items.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
-import type {
-  ChangesQuery,
-  ChangesRead,
-  ItemsQuery,
-  ItemsRead,
-  ListQuery,
-  PartQuery,
-  PartRead,
-  StoredChange,
-} from "./store.js";
 
 /** The reads of items. Each runs on one snapshot, as nobody else writes while it runs: calls are synchronous. */
 export interface ItemReads {

@@ -1,7 +1,8 @@
 import { asBuffer } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
+import type { RememberedRequest } from "./requests.js";
 import { MAX_REQUESTS, REQUEST_RETENTION_US, REQUESTS_PRUNED_AT_ONCE } from "./requests.js";
-import type { BatchWritten, RememberedRequest, WriteBatch } from "./store.js";
+import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
 /** Remembered answers. Every method runs in its caller's transaction. */
 export interface RequestTable {

@@ -8,7 +8,8 @@ const APPLICATION_ID = 0x54657263;
 /** Contents above this many bytes live in `contents`: a row of `items` above about 1,000 bytes would take pages of its own. */
 export const ROW_CONTENT_BYTES = 768;
 
-const PAGE_CACHE_KIB = 64 * 1024;
+/** Holds the index of some 700,000 random ids, and leaves a server with millions of items below 200 MB. */
+const PAGE_CACHE_KIB = 48 * 1024;
 /** 4 KiB each. SQLite itself writes the log back at the end of a commit only where sqlite-checkpoint.ts did not come to it. */
 const CHECKPOINT_PAGES = 8_192;
 const JOURNAL_SIZE_LIMIT = 128 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import { asBuffer } from "../../core/content.js";
 import type { Database } from "../../core/sqlite.js";
 import { type ContentTable, prepareContents } from "./sqlite-contents.js";
-import type { UploadPiece, UploadRead, UploadRef } from "./store.js";
+import type { UploadPiece, UploadRead, UploadRef } from "./uploads.js";
 
 /** Contents on their way to an item. Every method runs in its caller's transaction; `collection` is a collection's key. */
 export interface UploadTable {

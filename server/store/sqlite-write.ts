@@ -6,6 +6,7 @@ import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import type { Database } from "../../core/sqlite.js";
 import { type Creations, creationsOf, idAt, writtenAll } from "./creations.js";
 import type { HeldState } from "./decide-write.js";
+import type { StoredChange } from "./item-reads.js";
 import { type BatchPlan, type PlannedChange, planBatch } from "./plan-batch.js";
 import { type CollectionRow, type CollectionTables, totalIn } from "./sqlite-collections.js";
 import type { Compaction } from "./sqlite-compact.js";
@@ -14,7 +15,7 @@ import { CHANGE_COLUMNS, type ItemRow, prepareRowReader } from "./sqlite-items.j
 import type { RangeIndexes } from "./sqlite-ranges.js";
 import { ROW_CONTENT_BYTES } from "./sqlite-schema.js";
 import type { UploadTable } from "./sqlite-uploads.js";
-import type { BatchWritten, StoredChange, Write, WriteBatch } from "./store.js";
+import type { BatchWritten, Write, WriteBatch } from "./write-batch.js";
 
 /** Prepares Store.write for one batch, in its caller's transaction. Undefined: no such collection. */
 export function prepareWrite(

@@ -1,4 +1,5 @@
 import { StorageError } from "../../core/storage-error.js";
+import type { CollectionCreation, CompactQuery } from "./collection-state.js";
 import { createDirectory } from "./directory.js";
 import { weightOf } from "./group-commit.js";
 import { prepareCheckpointing } from "./sqlite-checkpoint.js";
@@ -14,15 +15,9 @@ import { type DataFileOptions, dataFilePath, openDataFile, setSynchronous, toDat
 import { createLogSync } from "./sqlite-sync.js";
 import { prepareUploads } from "./sqlite-uploads.js";
 import { prepareWrite } from "./sqlite-write.js";
-import type {
-  Awaitable,
-  BatchWritten,
-  CollectionCreation,
-  CompactQuery,
-  Store,
-  UploadPiece,
-  WriteBatch,
-} from "./store.js";
+import type { Awaitable, Store } from "./store.js";
+import type { UploadPiece } from "./uploads.js";
+import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
 /** How a SQLite store is opened. */
 export interface SqliteStoreOptions extends DataFileOptions {

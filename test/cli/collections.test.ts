@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { desk, type Served, serveForAll } from "./harness.js";
+import { desk, endDesks, type Served, serveForAll } from "./harness.js";
+
+afterAll(endDesks);
 
 let server: Served;
 beforeAll(async () => {

@@ -2,10 +2,12 @@ import { once } from "node:events";
 import { copyFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { describe, test } from "vitest";
+import { afterAll, describe, test } from "vitest";
 import { createReplica } from "../../client/index.js";
 import { openDatabase } from "../../core/sqlite.js";
-import { atEnd, desk, serve } from "./harness.js";
+import { atEnd, desk, endDesks, serve } from "./harness.js";
+
+afterAll(endDesks);
 
 /** Changes a replica file behind the back of everyone. */
 function tamper(path: string, sql: string): void {
@@ -44,7 +46,7 @@ describe.concurrent("a replica file that can't be used", () => {
     expect(text["message"]).toMatch(/^text is not a SQLite file\. .*tercet init/);
     expect(other["message"]).toMatch(/^other\.db is a SQLite file, but not a replica of Tercet\./);
     expect(words.stderr).toBe(
-      'tercet: there is no replica at none. Make one: tercet init --collection NAME --replica "none"\n',
+      'tercet: there is no replica at none. Make one: tercet init --collection NAME --replica "none" (REPLICA_NOT_FOUND)\n',
     );
     expect(words.stdout).toBe("");
   });
@@ -114,7 +116,7 @@ describe.concurrent("input that is refused", () => {
     expect(await error(["get", "x"])).toMatchObject({ status: 1, code: "NOT_FOUND", reason: "ITEM_NOT_FOUND" });
     expect(await error(["delete", "x"])).toMatchObject({ status: 1, reason: "ITEM_NOT_FOUND", ids: ["x"] });
     const text = await run(["put", "", "x"]);
-    expect(text).toEqual({ status: 1, stdout: "", stderr: "tercet: id: must not be empty\n" });
+    expect(text).toEqual({ status: 1, stdout: "", stderr: "tercet: id: must not be empty (INVALID_ID)\n" });
     expect((await run(["put", "", "x"], { env: { TERCET_DEBUG: "1" } })).stderr).toMatch(/\n {4}at /);
   });
 

@@ -3,19 +3,27 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll } from "vitest";
+import { createCliHost } from "./host.js";
 
-const BINARY = fileURLToPath(new URL("../../dist/scripts/tercet.js", import.meta.url));
+/** The built binary. */
+export const BINARY = fileURLToPath(new URL("../../dist/scripts/tercet.js", import.meta.url));
 
-const cleanups: (() => void)[] = [];
-afterAll(() => {
-  for (const cleanup of cleanups) cleanup();
-});
+const cleanups: (() => void | Promise<void>)[] = [];
+
+/** Removes what was made, and ends what was started: for `afterAll` of every file. */
+export async function endDesks(): Promise<void> {
+  await host.end();
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+}
 
 /** Does something when all tests of the file are done: several of them run at once. */
-export function atEnd(cleanup: () => void): void {
+export function atEnd(cleanup: () => void | Promise<void>): void {
   cleanups.unshift(cleanup);
 }
+
+/** Whether every command is a process of its own, as for users: in CI. Else those are that are about the process. */
+const PROCESSES = (process.env["TERCET_CLI_PROCESSES"] ?? "") !== "";
+const host = createCliHost();
 
 /** How a command ended, and what it wrote. */
 export interface Ran {
@@ -62,7 +70,10 @@ export function ended(child: ChildProcess, input: string | Uint8Array = ""): Pro
 export interface Desk {
   readonly directory: string;
   path(name: string): string;
-  /** Runs the built binary; `env` is for all of this desk's commands. */
+  /**
+   * Runs a command; `env` is for all of this desk's commands. With `input` the built binary reads it in a process of its
+   * own, else a process runs many commands, one after the other (`spawnTercet` starts one in any case).
+   */
   run(args: readonly string[], options?: Partial<RunOptions>): Promise<Ran>;
   /** Runs it with `--json`, and reads the lines that it wrote; it must succeed, or end with `status`. */
   json(args: readonly string[], status?: number): Promise<Json[]>;
@@ -85,8 +96,11 @@ export function desk(env: Readonly<Record<string, string>> = {}): Desk {
 /** A desk in a folder that somebody else removes. */
 export function deskIn(directory: string, env: Readonly<Record<string, string>> = {}): Desk {
   function run(args: readonly string[], options: Partial<RunOptions> = {}): Promise<Ran> {
-    const child = spawnTercet(args, { cwd: directory, ...options, env: { ...env, ...options.env } });
-    return ended(child, options.input);
+    const { cwd = directory, input } = options;
+    const both = { ...env, ...options.env };
+    const alone = PROCESSES || input !== undefined || args.includes("-");
+    if (!alone) return host.run({ args, cwd, env: environment(both) });
+    return ended(spawnTercet(args, { cwd, env: both }), input);
   }
 
   async function json(args: readonly string[], status = 0): Promise<Json[]> {
@@ -111,7 +125,8 @@ export function deskIn(directory: string, env: Readonly<Record<string, string>> 
     async error(args, options) {
       const { status, stdout, stderr } = await run([...args, "--json"], options);
       if (stdout !== "") throw new Error(`tercet ${args.join(" ")} wrote ${stdout}`);
-      const { error } = JSON.parse(stderr) as { error: Json };
+      // Watching tells its states before.
+      const { error } = JSON.parse(stderr.trimEnd().split("\n").at(-1) ?? "") as { error: Json };
       return { ...error, status };
     },
   };

@@ -1,6 +1,8 @@
 import { readdirSync, writeFileSync } from "node:fs";
-import { describe, test } from "vitest";
-import { type Desk, desk, type Json } from "./harness.js";
+import { afterAll, describe, test } from "vitest";
+import { type Desk, desk, endDesks, type Json } from "./harness.js";
+
+afterAll(endDesks);
 
 async function contents({ json }: Desk, replica: string): Promise<Record<string, unknown>> {
   const items = await json(["export", "--wrapped", "--replica", replica]);

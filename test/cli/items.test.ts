@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { describe, test } from "vitest";
-import { desk } from "./harness.js";
+import { afterAll, describe, test } from "vitest";
+import { desk, endDesks } from "./harness.js";
+
+afterAll(endDesks);
 
 const ENV = { TERCET_REPLICA: "a.replica" };
 

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { describe, test } from "vitest";
-import { desk, ended, serve, spawnTercet } from "./harness.js";
+import { afterAll, describe, test } from "vitest";
+import { desk, endDesks, ended, serve, spawnTercet } from "./harness.js";
+
+afterAll(endDesks);
 
 const MIB = 1024 * 1024;
 const ENV = { TERCET_REPLICA: "a.replica" };

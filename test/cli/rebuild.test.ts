@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { desk, type Served, serveForAll } from "./harness.js";
+import { desk, endDesks, type Served, serveForAll } from "./harness.js";
+
+afterAll(endDesks);
 
 let server: Served;
 beforeAll(async () => {

@@ -1,6 +1,8 @@
 import { writeFileSync } from "node:fs";
-import { describe, test } from "vitest";
-import { type Desk, desk } from "./harness.js";
+import { afterAll, describe, test } from "vitest";
+import { type Desk, desk, endDesks } from "./harness.js";
+
+afterAll(endDesks);
 
 /** A replica each of the collections flag, env and file, in files of those names. */
 async function threeReplicas(): Promise<Desk> {

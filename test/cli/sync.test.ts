@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, test } from "vitest";
-import { desk, ended, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
+import { desk, endDesks, ended, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
+
+afterAll(endDesks);
 
 let server: Served;
 beforeAll(async () => {
@@ -112,6 +114,10 @@ describe.concurrent("sync", () => {
       fingerprint: null,
       kind: "deleted",
     });
+    // Nobody's in particular: neither column is this side's.
+    expect((await here.run(["conflicts", "list", ...ofServer])).stdout).toMatch(
+      /^NUMBER {2}ID {3}GAVE WAY {2}BYTES {2}FINGERPRINT {2}PREVAILED {5}BY {6}WHEN\n1 +zrh +deleted +- +- /,
+    );
     const none = await here.error(["conflicts", "show", "9", ...ofServer]);
     expect(none).toMatchObject({ status: 1, reason: "CONFLICT_NOT_FOUND" });
 

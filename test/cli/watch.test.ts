@@ -3,7 +3,19 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createReplica } from "../../client/index.js";
 import { startCuttingProxy } from "../../scripts/soak/cutting-proxy.js";
-import { atEnd, type Desk, desk, type Json, type Served, serve, serveForAll, spawnTercet } from "./harness.js";
+import {
+  atEnd,
+  type Desk,
+  desk,
+  endDesks,
+  type Json,
+  type Served,
+  serve,
+  serveForAll,
+  spawnTercet,
+} from "./harness.js";
+
+afterAll(endDesks);
 
 let server: Served;
 beforeAll(async () => {

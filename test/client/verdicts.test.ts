@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { Action } from "../../client/replica/action.js";
 import { createMemoryReplica } from "../../client/replica/memory.js";
-import type { Action, ReplicaStore } from "../../client/replica/store.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import { createVerdicts, type Verdicts } from "../../client/verdicts.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";

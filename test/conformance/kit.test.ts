@@ -9,8 +9,10 @@ import { holdTrips, Mismatch, same, sameSet } from "../../scripts/conformance/ex
 import { interopNames } from "../../scripts/conformance/interop.js";
 import { toAscii } from "../../scripts/conformance/json.js";
 import { matches } from "../../scripts/conformance/names.js";
+import { probeServer } from "../../scripts/conformance/probe.js";
 import { runCases } from "../../scripts/conformance/run-cases.js";
 import { serverCases } from "../../scripts/conformance/server-cases.js";
+import { startStreamServer } from "../../scripts/conformance/stream-server.js";
 import { splitCommand } from "../../scripts/conformance/testee.js";
 
 const kit = fileURLToPath(new URL("../../dist/scripts/conformance.js", import.meta.url));
@@ -56,6 +58,7 @@ describe("the command line", () => {
     ["a pattern that leaves nothing", ["--only", "no such case"]],
     ["two things to test, and jobs that are no number", ["--testee", "true", "--all", "--jobs", "x"]],
     ["a language that is none", ["--language", "cobol"]],
+    ["a command of no words", ["--testee", " "]],
     ["a list that is not there", ["--known-failing", "/no/such/file", "--list"]],
   ])("ends with 2 for %s", async (_, args) => {
     const { status, stderr } = await run(...args);
@@ -78,12 +81,6 @@ describe("a testee that does not do its work", () => {
       "FAILED local/pending-changes-in-order\n    first pull verified: expected true, came nothing\n",
     );
     expect(stdout).toContain("testee: 0 passed, 1 failed");
-  });
-
-  it("that can't be started, fails", async () => {
-    const { status, stdout } = await run("--testee", "no-such-command-here", "--only", "local/empty-replica");
-    expect(status).toBe(1);
-    expect(stdout).toMatch(/FAILED local\/empty-replica\n {4}TesteeDied: the testee can't be started/);
   });
 
   it.each([
@@ -133,6 +130,58 @@ describe("a client that seems to wait too often", () => {
     ]);
     expect(outcomes[1]?.why).toBe("round trips: expected at most 2, came 3 (> open)");
     expect(runs).toEqual(["slow", "slow", "waits", "waits", "quick"]);
+  });
+});
+
+describe("what is not there", () => {
+  const nothing = "there is nothing to test\n    command: ";
+  const words = `${process.execPath} ${stub}`;
+
+  it.each([
+    [
+      "that can't be started",
+      `"no such command" here`,
+      `the testee can't be started: spawn no such command ENOENT: ${nothing}"no such command" here\n`,
+    ],
+    [
+      "that ends at once",
+      `${words} dead`,
+      `the testee ended (status 3): ${nothing}${words} dead\n    stderr: the stub will not live\n`,
+    ],
+    [
+      "whose first answer is none",
+      `${words} greets`,
+      `the testee wrote what is no answer to any request: "Welcome to the stub!": ${nothing}${words} greets\n`,
+    ],
+    [
+      "that does not answer",
+      `${words} silent`,
+      `the testee did not answer to "hello" within 300 ms: ${nothing}${words} silent\n`,
+    ],
+  ])("of a testee %s, is said once, and the status is 2", async (_, command, said) => {
+    const timeout = command.endsWith("silent") ? ["--timeout", "300"] : [];
+    expect(await run("--testee", command, "--only", "local", ...timeout)).toEqual({
+      status: 2,
+      stdout: "",
+      stderr: said,
+    });
+  });
+
+  it.each([
+    ["nobody listens", "127.0.0.1:1", "no server of tercet.v1 answers at 127.0.0.1:1: there is nothing to test\n"],
+    ["is no address", "localhost:99999", '"localhost:99999" is no address of a server'],
+  ])("of a server where %s, is said once, and the status is 2", async (_, address, said) => {
+    const { status, stdout, stderr } = await run("--server", address);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toContain(said);
+  });
+
+  it("of a server that is another one, is said once", async () => {
+    const server = await startStreamServer(async () => undefined);
+    await expect(probeServer(server.address, 30_000)).rejects.toThrow(
+      /^no server of tercet\.v1 answers at .*\n {4}UNIMPL/,
+    );
+    await server.stop();
   });
 });
 

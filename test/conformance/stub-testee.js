@@ -19,7 +19,8 @@ if (how === "dead") {
 for await (const line of createInterface({ input: process.stdin })) {
   const request = JSON.parse(line);
   if (how === "silent") continue;
-  if (how === "garbage" && request.do === "open") process.stdout.write("Welcome to the stub!\n");
+  const chatsAt = how === "garbage" ? "open" : how === "greets" ? "hello" : undefined;
+  if (request.do === chatsAt) process.stdout.write("Welcome to the stub!\n");
   else if (how === "dies" && request.do === "open") {
     process.stderr.write("the stub breaks down\n");
     process.exit(4);

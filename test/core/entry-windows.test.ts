@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { createEntryWindows, toEntryBlock } from "../../core/entry-windows.js";
 import { compareIds } from "../../core/id.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum } from "../../core/range-sum.js";
 
 const idOf = (n: number) => `${n % 7 === 0 ? "\u{1f600}" : "id"} ${String(n).padStart(4, "0")}`;

@@ -4,14 +4,8 @@ import { cutEntries } from "../../core/cut-entries.js";
 import { toEntryBlock } from "../../core/entry-windows.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
-import {
-  createRangeIndex,
-  type IdInterval,
-  type RangeEntry,
-  type RangeIndex,
-  type Segment,
-  type SegmentRows,
-} from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
+import { createRangeIndex, type RangeIndex, type Segment, type SegmentRows } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 
 const WHOLE = { from: "", to: undefined };

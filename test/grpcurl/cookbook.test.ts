@@ -28,14 +28,19 @@ describe(`grpcurl${leftOut ? ": left out, as it is built by Go, which is not ins
   it.skipIf(leftOut)(
     "prints what proto/README.md shows (npm run cookbook)",
     async () => {
-      expect(await walk(page)).toBe(page);
+      const walked = await walk(page);
+      expect(walked.page).toBe(page);
+      expect(walked.changed).toEqual([]);
+      expect(walked.blocks).toBeGreaterThan(20);
     },
     MANY_MS,
   );
 
   it.skipIf(leftOut)("is not let off where it prints something else, or fails", async () => {
     const shows = (command: string, output: string) => ["```sh", command, "```", "```text", output, "```"].join("\n");
-    expect(await walk(shows("echo 1", "2"))).toBe(shows("echo 1", "1"));
+    const other = `${shows("echo 1", "1")}\n${shows("echo 2", "3\n4")}\n${shows("echo 3", "2")}`;
+    const right = `${shows("echo 1", "1")}\n${shows("echo 2", "2")}\n${shows("echo 3", "3")}`;
+    expect(await walk(other)).toEqual({ page: right, blocks: 3, changed: [11, 18] });
     await expect(walk(shows("false", ""))).rejects.toThrow("status 1, not 0");
     await expect(walk("```sh\necho 1\n```\n")).rejects.toThrow("the page does not show what this prints");
   });

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const SCRIPT = fileURLToPath(new URL("child.js", import.meta.url));
 
 /** How often a process is killed: as many as are asked for in CI, fewer where somebody is waiting. */
-export const KILLS = Number(process.env["TERCET_KILLS"] ?? 40);
+export const KILLS = Number(process.env["TERCET_KILLS"] ?? 20);
 
 /** A process that has loaded everything and waits for its turn. */
 export interface Child {

@@ -6,7 +6,7 @@ import { toPageChanges } from "../../core/page.js";
 import { ChangePage } from "../../gen/tercet/v1/sync.js";
 import { encodedPage, toColumnsPage } from "../../server/protocol/encode-changes.js";
 import { type ChangeColumns, columnsOf, readOf } from "../../server/store/change-columns.js";
-import type { StoredChange } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
 
 const STATE = { through: 9, end: true, revision: 9, total: { count: 0, sum: Buffer.alloc(32) }, lineage: [] };
 

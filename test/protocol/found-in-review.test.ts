@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { toRangeQuery } from "../../client/protocol/range-messages.js";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
 import type { MemoryReplica } from "../../client/replica/memory.js";
-import type { ApplyBatch } from "../../client/replica/store.js";
 import { createDriver } from "../../core/drive.js";
 import type { Fault } from "../../core/fault.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
@@ -13,6 +13,7 @@ import { createServerExchange } from "../../server/protocol/exchange.js";
 import { readQuery } from "../../server/protocol/reconcile.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
 import { exchange } from "./pair.js";
+import { elsewhere, together } from "./together.js";
 import {
   change,
   contents,
@@ -30,19 +31,7 @@ const L = "L".repeat(20_000);
 const GROUP = { items: 1000, bytes: 1 << 20 };
 const g = (id: string, content: string) => ({ id, upsert: { content, fingerprint: fingerprintOf(id, content) } });
 const pad = (i: number) => `item-${String(i).padStart(6, "0")}`;
-function elsewhere(store: MemoryStore, changes: Record<string, string | null>): void {
-  const other = newReplica(99);
-  exchange({ store, replica: other });
-  change(other, changes);
-  exchange({ store, replica: other, standard: CLIENT });
-}
-function together(items: Record<string, string>) {
-  const store = newStore();
-  const replica = newReplica(1);
-  change(replica, items);
-  exchange({ store, replica });
-  return { store, replica };
-}
+
 function setBack(items: Record<string, string>, lost: Record<string, string>) {
   const { store, replica } = together(items);
   const backup = store.clone(Buffer.alloc(8, 2));

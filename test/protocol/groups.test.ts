@@ -6,7 +6,8 @@ import { fingerprintOf } from "../../core/fingerprint.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { MemoryStore } from "../../server/store/memory.js";
-import { exchange, type PairOptions, type PairOutcome } from "./pair.js";
+import { exchange, type PairOptions } from "./pair.js";
+import { clean, elsewhere } from "./together.js";
 import { change, contents, newReplica, newStore, now, nowUs, serverContents, serverState } from "./world.js";
 
 const SERVER = ChangeStandard.CHANGE_STANDARD_SERVER;
@@ -14,12 +15,6 @@ const CLIENT = ChangeStandard.CHANGE_STANDARD_CLIENT;
 const NEWEST = ChangeStandard.CHANGE_STANDARD_NEWEST;
 const MANUAL = ChangeStandard.CHANGE_STANDARD_MANUAL;
 const LIMITS = { items: 1000, bytes: 1024 * 1024 };
-
-function clean(outcome: PairOutcome): PairOutcome {
-  expect(outcome.fault).toBeUndefined();
-  expect(outcome.report.verified).toBe(true);
-  return outcome;
-}
 
 /** One transaction of the application. */
 function together(replica: ReplicaStore, changes: Readonly<Record<string, string | null>>): void {
@@ -35,13 +30,6 @@ function world(items: Record<string, string>) {
   change(replica, items);
   clean(exchange({ store, replica }));
   return { store, replica };
-}
-
-function elsewhere(store: MemoryStore, changes: Record<string, string | null>): void {
-  const other = newReplica(99);
-  clean(exchange({ store, replica: other }));
-  change(other, changes);
-  clean(exchange({ store, replica: other, standard: CLIENT }));
 }
 
 function revisionsOf(store: MemoryStore, ids: readonly string[]): (number | undefined)[] {

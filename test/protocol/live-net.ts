@@ -1,9 +1,6 @@
 import { decodeExchangeResponse } from "../../client/decode-exchange.js";
-import {
-  type ClientExchange,
-  type ClientExchangeConfig,
-  createClientExchange,
-} from "../../client/protocol/exchange.js";
+import { type ClientExchange, createClientExchange } from "../../client/protocol/exchange.js";
+import type { ClientExchangeConfig } from "../../client/protocol/exchange-config.js";
 import { runOperation as runClientOperation } from "../../client/protocol/operation.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
 import { asBuffer } from "../../core/content.js";

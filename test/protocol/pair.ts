@@ -1,5 +1,6 @@
 import { decodeExchangeResponse } from "../../client/decode-exchange.js";
-import { type ClientExchangeConfig, createClientExchange } from "../../client/protocol/exchange.js";
+import { createClientExchange } from "../../client/protocol/exchange.js";
+import type { ClientExchangeConfig } from "../../client/protocol/exchange-config.js";
 import {
   type ConflictToResolve,
   type Resolution,

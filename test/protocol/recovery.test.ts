@@ -5,32 +5,12 @@ import { createRangeSum } from "../../core/range-sum.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { MemoryStore } from "../../server/store/memory.js";
-import { exchange, type PairOptions, type PairOutcome } from "./pair.js";
-import { change, contents, newReplica, newStore, now, nowUs, serverContents, serverState } from "./world.js";
+import { exchange, type PairOptions } from "./pair.js";
+import { clean, elsewhere, together } from "./together.js";
+import { change, contents, now, nowUs, serverContents, serverState } from "./world.js";
 
 const SERVER = ChangeStandard.CHANGE_STANDARD_SERVER;
 const CLIENT = ChangeStandard.CHANGE_STANDARD_CLIENT;
-
-function clean(outcome: PairOutcome): PairOutcome {
-  expect(outcome.fault).toBeUndefined();
-  expect(outcome.report.verified).toBe(true);
-  return outcome;
-}
-
-function together(items: Record<string, string>) {
-  const store = newStore();
-  const replica = newReplica(1);
-  change(replica, items);
-  clean(exchange({ store, replica }));
-  return { store, replica };
-}
-
-function elsewhere(store: MemoryStore, changes: Record<string, string | null>): void {
-  const other = newReplica(99);
-  clean(exchange({ store, replica: other }));
-  change(other, changes);
-  clean(exchange({ store, replica: other, standard: CLIENT }));
-}
 
 function many(count: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: count }, (_, at) => [`item-${String(at).padStart(6, "0")}`, `${at}`]));

@@ -4,9 +4,11 @@ import type { Content } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import type { ServerOperation, ServerResult } from "../../server/protocol/operation.js";
+import type { CollectionState } from "../../server/store/collection-state.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
 import { after, runOperation } from "../../server/store/run-operation.js";
-import type { Awaitable, CollectionState, Store, WriteBatch } from "../../server/store/store.js";
+import type { Awaitable, Store } from "../../server/store/store.js";
+import type { WriteBatch } from "../../server/store/write-batch.js";
 
 export const COLLECTION = "things";
 

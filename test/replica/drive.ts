@@ -1,18 +1,14 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import {
-  type Action,
-  type ApplyBatch,
-  type BaseState,
-  GroupTooLarge,
-  type LocalWrite,
-  type OutgoingChange,
-  type OutgoingQuery,
-  type ReplicaStore,
-} from "../../client/replica/store.js";
+import type { Action } from "../../client/replica/action.js";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
+import { GroupTooLarge, type LocalWrite } from "../../client/replica/local-items.js";
+import type { BaseState } from "../../client/replica/local-state.js";
+import type { OutgoingChange, OutgoingQuery } from "../../client/replica/outgoing-batch.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import type { Content } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { IdInterval } from "../../core/range-index.js";
+import type { IdInterval } from "../../core/range.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { createModel, hex, type Model, RANGES, shown, sumOf, TOO_LARGE } from "./model.js";
 

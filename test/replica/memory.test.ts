@@ -1,7 +1,5 @@
 import { createMemoryReplica } from "../../client/replica/memory.js";
 import { describeReplica } from "./contract.js";
-import { describeExchange } from "./contract-exchange.js";
-import { describeLarge } from "./contract-large.js";
 import { type Harness, LARGE } from "./drive.js";
 
 function open(): Harness {
@@ -18,6 +16,4 @@ function open(): Harness {
   };
 }
 
-describeReplica("a replica in memory", open);
-describeExchange("an exchange with a replica in memory", open);
-describeLarge("large contents in memory", open);
+describeReplica("in memory", open);

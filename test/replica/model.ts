@@ -1,4 +1,7 @@
-import type { Action, ApplyBatch, GroupLimits, LocalWrite, OutgoingQuery } from "../../client/replica/store.js";
+import type { Action } from "../../client/replica/action.js";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
+import type { GroupLimits, LocalWrite } from "../../client/replica/local-items.js";
+import type { OutgoingQuery } from "../../client/replica/outgoing-batch.js";
 import type { Content } from "../../core/content.js";
 import { ErrorReason } from "../../core/fault.js";
 import { fingerprintOf } from "../../core/fingerprint.js";

@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import type { ApplyBatch } from "../../client/replica/apply-batch.js";
 import { createMemoryReplica } from "../../client/replica/memory.js";
 import { oneByOne } from "../../client/replica/one-by-one.js";
 import { columnsOf, type SettledRun } from "../../client/replica/outgoing-columns.js";
 import { createSqliteReplica } from "../../client/replica/sqlite.js";
-import type { ApplyBatch, ReplicaStore } from "../../client/replica/store.js";
+import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 
 const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();

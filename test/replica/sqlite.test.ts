@@ -3,8 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
 import { describeReplica } from "./contract.js";
-import { describeExchange } from "./contract-exchange.js";
-import { describeLarge } from "./contract-large.js";
 import { type Harness, LARGE } from "./drive.js";
 import { expectNoLeaks } from "./leaks.js";
 
@@ -30,6 +28,4 @@ function open(): Harness {
   };
 }
 
-describeReplica("a replica in SQLite", open);
-describeExchange("an exchange with a replica in SQLite", open);
-describeLarge("large contents in SQLite", open);
+describeReplica("in SQLite", open);

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { describe, test } from "vitest";
-import { type Desk, desk, type Served, serve } from "../cli/harness.js";
+import { afterAll, describe, test } from "vitest";
+import { type Desk, desk, endDesks, type Served, serve } from "../cli/harness.js";
+
+afterAll(endDesks);
 
 /** Each command is a process of its own, and there are dozens. */
 const PATIENCE_MS = 120_000;

@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { beforeEach, describe, expect, it } from "vitest";
 import { StorageError } from "../../core/storage-error.js";
 import { type HousekeepingWorld, startHousekeeping } from "../../server/rpc/housekeeping.js";
-import type { CollectionState, CompactQuery } from "../../server/store/store.js";
+import type { CollectionState, CompactQuery } from "../../server/store/collection-state.js";
 
 const SLICE = 50;
 

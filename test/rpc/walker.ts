@@ -5,7 +5,7 @@ import { type Content, fromContentField } from "../../core/content.js";
 import { cutEntries } from "../../core/cut-entries.js";
 import { fingerprintOf, toFingerprint } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, type RangeTotal, toRangeFingerprint, totalOf } from "../../core/range-sum.js";
 import {
   type ChangeInfo,

@@ -1,7 +1,10 @@
 import type { Content } from "../../core/content.js";
 import { contentSize } from "../../core/content.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { Store, StoredChange, UploadPiece, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { Store } from "../../server/store/store.js";
+import type { UploadPiece } from "../../server/store/uploads.js";
+import type { Write, WriteBatch, WriteOutcome } from "../../server/store/write-batch.js";
 
 /** Bytes that are the same in every run. */
 export function bytesOf(length: number, seed: number): Buffer {

@@ -1,7 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { Store, StoredChange, Write, WriteBatch } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { Store } from "../../server/store/store.js";
+import type { Write, WriteBatch } from "../../server/store/write-batch.js";
 import { bytesOf, NOW, put, remove } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import {

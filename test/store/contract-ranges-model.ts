@@ -1,9 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { IdInterval, RangeEntry } from "../../core/range-index.js";
+import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { LIST_ITEMS, LISTED_WHOLE_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
-import type { RangeAnswer, RangeAsk, Store, StoredChange, Write } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { RangeAnswer, RangeAsk } from "../../server/store/range-reads.js";
+import type { Store } from "../../server/store/store.js";
+import type { Write } from "../../server/store/write-batch.js";
 import { batchOf, createCollection, put, remove, UID } from "./build.js";
 import type { OpenedStore } from "./contract.js";
 import { askRanges } from "./contract-ranges.js";

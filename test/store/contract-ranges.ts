@@ -1,8 +1,10 @@
 import { beforeEach, expect, it } from "vitest";
-import type { RangeEntry } from "../../core/range-index.js";
+import type { RangeEntry } from "../../core/range.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { LIST_ITEMS, LISTED_WHOLE_ITEMS, SHORT_SUM_BYTES, shortPrintsOf, shortSumOf } from "../../core/reconcile.js";
-import type { RangeAnswer, RangeAsk, RangesQuery, Store, Write } from "../../server/store/store.js";
+import type { RangeAnswer, RangeAsk, RangesQuery } from "../../server/store/range-reads.js";
+import type { Store } from "../../server/store/store.js";
+import type { Write } from "../../server/store/write-batch.js";
 import { batchOf, createCollection, ids, put, remove, UID, writeOne } from "./build.js";
 
 const WHOLE = { from: "", to: undefined };

@@ -1,5 +1,6 @@
 import { beforeEach, expect, it } from "vitest";
-import type { Store, StoredChange } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { Store } from "../../server/store/store.js";
 import { ALL, createCollection, ids, LIST, put, remove, UID, writeOne } from "./build.js";
 import { byteOrder } from "./model.js";
 

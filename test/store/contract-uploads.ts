@@ -1,5 +1,7 @@
 import { beforeEach, expect, it } from "vitest";
-import type { Store, UploadRead, Write } from "../../server/store/store.js";
+import type { Store } from "../../server/store/store.js";
+import type { UploadRead } from "../../server/store/uploads.js";
+import type { Write } from "../../server/store/write-batch.js";
 import {
   ALL,
   batchOf,

@@ -1,6 +1,7 @@
 import { beforeEach, expect, it } from "vitest";
 import { fingerprintOf } from "../../core/fingerprint.js";
-import type { Store, StoredChange } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { Store } from "../../server/store/store.js";
 import { ALL, batchOf, bytesOf, createCollection, ids, LIST, put, remove, UID, writeOne } from "./build.js";
 
 /** What Store.write must do. */

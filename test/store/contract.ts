@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { BatchWritten, Store } from "../../server/store/store.js";
+import type { Store } from "../../server/store/store.js";
+import type { BatchWritten } from "../../server/store/write-batch.js";
 import { ALL, batchOf, bytesOf, createCollection, EPOCH, LIST, NOW, put, remove, UID, writeOne } from "./build.js";
 import { describeCreations } from "./contract-creations.js";
 import { describeStoreModel } from "./contract-model.js";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createGroupCommit } from "../../server/store/group-commit.js";
 import { createMemoryStore } from "../../server/store/memory.js";
-import type { Store, WriteBatch } from "../../server/store/store.js";
+import type { Store } from "../../server/store/store.js";
+import type { WriteBatch } from "../../server/store/write-batch.js";
 import { batchOf, bytesOf, createCollection, EPOCH, put } from "./build.js";
 
 /** A memory store that notes how many batches each of its transactions has, and turns of the event loop run by hand. */
@@ -64,9 +65,9 @@ describe.each(["sync", "async"] as const)("group commit over a store that is %s"
 
   it("bounds a transaction by writes and by bytes, and takes other turns between", async () => {
     const { commit, transactions, turns, turn } = await setUp(mode);
-    const many = (from: number) => batchOf(Array.from({ length: 1_800 }, (_, index) => put(`${from + index}`, "")));
+    const many = (from: number) => batchOf(Array.from({ length: 900 }, (_, index) => put(`${from + index}`, "")));
     const kibibytes = (id: string, count: number) => batchOf([put(id, Buffer.alloc(count * 1024))]);
-    const batches = [many(0), many(1_800), many(3_600), kibibytes("a", 640), kibibytes("b", 512), kibibytes("c", 1152)];
+    const batches = [many(0), many(900), many(1_800), kibibytes("a", 320), kibibytes("b", 256), kibibytes("c", 576)];
     const written = batches.map((batch) => commit.write(batch));
     for (const [index, until] of [2, 4, 5, 6].entries()) {
       expect(transactions).toHaveLength(index);
@@ -78,7 +79,7 @@ describe.each(["sync", "async"] as const)("group commit over a store that is %s"
     }
     expect(transactions).toEqual([2, 2, 1, 1]);
     const revisions = (await Promise.all(written)).map((one) => one?.revision);
-    expect(revisions).toEqual([1_800, 3_600, 5_400, 5_401, 5_402, 5_403]);
+    expect(revisions).toEqual([900, 1_800, 2_700, 2_701, 2_702, 2_703]);
     await commit.idle();
   });
 

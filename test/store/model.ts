@@ -1,5 +1,7 @@
 import type { Content } from "../../core/content.js";
-import type { StoredChange, StoredConflict, Write, WriteBatch, WriteOutcome } from "../../server/store/store.js";
+import type { StoredChange } from "../../server/store/item-reads.js";
+import type { StoredConflict } from "../../server/store/stored-conflict.js";
+import type { Write, WriteBatch, WriteOutcome } from "../../server/store/write-batch.js";
 
 /** What a collection must be, kept the slow and obvious way: nothing of the product's write path is used. */
 export interface ModelCollection {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { openSqliteStore, type SqliteStore } from "../../server/store/sqlite.js";
 import { createLogSync } from "../../server/store/sqlite-sync.js";
 import { createSyncedStore } from "../../server/store/sqlite-synced.js";
-import type { BatchWritten } from "../../server/store/store.js";
+import type { BatchWritten } from "../../server/store/write-batch.js";
 import { ALL, batchOf, bytesOf, createCollection, EPOCH, NOW, put, UID } from "./build.js";
 
 type Written = readonly (BatchWritten | undefined)[];

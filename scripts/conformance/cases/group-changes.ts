@@ -86,6 +86,28 @@ export const groupChangeCases: readonly Case[] = [
         await place.ends(replica, { items: { a: large, b: "1", c: "1" } });
       }),
   },
+  {
+    name: "group/gives-way-to-a-content-that-was-never-taken",
+    run: (place) =>
+      grouped(place, async (replica) => {
+        const there = "there ".repeat(8 * KIB);
+        await replica.transaction({ a: "mine", b: "mine" });
+        await place.elsewhere({ b: there });
+        // It is to prevail over a content that is not inline, and so is not needed here. It never arrives.
+        let pushes = 0;
+        const relay = await place.relay({
+          up: ({ $case }) => ($case === "push" && ++pushes === 2 ? "cut" : undefined),
+        });
+        await refused(replica.sync({ server: relay.address, standard: "CLIENT" }), { reason: "" });
+        await place.elsewhere({ a: "theirs" });
+        const report = await place.sync(replica, { standard: "SERVER" });
+        same("report", report, { sent: 0, received: 2, verified: true });
+        await place.ends(replica, {
+          items: { a: "theirs", b: there, c: "1" },
+          recordsHere: await replica.conflicts(),
+        });
+      }),
+  },
 ];
 
 async function grouped(place: Place, work: (replica: TesteeReplica) => Promise<void>): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Case } from "../case.js";
 import { same } from "../expect.js";
-import { COLLECTION, type Place, printsOf, refused } from "../place.js";
+import { printsOf, refused } from "../place.js";
 
 const EMPTY_SUM = "0".repeat(64);
 
@@ -122,40 +122,18 @@ export const localCases: readonly Case[] = [
     },
   },
   {
-    name: "local/writes-go-on-during-an-exchange",
-    run: (place) => writeMeanwhile(place, "page", { a: "again", d: "new" }),
-  },
-  {
-    name: "local/written-between-a-push-and-its-verdict",
-    run: (place) => writeMeanwhile(place, "verdicts", { a: "again", b: null }),
+    name: "local/rejected-change-lets-the-others-of-its-message-go",
+    async run(place) {
+      // Nothing is sent before the server has said that it takes less than it did.
+      const limits = { eagerBytes: 100 };
+      const replica = await place.equal({ a: "1" }, { limits });
+      const big = "x".repeat(300);
+      await replica.change({ before: "1", big, behind: "1" });
+      await (await place.server()).restart({ limits: { ...limits, itemBytes: 200 } });
+      const report = await place.sync(replica);
+      same("report", report, { sent: 2, rejected: [{ id: "big", reason: "ITEM_TOO_LARGE" }], verified: true });
+      const server = { a: "1", before: "1", behind: "1" };
+      await place.ends(replica, { items: { ...server, big }, server, pending: ["big"] });
+    },
   },
 ];
-
-/** The application writes in the middle of an exchange: nothing of it is lost, and the next exchange brings it over (R8). */
-async function writeMeanwhile(
-  place: Place,
-  before: "page" | "verdicts",
-  changes: Readonly<Record<string, string | null>>,
-): Promise<void> {
-  place.needs("concurrent");
-  const replica = await place.equal({ a: "1", b: "1", c: "1" });
-  await replica.change({ a: "mine" });
-  await place.elsewhere({ c: "theirs" });
-  let written = false;
-  const relay = await place.relay({
-    async down({ $case }) {
-      if ($case !== before || written) return undefined;
-      written = true;
-      await replica.change(changes);
-      return undefined;
-    },
-  });
-  same("verified", (await replica.sync({ server: relay.address })).verified, true);
-  same("report", await place.sync(replica), { conflicts: [], verified: true });
-  const all: Record<string, string | null> = { a: "mine", b: "1", c: "theirs", ...changes };
-  const items = Object.fromEntries(
-    Object.entries(all).flatMap(([id, content]) => (content === null ? [] : [[id, content]])),
-  );
-  await place.ends(replica, { items });
-  same("collection", (await (await place.server()).api.getCollection(COLLECTION)).conflicts, 0);
-}

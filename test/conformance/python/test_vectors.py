@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
-from tercet.v1.item_pb2 import ChangeStandard
+from tercet.v1 import item_pb2
 from tercet.v1.sync_pb2 import ChangePage, IdBounds
 
 from tercet_client.change_info import UNPROVED, read_changes
 from tercet_client.compare import compare, compare_recovered, judge
 from tercet_client.errors import ClientError
 from tercet_client.fingerprint import RangeSum, decode_bounds, encode_bounds, fingerprint_of, is_id
-from tercet_client.replica import Entry, Pending, Replica, State, Version
+from tercet_client.replica import CLEAN, Entry, Pending, Replica, State, Version
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 
@@ -36,7 +36,7 @@ def expand(value: Any) -> Any:
 
 def content_of(case: Any) -> bytes:
     if "text" in case:
-        return case["text"].encode()
+        return str(case["text"]).encode()
     if "data" in case:
         return bytes.fromhex(case["data"])
     seed, size = case["seed"]["seed"], case["seed"]["size"]
@@ -108,7 +108,7 @@ class CompareTest(unittest.TestCase):
         fingerprint = self.print_of(now["content"]) if now else None
         entry = Entry("x", Version(fingerprint, b"", is_text=False) if fingerprint else None)
         entry.base = self.state_of(base) if base else None
-        entry.pending = Pending() if pending else None
+        entry.pending = Pending(sequence=1) if pending else CLEAN
         return entry, tuple(self.print_of(name) for name in client["sendings"])
 
     def state_of(self, state: Any) -> State:
@@ -137,7 +137,8 @@ class CompareTest(unittest.TestCase):
                 mine, theirs = case["mine"], case["theirs"]
                 time_us = max(int(each) for each in mine.get("groupTimesUs") or [mine["modifyTimeUs"]])
                 state = State("x", bytes_of(theirs["fingerprint"]), 1, int(theirs["modifyTimeUs"]))
-                outcome = judge(ChangeStandard.Value(case["standard"]), bytes_of(mine["fingerprint"]), time_us, state)
+                standard = getattr(item_pb2, case["standard"])
+                outcome = judge(standard, bytes_of(mine["fingerprint"]), time_us, state)
                 self.assertEqual(outcome, case["prevails"])
 
 

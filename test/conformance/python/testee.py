@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
-from tercet.v1.item_pb2 import ChangeStandard
+from tercet.v1 import item_pb2
 
 from tercet_client import ClientError, Replica, Report, SyncOptions, Version, detail_of, sync
 from tercet_client.errors import reason_name
@@ -60,8 +60,8 @@ def to_hex(fingerprint: bytes | None) -> str | None:
     return None if fingerprint is None else fingerprint.hex()
 
 
-def standard_name(standard: int) -> str:
-    return ChangeStandard.Name(standard).removeprefix("CHANGE_STANDARD_")
+def standard_name(standard: item_pb2.ChangeStandard) -> str:
+    return item_pb2.ChangeStandard.Name(standard).removeprefix("CHANGE_STANDARD_")
 
 
 def kind_of(version: Version | None) -> str:
@@ -69,12 +69,11 @@ def kind_of(version: Version | None) -> str:
 
 
 def to_item(entry: Entry) -> Json:
-    is_base = entry.base is not None and entry.base.fingerprint == entry.fingerprint
     return {
         "id": entry.id,
         "fingerprint": to_hex(entry.fingerprint),
         "modify_time_us": entry.time_us,
-        "pending": entry.pending is not None and not is_base,
+        "pending": entry.is_pending and entry.fingerprint != entry.base_fingerprint,
     }
 
 
@@ -85,7 +84,7 @@ def to_pending(entry: Entry) -> Json:
 
 
 def to_held(entry: Entry) -> Json:
-    theirs = entry.base.version if entry.base else None
+    theirs = entry.base_state.version
     return {"id": entry.id, "mine": to_content(entry.mine) or None, "theirs": to_content(theirs) or None}
 
 
@@ -164,7 +163,7 @@ def do_sync(request: Json) -> Json:
     options = SyncOptions(
         server=request["server"],
         now_us=now_us,
-        standard=ChangeStandard.Value(f"CHANGE_STANDARD_{request.get('standard', 'UNSPECIFIED')}"),
+        standard=getattr(item_pb2, f"CHANGE_STANDARD_{request.get('standard', 'UNSPECIFIED')}"),
         create=request.get("create", False),
         recreate=request.get("recreate", False),
         on_history_change=request.get("on_history_change", "offer"),
@@ -190,7 +189,7 @@ def do_pending(request: Json) -> Json:
 
 
 def do_held(request: Json) -> Json:
-    held = [entry for entry in entries_of(replica_of(request)) if entry.pending and entry.pending.held]
+    held = [entry for entry in entries_of(replica_of(request)) if entry.pending.held]
     return {"held": [to_held(entry) for entry in held]}
 
 

@@ -18,11 +18,17 @@ const MOST_PASSES = 8;
 
 /**
  * One exchange, from Open to the end of the stream. An exchange that fails has lost nothing: the replica keeps what it has taken,
- * and the next one goes on from there.
+ * and the next one goes on from there. One that begins while another one runs waits for its end.
  *
  * @throws ClientError for what this side found, a gRPC ServiceError for what the server said
  */
-export async function sync(replica: Replica, options: SyncOptions): Promise<Report> {
+export function sync(replica: Replica, options: SyncOptions): Promise<Report> {
+  const report = replica.exchange.then(() => syncAlone(replica, options));
+  replica.exchange = report.catch(() => undefined);
+  return report;
+}
+
+async function syncAlone(replica: Replica, options: SyncOptions): Promise<Report> {
   const stream = openStream(options.server, options.timeoutMs, (epoch) => {
     session.begun.push(epoch);
     if (!session.recovering) replica.lineage = [...replica.lineage, epoch];

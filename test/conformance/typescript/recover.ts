@@ -30,64 +30,73 @@ import { outOfOrder } from "./stream.js";
  * before has changed nothing.
  */
 
+/** With the ranges between them that are not asked about, a query may have 4,096. */
+const RANGES_AT_ONCE = 2000;
+/** A range with more bases than this is asked about in so many parts; the others are compared item by item. */
+const SMALL = 12;
+const PARTS = 4;
+/** Bytes of a sum or fingerprint that travel in a recovery. */
+const SHORT = 8;
+
 /** A range of ids, [from, to); undefined: to the last id. */
 type Range = readonly [from: string, to: string | undefined];
 
-/** All bases in the order of their ids, and the sums of the first n of them. */
-interface Bases {
+/** Count and sum of the items in a range, as they travel. */
+interface Total {
+  readonly count: number;
+  readonly sum: Uint8Array;
+}
+
+/** Looks for what differs from the bases of a replica, and collects what it has found. */
+interface Search {
+  /** All bases in the order of their ids, and the sums of the first n of them. */
   readonly ids: readonly string[];
   readonly fingerprints: readonly Uint8Array[];
   readonly sums: readonly RangeSum[];
+  /** The server's states of what differs, by id. */
+  readonly found: Map<string, State>;
+  /** The first answer: it says the head, the fork, and more that holds for all. */
+  preamble: RangeAnswers | undefined;
 }
-
-/** A range with so few bases is compared item by item. */
-const LEAF_ITEMS = 12;
-/** With the ranges between them that are not asked about, a query may have 4,096. */
-const RANGES_AT_ONCE = 2000;
 
 /** Compares all items with the server's, and takes what differs. */
 export async function recover(session: Session, why: RecoveryReason): Promise<void> {
-  const { replica, report, stream } = session;
   session.recovering = true;
   session.heard = NO_CHECKPOINT;
-  report.recovery = { why, offered: [] };
-  const lineage = session.rebinds ? [] : [...replica.lineage];
-  stream.send({ $case: "recover", value: { lineage } });
-  const bases = sortedBases(replica);
-  const found = new Map<string, State>();
-  let preamble: RangeAnswers | undefined;
-  let ranges = cut(bases, ["", undefined]);
+  session.report.recovery = { why, offered: [] };
+  const lineage = session.rebinds ? [] : [...session.replica.lineage];
+  session.stream.send({ $case: "recover", value: { lineage } });
+  const search = searchIn(session.replica);
+  const atOnce = Math.max(1, Math.min(RANGES_AT_ONCE, session.limits.windowItems));
+  let ranges = cut(search, ["", undefined]);
   while (ranges.length > 0) {
-    const asked = ranges.splice(0, Math.max(1, session.limits.windowItems / 2));
-    for (let at = 0; at < asked.length; at += RANGES_AT_ONCE) {
-      stream.send({ $case: "ranges", value: toQuery(bases, asked.slice(at, at + RANGES_AT_ONCE)) });
-    }
-    report.roundTrips += 1;
     const finer: Range[] = [];
-    while (asked.length > 0) {
-      const message = await stream.receiveOnly("ranges", "verdicts");
-      if (message.$case !== "ranges") {
-        await takeMessage(session, message);
-        continue;
-      }
-      const answers = message.value;
-      preamble ??= answers;
-      finer.push(...readAnswers(bases, asked, answers, preamble, found));
-      session.heard = later(session.heard, answers.witness);
-    }
-    // A query is in the order of ids: what is finer lies before what was not asked yet.
-    ranges = [...finer, ...ranges];
+    while (ranges.length > 0) finer.push(...(await compareRanges(session, search, ranges.splice(0, atOnce))));
+    ranges = finer;
   }
-  if (preamble?.head === undefined) throw outOfOrder("the server's first answer to a recovery did not say its head");
-  await complete(session, preamble, found);
+  await complete(session, search);
+}
+
+/** Lets the server compare ranges, and takes what it lists; answers those parts of the others that differ. */
+async function compareRanges(session: Session, search: Search, asked: Range[]): Promise<Range[]> {
+  session.stream.send({ $case: "ranges", value: toQuery(search, asked) });
+  session.report.roundTrips += 1;
+  const finer: Range[] = [];
+  while (asked.length > 0) {
+    const message = await session.stream.receiveOnly("ranges", "verdicts");
+    if (message.$case === "ranges") {
+      search.preamble ??= message.value;
+      session.heard = later(session.heard, message.value.witness);
+      finer.push(...readAnswers(search, asked, message.value));
+    } else await takeMessage(session, message);
+  }
+  return finer;
 }
 
 /** Takes what was found, and stands where the server stood when the recovery began. */
-async function complete(
-  session: Session,
-  { head = NO_CHECKPOINT, forkRevision: fork, lineage }: RangeAnswers,
-  found: ReadonlyMap<string, State>,
-): Promise<void> {
+async function complete(session: Session, { found, preamble }: Search): Promise<void> {
+  if (preamble?.head === undefined) throw outOfOrder("the server's first answer to a recovery did not say its head");
+  const { head, forkRevision: fork, lineage } = preamble;
   const { replica } = session;
   const creations = session.rebinds
     ? []
@@ -121,7 +130,7 @@ function unsettledCreations({ entries }: Replica, revision: number): State[] {
   return sent.map(({ id }) => stateOf(id, undefined, revision));
 }
 
-function sortedBases({ entries }: Replica): Bases {
+function searchIn({ entries }: Replica): Search {
   const ids: string[] = [];
   const fingerprints: Uint8Array[] = [];
   const sums: RangeSum[] = [NOTHING];
@@ -131,11 +140,11 @@ function sortedBases({ entries }: Replica): Bases {
     fingerprints.push(base.fingerprint);
     sums.push(plus(sums.at(-1) ?? NOTHING, sumOf(base.fingerprint)));
   }
-  return { ids, fingerprints, sums };
+  return { ids, fingerprints, sums, found: new Map(), preamble: undefined };
 }
 
 /** Which of the bases are in a range: from the first of them to before the last. */
-function inside({ ids }: Bases, [from, to]: Range): readonly [first: number, last: number] {
+function inside({ ids }: Search, [from, to]: Range): readonly [first: number, last: number] {
   const find = (bound: string): number => {
     let [low, high] = [0, ids.length];
     while (low < high) {
@@ -148,21 +157,21 @@ function inside({ ids }: Bases, [from, to]: Range): readonly [first: number, las
   return [find(from), to === undefined ? ids.length : find(to)];
 }
 
-function totalOf(bases: Bases, range: Range): RangeSum {
-  const [first, last] = inside(bases, range);
-  return minus(bases.sums[last] as RangeSum, bases.sums[first] as RangeSum);
+function totalOf(search: Search, range: Range): Total {
+  const [first, last] = inside(search, range);
+  const total = minus(search.sums[last] as RangeSum, search.sums[first] as RangeSum);
+  return { count: total.count, sum: sumBytes(total).subarray(0, SHORT) };
 }
 
-/** Cuts a range into parts of about the same size. Few parts cost fewer bytes, many parts fewer round trips. */
-function cut(bases: Bases, range: Range): Range[] {
-  const [first, last] = inside(bases, range);
+/** Parts of about the same size, unless it is small: the server cuts them again, which saves round trips. */
+function cut(search: Search, range: Range): Range[] {
+  const [first, last] = inside(search, range);
   const count = last - first;
-  if (count <= LEAF_ITEMS) return [range];
-  const parts = count >= 16_384 ? 16 : count >= 1_024 ? 8 : 4;
-  const inner = Array.from({ length: parts - 1 }, (_, part) => first + Math.floor((count * (part + 1)) / parts));
+  if (count <= SMALL) return [range];
+  const bounds = Array.from({ length: PARTS - 1 }, (_, part) => first + Math.floor((count * (part + 1)) / PARTS));
   return split(
     range,
-    inner.map((at) => bases.ids[at] as string),
+    bounds.map((at) => search.ids[at] as string),
   );
 }
 
@@ -172,7 +181,7 @@ function split([from, to]: Range, inner: readonly string[]): Range[] {
 }
 
 /** The ranges, which are in order, as a query; with nothing asked of what is between them. */
-function toQuery(bases: Bases, ranges: readonly Range[]): RangeQuery {
+function toQuery(search: Search, ranges: readonly Range[]): RangeQuery {
   const ends: string[] = [];
   const kinds: RangeKind[] = [];
   const counts: number[] = [];
@@ -187,69 +196,59 @@ function toQuery(bases: Bases, ranges: readonly Range[]): RangeQuery {
     }
     if (to !== undefined) ends.push(to);
     at = to;
-    const [first, last] = inside(bases, range);
-    const isLeaf = last - first <= LEAF_ITEMS;
-    kinds.push(isLeaf ? RangeKind.RANGE_KIND_ITEMS : RangeKind.RANGE_KIND_SUM);
+    const [first, last] = inside(search, range);
     counts.push(last - first);
-    if (isLeaf) items.push(...bases.fingerprints.slice(first, last).map((each) => each.subarray(0, 8)));
-    else sums.push(sumBytes(totalOf(bases, range)).subarray(0, 8));
+    if (last - first <= SMALL) {
+      kinds.push(RangeKind.RANGE_KIND_ITEMS);
+      items.push(...search.fingerprints.slice(first, last).map((each) => each.subarray(0, SHORT)));
+    } else {
+      kinds.push(RangeKind.RANGE_KIND_SUM);
+      sums.push(totalOf(search, range).sum);
+    }
   }
   if (at !== undefined) kinds.push(RangeKind.RANGE_KIND_UNSPECIFIED);
   return { ends: encodeBounds(ends), kinds, counts, sums: Buffer.concat(sums), items: Buffer.concat(items) };
 }
 
-/** Takes the ranges that are answered out of those asked; answers finer ones, which are to be asked next. */
-function readAnswers(
-  bases: Bases,
-  asked: Range[],
-  answers: RangeAnswers,
-  preamble: RangeAnswers,
-  found: Map<string, State>,
-): Range[] {
-  const { outcomes, parts, counts, sums, lists } = answers;
-  const ends = decodeBounds(answers.ends ?? { shared: [], rest: [] });
-  const at = { list: 0, split: 0, end: 0, part: 0 };
+/** Takes the ranges that are answered off those asked, and what is listed; answers the parts that differ. */
+function readAnswers(search: Search, asked: Range[], answers: RangeAnswers): Range[] {
+  const [sizes, lists] = [[...answers.parts], [...answers.lists]];
+  const ends = decodeBounds(answers.ends ?? { shared: [], rest: [] }) ?? misfit();
+  const totals = answers.counts.map((count, at): Total => {
+    return { count, sum: answers.sums.subarray(at * SHORT, (at + 1) * SHORT) };
+  });
   const finer: Range[] = [];
-  for (const outcome of outcomes) {
-    const range = asked.shift();
-    const size = outcome === RangeOutcome.RANGE_OUTCOME_SPLIT ? (parts[at.split++] ?? 0) : 0;
-    const list = outcome === RangeOutcome.RANGE_OUTCOME_LIST ? lists[at.list++] : undefined;
-    if (range === undefined || ends === undefined) break;
-    if (list !== undefined) takeList(bases, range, list, preamble, found);
-    const inner = ends.slice(at.end, at.end + size - 1);
-    at.end += Math.max(0, size - 1);
-    for (const part of size === 0 ? [] : split(range, inner)) {
-      const own = totalOf(bases, part);
-      const short = sums.subarray(at.part * 8, at.part * 8 + 8);
-      const isEqual = own.count === counts[at.part] && same(sumBytes(own).subarray(0, 8), short);
-      if (!isEqual) finer.push(...cut(bases, part));
-      at.part += 1;
-    }
+  for (const outcome of answers.outcomes) {
+    const whole = asked.shift() ?? misfit();
+    if (outcome === RangeOutcome.RANGE_OUTCOME_LIST) takeList(search, whole, lists.shift() ?? misfit());
+    else if (outcome === RangeOutcome.RANGE_OUTCOME_SPLIT) {
+      const size = sizes.shift() ?? misfit();
+      if (size < 2 || size - 1 > ends.length) misfit();
+      for (const part of split(whole, ends.splice(0, size - 1))) {
+        const [own, theirs] = [totalOf(search, part), totals.shift() ?? misfit()];
+        if (own.count !== theirs.count || !same(own.sum, theirs.sum)) finer.push(...cut(search, part));
+      }
+    } else if (outcome !== RangeOutcome.RANGE_OUTCOME_EQUAL) misfit();
   }
-  const fits =
-    ends !== undefined &&
-    at.end === ends.length &&
-    at.part === counts.length &&
-    at.part * 8 === sums.length &&
-    at.split === parts.length &&
-    parts.every((size) => size >= 2) &&
-    at.list === lists.length;
-  if (!fits) throw outOfOrder("the server's answer to a recovery does not fit what was asked");
+  const left = sizes.length + lists.length + ends.length + totals.length;
+  if (left > 0 || answers.sums.length !== answers.counts.length * SHORT) misfit();
   return finer;
 }
 
-/** What the server has in a range that differs; and what it does not have, and nothing is known of its deletion. */
-function takeList(
-  bases: Bases,
-  range: Range,
-  list: RangeList,
-  { compactedRevision, forkRevision }: RangeAnswers,
-  found: Map<string, State>,
-): void {
+function misfit(): never {
+  throw outOfOrder("the server's answer to a recovery does not fit what was asked");
+}
+
+/**
+ * Takes what the server has in a range that differs, and what it has deleted after the fork. Of what else differs nothing is
+ * known there: it was deleted up to the fork, or up to the horizon of tombstones.
+ */
+function takeList(search: Search, range: Range, list: RangeList): void {
+  const { ids, found, preamble } = search;
   for (const state of readChanges([...list.items, ...list.deleted])) found.set(state.id, state);
-  const own = bases.ids.slice(...inside(bases, range));
-  const differing = own.length <= LEAF_ITEMS ? list.differing.flatMap((index) => own[index] ?? []) : own;
-  // Deletions beyond the fork would be told, but for those up to the horizon.
+  const own = ids.slice(...inside(search, range));
+  const differing = own.length <= SMALL ? list.differing.flatMap((at) => own[at] ?? []) : own;
+  const { compactedRevision = 0, forkRevision = 0 } = preamble ?? {};
   const revision = compactedRevision > forkRevision ? compactedRevision : 0;
   for (const id of differing) if (!found.has(id)) found.set(id, stateOf(id, undefined, revision));
 }

@@ -99,6 +99,8 @@ export interface Replica {
   lastSequence: number;
   /** The latest modify time that was given out or heard of: a hybrid logical clock. */
   lastTimeUs: number;
+  /** The end of the exchange that was begun last: there is one at a time. */
+  exchange: Promise<unknown>;
 }
 
 /** What this side refuses by itself, with a reason of error.proto (without its prefix). */
@@ -158,6 +160,7 @@ export function createReplica(collection: string): Replica {
     downloads: new Map(),
     lastSequence: 0,
     lastTimeUs: 0,
+    exchange: Promise.resolve(),
   };
 }
 

@@ -182,7 +182,7 @@ function carryOut(session: Session, decision: Decision): void {
     sendAgain(session, entry);
     agree(replica, entry, theirs.revision);
   } else if (comparison === "same") {
-    moveBase(replica, entry, { ...theirs, version: entry.base?.version });
+    moveBase(replica, entry, theirs);
   } else if (companion && pending !== undefined) {
     pending.held = true;
   } else if (pending === undefined) {

@@ -63,7 +63,7 @@ function copyReplica(replica: Replica): Replica {
   for (const [id, entry] of replica.entries) {
     entries.set(id, { ...entry, pending: entry.pending === undefined ? undefined : { ...entry.pending } });
   }
-  return { ...replica, entries, downloads: new Map(replica.downloads) };
+  return { ...replica, entries, downloads: new Map(replica.downloads), exchange: Promise.resolve() };
 }
 
 function writeOf(id: string, { text, data, deleted }: ContentJson): Write {

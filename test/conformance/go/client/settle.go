@@ -13,11 +13,9 @@ type decision struct {
 	entry      *Entry
 	theirs     State
 	comparison Comparison
-	outcome    Outcome // of a conflict
+	outcome    Outcome // of a conflict, and of what the server lost, where its history is followed
 	// It shares the fate of its group; the server told nothing of it.
 	isCompanion bool
-	// The server lost it, and its history is followed.
-	isFollowed bool
 }
 
 func (d *decision) takesTheirs() bool {
@@ -69,6 +67,9 @@ func (s *session) takeChanges(told []State, how taking) error {
 		}
 		// What was fetched is the server's state as well, and may be a later one.
 		told = append(told, fetched...)
+		for _, state := range fetched {
+			knowBase(s.replica.Entry(state.ID), state)
+		}
 	}
 	for _, each := range decisions {
 		s.carryOut(each)
@@ -81,6 +82,16 @@ func (s *session) takeChanges(told []State, how taking) error {
 		s.replica.stand(how.checkpoint)
 	}
 	return nil
+}
+
+// knowBase: where what was fetched is the base itself, its content is at hand from now on. A member of a group may
+// give way to it.
+func knowBase(entry *Entry, fetched State) {
+	if entry.Base != nil && entry.Base.Fingerprint == fetched.Fingerprint {
+		base := *entry.Base
+		base.Version = fetched.Version
+		entry.Base = &base
+	}
 }
 
 // decide compares; of an item that was told of several times the last one counts.
@@ -132,7 +143,7 @@ func (s *session) decideOne(theirs State, how taking, isFirst bool) (*decision, 
 	}
 	switch {
 	case each.comparison == Lost && s.options.OnHistoryChange == Follow:
-		each.comparison, each.outcome, each.isFollowed = Conflict, TheirsPrevails, true
+		each.outcome = TheirsPrevails
 	case each.comparison == Conflict:
 		each.outcome = s.judge(entry, entry.TimeUs, theirs)
 	}
@@ -164,7 +175,7 @@ func (s *session) joinGroups(decisions []*decision) []*decision {
 	var groups []int64
 	for _, each := range decisions {
 		told[each.theirs.ID] = each
-		if pending := each.entry.Pending; each.comparison == Conflict && pending != nil && pending.Group != 0 {
+		if pending := each.entry.Pending; each.outcome != "" && pending != nil && pending.Group != 0 {
 			if conflicts[pending.Group] == nil {
 				groups = append(groups, pending.Group)
 			}
@@ -185,7 +196,7 @@ func (s *session) joinGroups(decisions []*decision) []*decision {
 					outcome:     fate,
 					isCompanion: true,
 				})
-			case each != nil && each.comparison != Agreed && (fate != MinePrevails || each.comparison == Conflict):
+			case each != nil && each.comparison != Agreed && (fate != MinePrevails || each.outcome != ""):
 				each.comparison, each.outcome = Conflict, fate
 			}
 		}
@@ -208,7 +219,7 @@ func (s *session) fateOf(conflicts []*decision, members []*Entry) Outcome {
 	switch {
 	case slices.ContainsFunc(conflicts, func(each *decision) bool { return each.outcome == Held }):
 		return Held
-	case slices.ContainsFunc(conflicts, func(each *decision) bool { return each.isFollowed }):
+	case slices.ContainsFunc(conflicts, func(each *decision) bool { return each.comparison == Lost }):
 		return TheirsPrevails
 	default:
 		return s.judge(latest.entry, timeUs, latest.theirs)
@@ -233,7 +244,6 @@ func (s *session) carryOut(each *decision) {
 		s.sendAgain(entry)
 		s.replica.agree(entry, theirs.Revision)
 	case each.comparison == Same:
-		theirs.Version = entry.Base.Version
 		s.replica.moveBase(entry, &theirs)
 	case each.isCompanion:
 		entry.Pending.Held = true

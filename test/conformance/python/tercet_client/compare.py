@@ -30,11 +30,11 @@ def compare(entry: Entry, sendings: Sendings, theirs: State) -> Comparison:
 
     `sendings`: what was sent of the item, had no verdict, and may be what the server tells of.
     """
-    base, pending = entry.base, entry.pending
+    base = entry.base
     if base and theirs.revision <= base.revision:
         return "known"
-    if pending is None:
-        if theirs.fingerprint != (base.fingerprint if base else None):
+    if not entry.is_pending:
+        if theirs.fingerprint != entry.base_fingerprint:
             return "theirs"
         return "known" if theirs.fingerprint is None else "same"
     never_had = base is None and not sendings
@@ -54,9 +54,9 @@ def compare_recovered(entry: Entry, sendings: Sendings, theirs: State, fork: int
         return compare(entry, sendings, theirs)
     if base.fingerprint == theirs.fingerprint:
         return "known" if base.revision <= fork else "same"
-    if base.revision <= fork and entry.pending is None:
+    if base.revision <= fork and not entry.is_pending:
         return "theirs"
-    found = _compare_pending(entry, sendings, theirs) if entry.pending else "conflict"
+    found = _compare_pending(entry, sendings, theirs) if entry.is_pending else "conflict"
     return "lost" if found == "conflict" and base.revision > fork >= theirs.revision else found
 
 
@@ -66,7 +66,7 @@ def _compare_pending(entry: Entry, sendings: Sendings, theirs: State) -> Compari
     return "arrived" if theirs.fingerprint in sendings else "conflict"
 
 
-def judge(standard: int, mine: bytes | None, time_us: int, theirs: State) -> Outcome:
+def judge(standard: item_pb2.ChangeStandard, mine: bytes | None, time_us: int, theirs: State) -> Outcome:
     """Whose change prevails by a standard that is in force.
 
     `time_us`: of mine; at most the server's clock and `skew_us`, as the server would store it.

@@ -27,8 +27,9 @@ def detail_of(error: grpc.RpcError, detail: Detail) -> Detail:
     It stays empty where there is none of its kind, or it can't be read.
     """
     with suppress(DecodeError):
-        status = Status.FromString(dict(error.trailing_metadata() or ()).get(DETAILS_KEY, b""))
-        any(each.Unpack(detail) for each in status.details)
+        for item in error.trailing_metadata() or ():
+            if item.key == DETAILS_KEY:
+                any(each.Unpack(detail) for each in Status.FromString(item.value).details)
     return detail
 
 

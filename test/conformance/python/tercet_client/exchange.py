@@ -1,13 +1,13 @@
 """One exchange, from Open to the end of the stream: begin reading here."""
 
-from google.protobuf.message import Message
 from tercet.v1 import error_pb2, item_pb2, sync_pb2
+from tercet.v1.sync_pb2 import ExchangeRequest, ExchangeResponse
 
 from .change_info import says
 from .errors import ClientError, out_of_order, reason_name, unverified
 from .messages import take_message
 from .recover import recover
-from .replica import Replica, State
+from .replica import Replica
 from .send_content import due_units, send_eagerly, send_pending
 from .session import RecoveryReason, Report, Session, SyncOptions
 from .settle import take_changes
@@ -20,11 +20,12 @@ def sync(replica: Replica, options: SyncOptions) -> Report:
     """Makes a replica equal with its collection.
 
     The application may change the replica, under its lock, while the exchange waits for the server. An exchange that
-    fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there.
+    fails has lost nothing: the replica keeps what it has taken, and the next one goes on from there. One that begins
+    while another one runs waits for its end.
 
     Raises ClientError for what this side found, and grpc.RpcError for what the server said.
     """
-    with replica.lock:
+    with replica.exchange, replica.lock:
         session = Session(replica, options)
         try:
             _exchange(session)
@@ -40,11 +41,11 @@ def sync(replica: Replica, options: SyncOptions) -> Report:
 def _exchange(session: Session) -> None:
     replica, stream, report = session.replica, session.stream, session.report
     is_lost = not replica.checkpoint.token and replica.total.count > 0
-    stream.send(open=_to_open(session, is_lost))
+    stream.send(ExchangeRequest(open=_to_open(session, is_lost)))
     if not is_lost:
         send_eagerly(session)
-        stream.send(done=sync_pb2.Done())
-    why = _take_opened(session, is_lost, *stream.receive())
+        stream.send(ExchangeRequest(done=sync_pb2.Done()))
+    why = _take_opened(session, is_lost, stream.receive())
     if why:
         recover(session, why)
     _judge_held(session)
@@ -54,7 +55,7 @@ def _exchange(session: Session) -> None:
         if is_asked or send_pending(session):
             passes += 1
         if not is_asked:
-            stream.send(done=sync_pb2.Done())
+            stream.send(ExchangeRequest(done=sync_pb2.Done()))
             report.round_trips += 1
         is_asked = False
         proof = _take_to_proof(session)
@@ -72,13 +73,13 @@ def _exchange(session: Session) -> None:
 def _take_to_proof(session: Session) -> item_pb2.RangeFingerprint:
     """Takes what the server says up to the proof that was asked for."""
     while True:
-        name, message = session.stream.receive()
-        take_message(session, name, message)
-        if name == "page" and message.HasField("proof"):
+        response = session.stream.receive()
+        take_message(session, response)
+        if response.page.HasField("proof"):
             break
     if session.on_the_way:
         raise out_of_order("a proof came before the verdicts on what was sent before it")
-    return message.proof
+    return response.page.proof
 
 
 def _to_open(session: Session, recovers: bool) -> sync_pb2.Open:
@@ -97,11 +98,11 @@ def _to_open(session: Session, recovers: bool) -> sync_pb2.Open:
     )
 
 
-def _take_opened(session: Session, is_lost: bool, name: str, opened: Message) -> RecoveryReason | None:
+def _take_opened(session: Session, is_lost: bool, response: ExchangeResponse) -> RecoveryReason | None:
     """Takes the server's first message. Answers why a recovery has to come first; None: it has not."""
-    if not isinstance(opened, sync_pb2.Opened):
-        raise out_of_order(f'the first message was "{name}", not "opened"')
-    replica = session.replica
+    if not response.HasField("opened"):
+        raise out_of_order(f'the first message was "{response.WhichOneof("message")}", not "opened"')
+    replica, opened = session.replica, response.opened
     why = _why_recover(session, opened, is_lost)
     if not item_pb2.CHANGE_STANDARD_SERVER <= opened.standard <= item_pb2.CHANGE_STANDARD_MANUAL:
         raise ClientError("UNSUPPORTED", f"this client does not know the standard in force, {opened.standard}")
@@ -147,4 +148,4 @@ def _judge_held(session: Session) -> None:
     if standard == item_pb2.CHANGE_STANDARD_MANUAL or is_unnamed and standard == item_pb2.CHANGE_STANDARD_SERVER:
         return
     held = [entry for entry in session.replica.pending() if entry.pending.held]
-    take_changes(session, [entry.base or State(entry.id) for entry in held], rejudges=True)
+    take_changes(session, [entry.base_state for entry in held], rejudges=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os.path import commonprefix
 
-from tercet.v1 import sync_pb2
+from tercet.v1.sync_pb2 import IdBounds
 
 MODULUS = 1 << 256
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -57,9 +57,9 @@ def is_id(id: str) -> bool:
     return 1 <= size <= MOST_ID_BYTES and CONTROL_CHARACTER.search(id) is None
 
 
-def encode_bounds(bounds: Iterable[str]) -> sync_pb2.IdBounds:
+def encode_bounds(bounds: Iterable[str]) -> IdBounds:
     """Codes ascending bounds: each as the bytes (of whole characters) shared with the one before it, and the rest."""
-    coded = sync_pb2.IdBounds()
+    coded = IdBounds()
     before = ""
     for bound in bounds:
         prefix = commonprefix([before, bound])
@@ -69,7 +69,7 @@ def encode_bounds(bounds: Iterable[str]) -> sync_pb2.IdBounds:
     return coded
 
 
-def decode_bounds(coded: sync_pb2.IdBounds) -> list[str]:
+def decode_bounds(coded: IdBounds) -> list[str]:
     """The bounds again. ValueError where they are too long, cut in mid-character, or do not ascend."""
     bounds = []
     before = b""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from google.protobuf.message import Message
 from tercet.v1 import sync_pb2
+from tercet.v1.sync_pb2 import ExchangeRequest, ExchangeResponse
 
 from .change_info import read_changes
 from .errors import out_of_order
@@ -15,12 +15,13 @@ from .settle import take_changes
 MOST_RACES = 5
 
 
-def take_message(session: Session, name: str, message: Message) -> None:
+def take_message(session: Session, response: ExchangeResponse) -> None:
     """Takes a message in full, with whatever has to be fetched for it."""
+    name = response.WhichOneof("message")
     if name == "page":
-        _take_page(session, message)
+        _take_page(session, response.page)
     elif name == "verdicts":
-        _take_verdicts(session, message)
+        take_verdicts(session, response.verdicts)
     # Of an upload whose push has been sent; and what matters only to an exchange that stays open.
     elif name not in ("upload", "going_away"):
         raise out_of_order(f'"{name}" was not asked for')
@@ -30,10 +31,10 @@ def _take_page(session: Session, page: sync_pb2.ChangePage) -> None:
     take_changes(session, read_changes(page.changes, page.fingerprint), page.checkpoint)
     # The server waits for this before it goes on with contents that have to be fetched.
     if any(info.HasField("fingerprint") and not info.WhichOneof("content") for info in page.changes):
-        session.stream.send(taken=sync_pb2.Taken(revision=page.checkpoint.revision))
+        session.stream.send(ExchangeRequest(taken=sync_pb2.Taken(revision=page.checkpoint.revision)))
 
 
-def _take_verdicts(session: Session, verdicts: sync_pb2.Verdicts) -> None:
+def take_verdicts(session: Session, verdicts: sync_pb2.Verdicts) -> None:
     session.hear(verdicts.witness)
     told = [state for verdict in verdicts.verdicts for state in _take_verdict(session, verdict)]
     # What is settled is stored already, even if the contents to be fetched for the rest never come.
@@ -69,7 +70,7 @@ def _take_verdict(session: Session, verdict: sync_pb2.Verdict) -> Iterator[State
 def _settle(session: Session, sent: Sent, revision: int) -> Iterator[State]:
     """The server has what was sent. Where it is not pending any more, that is to be compared like anybody's change."""
     entry = session.replica.entry(sent.id)
-    if entry.pending is None or entry.pending.sequence != sent.sequence:
+    if entry.pending.sequence != sent.sequence:
         yield State.of(sent.id, sent.version, revision, sent.time_us)
         return
     base = entry.base
@@ -82,14 +83,14 @@ def _take_back(session: Session, sent: Sent, verdict: sync_pb2.Verdict) -> None:
     """What was sent was not made. But where something was sent on an earlier stream, that may still arrive."""
     replica, report = session.replica, session.report
     entry = replica.entry(sent.id)
-    if entry.pending and not sent.resent:
+    if not sent.resent:
         left = tuple(each for each in entry.pending.sendings if each != sent.fingerprint)
         replica.change_pending(entry, sendings=left)
     if verdict.outcome == sync_pb2.PUSH_OUTCOME_COMPARE_FIRST:
         session.tried.discard(sent.sequence)
     elif verdict.outcome == sync_pb2.PUSH_OUTCOME_REJECTED:
         report.rejected[sent.id] = verdict.reason
-        if entry.pending and entry.pending.sequence == sent.sequence:
+        if entry.pending.sequence == sent.sequence:
             replica.change_pending(entry, rejected=verdict.reason)
     elif verdict.outcome == sync_pb2.PUSH_OUTCOME_CONFLICT and sent.again:
         session.races[sent.id] += 1

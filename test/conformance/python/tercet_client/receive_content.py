@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tercet.v1 import sync_pb2
+from tercet.v1.sync_pb2 import ContentWanted
 
 from .change_info import UNPROVED, fingerprint_in, proved, version_in
 from .errors import ClientError, out_of_order, reason_name, unverified
@@ -25,19 +26,19 @@ def fetch_contents(session: Session, wanted: Iterable[State]) -> list[State]:
 
 
 def _fetch(session: Session, wanted: list[State]) -> list[State]:
-    replica, stream = session.replica, session.stream
+    replica = session.replica
     waiting = {state.id for state in wanted}
     wrong_once = {state.id for state in wanted if state.fingerprint == UNPROVED}
     states = []
-    stream.send(fetch=sync_pb2.Fetch(items=[_wanted(replica, state.id) for state in wanted]))
+    _ask(session, [_wanted(replica, state.id) for state in wanted])
     chunked = ""
     while waiting:
-        name, message = stream.receive_only("contents", "chunk")
-        if name == "contents":
-            read = _read_contents(session, message)
+        response = session.stream.receive_only("contents", "chunk")
+        if response.HasField("contents"):
+            read = _read_contents(session, response.contents)
         else:
-            chunked = message.id or chunked
-            read = _read_chunk(replica, chunked, message)
+            chunked = response.chunk.id or chunked
+            read = _read_chunk(replica, chunked, response.chunk)
         for state in read:
             if state.id not in waiting:
                 raise out_of_order(f"the content of {state.id!r} was not asked for")
@@ -49,15 +50,19 @@ def _fetch(session: Session, wanted: list[State]) -> list[State]:
                 raise unverified(f"the content of {state.id!r} does not agree with its fingerprint, twice")
             else:
                 wrong_once.add(state.id)
-                stream.send(fetch=sync_pb2.Fetch(items=[sync_pb2.ContentWanted(id=state.id)]))
+                _ask(session, [ContentWanted(id=state.id)])
     return states
 
 
-def _wanted(replica: Replica, id: str) -> sync_pb2.ContentWanted:
+def _ask(session: Session, items: list[ContentWanted]) -> None:
+    session.stream.send(sync_pb2.ExchangeRequest(fetch=sync_pb2.Fetch(items=items)))
+
+
+def _wanted(replica: Replica, id: str) -> ContentWanted:
     """What was cut in mid-content goes on from there."""
     if begun := replica.downloads.get(id):
-        return sync_pb2.ContentWanted(id=id, offset=len(begun.data), revision=begun.revision)
-    return sync_pb2.ContentWanted(id=id)
+        return ContentWanted(id=id, offset=len(begun.data), revision=begun.revision)
+    return ContentWanted(id=id)
 
 
 def _read_contents(session: Session, contents: sync_pb2.Contents) -> list[State]:
@@ -76,9 +81,13 @@ def _read_chunk(replica: Replica, id: str, chunk: sync_pb2.ContentChunk) -> list
     if chunk.offset == 0:
         replica.downloads[id] = Download(chunk.revision, chunk.size, chunk.modify_time_us, chunk.text)
     begun = replica.downloads.get(id)
-    goes_on = begun and (len(begun.data), begun.revision, begun.size) == (chunk.offset, chunk.revision, chunk.size)
     end = chunk.offset + len(chunk.data)
-    if not goes_on or end > chunk.size or not chunk.data and end < chunk.size:
+    if (
+        begun is None
+        or (len(begun.data), begun.revision, begun.size) != (chunk.offset, chunk.revision, chunk.size)
+        or end > chunk.size
+        or (not chunk.data and end < chunk.size)
+    ):
         raise out_of_order(f"a piece of {id!r} does not go on from the one before it")
     begun.data += chunk.data
     if end < chunk.size:

@@ -8,14 +8,15 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from tercet.v1 import item_pb2, sync_pb2
+from tercet.v1.sync_pb2 import ExchangeRequest
 
 from .change_info import read_changes
 from .errors import out_of_order
 from .fingerprint import RangeSum, decode_bounds, encode_bounds
-from .messages import take_message
+from .messages import take_verdicts
 from .replica import Replica, State
 from .session import Recovery, RecoveryReason, Session
 from .settle import take_changes
@@ -37,14 +38,14 @@ class Search:
     """Looks for what differs from the bases of a replica, and collects what it has found."""
 
     def __init__(self, replica: Replica) -> None:
-        bases = [entry.base for _, entry in sorted(replica.entries.items()) if entry.base and entry.base.fingerprint]
+        entries = [entry for _, entry in sorted(replica.entries.items()) if entry.base_fingerprint]
         # All bases in the order of their ids, and the sums of the first n of them.
-        self.ids = [base.id for base in bases]
-        self.sums = list(accumulate((RangeSum.of(base.fingerprint) for base in bases), initial=RangeSum()))
+        self.ids = [entry.id for entry in entries]
+        self.sums = list(accumulate((RangeSum.of(entry.base_fingerprint) for entry in entries), initial=RangeSum()))
         # The server's states of what differs, by id.
         self.found: dict[str, State] = {}
         # The first answer: it says the head, the fork, and more that holds for all.
-        self.preamble: sync_pb2.RangeAnswers | None = None
+        self.preamble = sync_pb2.RangeAnswers()
 
     def inside(self, part: Range) -> range:
         """Which of the bases are in a range."""
@@ -69,7 +70,7 @@ class Search:
 def split(whole: Range, inner: list[str]) -> list[Range]:
     """The parts of a range between these bounds."""
     start, end = whole
-    return list(pairwise([start, *inner, end]))
+    return list(zip([start, *inner], [*inner, end], strict=True))
 
 
 def recover(session: Session, why: RecoveryReason) -> None:
@@ -77,7 +78,8 @@ def recover(session: Session, why: RecoveryReason) -> None:
     session.recovering = True
     session.heard = item_pb2.Checkpoint()
     session.report.recovery = Recovery(why)
-    session.stream.send(recover=sync_pb2.Recover(lineage=[] if session.rebinds else session.replica.lineage))
+    lineage = [] if session.rebinds else session.replica.lineage
+    session.stream.send(ExchangeRequest(recover=sync_pb2.Recover(lineage=lineage)))
     search = Search(session.replica)
     at_once = min(RANGES_AT_ONCE, session.limits.window_items)
     ranges = search.cut(("", None))
@@ -89,18 +91,20 @@ def recover(session: Session, why: RecoveryReason) -> None:
 
 def _compare(session: Session, search: Search, ranges: list[Range]) -> Iterator[Range]:
     """Lets the server compare ranges, and takes what it lists; answers those parts of the others that differ."""
-    session.stream.send(ranges=_to_query(search, ranges))
+    session.stream.send(ExchangeRequest(ranges=_to_query(search, ranges)))
     session.report.round_trips += 1
     asked = deque(ranges)
     while asked:
-        name, message = session.stream.receive_only("ranges", "verdicts")
-        if name == "verdicts":
-            take_message(session, name, message)
+        response = session.stream.receive_only("ranges", "verdicts")
+        if response.HasField("verdicts"):
+            take_verdicts(session, response.verdicts)
             continue
-        search.preamble = search.preamble or message
-        session.hear(message.witness)
+        answers = response.ranges
+        if not search.preamble.HasField("head"):
+            search.preamble = answers
+        session.hear(answers.witness)
         try:
-            yield from _read_answers(search, asked, message)
+            yield from _read_answers(search, asked, answers)
         except (ValueError, IndexError, StopIteration):
             raise out_of_order("the server's answer to a recovery does not fit what was asked") from None
 
@@ -108,7 +112,7 @@ def _compare(session: Session, search: Search, ranges: list[Range]) -> Iterator[
 def _complete(session: Session, search: Search) -> None:
     """Takes what was found, and stands where the server stood when the recovery began."""
     replica, preamble = session.replica, search.preamble
-    if preamble is None or not preamble.HasField("head"):
+    if not preamble.HasField("head"):
         raise out_of_order("the server's first answer to a recovery did not say its head")
     head, fork = preamble.head, preamble.fork_revision
     if not session.rebinds:
@@ -132,8 +136,7 @@ def _complete(session: Session, search: Search) -> None:
 
 def _unsettled_creations(replica: Replica) -> list[str]:
     """Creations that were sent: those that the server tells nothing of may have been made, and deleted by others."""
-    unknown = [entry for entry in replica.pending() if entry.base is None or entry.base.fingerprint is None]
-    return [entry.id for entry in unknown if entry.pending.sendings]
+    return [entry.id for entry in replica.pending() if entry.base_fingerprint is None and entry.pending.sendings]
 
 
 def _to_query(search: Search, ranges: list[Range]) -> sync_pb2.RangeQuery:

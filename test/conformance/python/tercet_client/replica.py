@@ -7,8 +7,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import Any
 
 from tercet.v1 import item_pb2, sync_pb2
+from tercet.v1.item_pb2 import CHANGE_STANDARD_MANUAL, CHANGE_STANDARD_UNSPECIFIED, ChangeStandard
 
 from .errors import ClientError
 from .fingerprint import RangeSum, fingerprint_of, is_id
@@ -32,8 +34,9 @@ class Version:
 
     @classmethod
     def of(cls, id: str, content: str | bytes) -> Version:
-        is_text = isinstance(content, str)
-        return cls.of_bytes(id, content.encode() if is_text else content, is_text)
+        if isinstance(content, str):
+            return cls.of_bytes(id, content.encode(), is_text=True)
+        return cls.of_bytes(id, content, is_text=False)
 
     @classmethod
     def of_bytes(cls, id: str, data: bytes, is_text: bool) -> Version:
@@ -67,12 +70,12 @@ class State:
 class Pending:
     """A change of this side that the server does not have yet. What the item is now, its entry says."""
 
-    # Grows with every local change. A verdict on another number speaks of an earlier change.
+    # Grows with every local change. A verdict on another number speaks of an earlier change. 0: there is no change.
     sequence: int = 0
     # Fingerprints of what was sent and has no verdict (None: a deletion): it may arrive yet, or have arrived.
     sendings: tuple[bytes | None, ...] = ()
     # Set where it prevails over a change of the server, the base: by which standard.
-    overrides: int = 0
+    overrides: ChangeStandard = CHANGE_STANDARD_UNSPECIFIED
     # In conflict with the base until somebody resolves it. Not sent.
     held: bool = False
     # Changes with the same number go together, or not at all; 0 for none.
@@ -81,6 +84,10 @@ class Pending:
     rejected: int = 0
     # Under which id the chunks of a large content were begun to be sent.
     upload: bytes = b""
+
+
+# In place of a change, of an item that has none.
+CLEAN = Pending()
 
 
 @dataclass
@@ -93,12 +100,24 @@ class Entry:
     time_us: int = 0
     # What was last agreed on with the server; of a held item, theirs. None: nothing is known of it there.
     base: State | None = None
-    # None: the item is clean.
-    pending: Pending | None = None
+    pending: Pending = CLEAN
+
+    @property
+    def is_pending(self) -> bool:
+        return self.pending.sequence != 0
 
     @property
     def fingerprint(self) -> bytes | None:
         return self.mine.fingerprint if self.mine else None
+
+    @property
+    def base_fingerprint(self) -> bytes | None:
+        return self.base.fingerprint if self.base else None
+
+    @property
+    def base_state(self) -> State:
+        """The base; of an item without one, that nothing is known of it."""
+        return self.base or State(self.id)
 
     @property
     def size(self) -> int:
@@ -114,7 +133,7 @@ class ConflictRecord:
     version: Version | None
     time_us: int
     prevailed: bytes | None
-    standard: int
+    standard: ChangeStandard
 
 
 @dataclass
@@ -156,14 +175,16 @@ class Replica:
     last_time_us: int = 0
     # Held by an exchange, but for the time that it waits for the server; whoever else uses the replica takes it, too.
     lock: Lock = field(default_factory=Lock, repr=False)
+    # Held by an exchange from its beginning to its end: there is one at a time.
+    exchange: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         if not COLLECTION_NAME.fullmatch(self.collection):
             raise ClientError("INVALID_COLLECTION_NAME", f"{self.collection!r} is no name of a collection")
 
     def copy(self) -> Replica:
-        """A second replica in the same state, with a lock of its own."""
-        return copy.deepcopy(self, {id(self.lock): Lock()})
+        """A second replica in the same state, with locks of its own."""
+        return copy.deepcopy(self, {id(self.lock): Lock(), id(self.exchange): Lock()})
 
     # ---- for the application
 
@@ -186,14 +207,14 @@ class Replica:
             self._write(entry, versions[entry.id], time_us)
         # A number that no other group has, also where the changes undid what was pending; none for what is left alone.
         self.last_sequence += 1
-        together = [member for member in group.values() if member.pending]
+        together = [member for member in group.values() if member.is_pending]
         for member in together:
             self.change_pending(member, group=self.last_sequence if len(together) > 1 else 0)
 
     def resolve(self, id: str, how: str | Version | None, now_us: int) -> None:
         """Ends a conflict that is held, with its group: "mine" or "theirs" prevails, or a version (None: deletion)."""
         held = self.entry(id)
-        if not (held.pending and held.pending.held):
+        if not held.pending.held:
             raise ClientError("ITEM_HELD", "the item is not held")
         version = held.mine if isinstance(how, str) else how
         self._check(id, version)
@@ -202,21 +223,22 @@ class Replica:
             self._check_group(group, {id: version})
         for entry in group:
             if how == "theirs":
-                self.take_theirs(entry, entry.base or State(entry.id), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
+                self.take_theirs(entry, entry.base_state, CHANGE_STANDARD_MANUAL, now_us)
             else:
-                self._renew(entry, replace(entry.pending, held=False, overrides=item_pb2.CHANGE_STANDARD_MANUAL))
+                self._renew(entry, replace(entry.pending, held=False, overrides=CHANGE_STANDARD_MANUAL))
         fingerprint = version.fingerprint if version else None
         if isinstance(how, str) or fingerprint == held.fingerprint:
             return
         if held.base and held.base.fingerprint == fingerprint:
-            self.take_theirs(held, replace(held.base, version=version), item_pb2.CHANGE_STANDARD_MANUAL, now_us)
+            self.take_theirs(held, replace(held.base, version=version), CHANGE_STANDARD_MANUAL, now_us)
         else:
-            self._keep_record(held, fingerprint, item_pb2.CHANGE_STANDARD_MANUAL)
+            self._keep_record(held, fingerprint, CHANGE_STANDARD_MANUAL)
             self._write(held, version, self._tick(now_us))
 
     def pending(self) -> list[Entry]:
         """Pending changes in the order in which they were made."""
-        return sorted((each for each in self.entries.values() if each.pending), key=lambda each: each.pending.sequence)
+        pending = [entry for entry in self.entries.values() if entry.is_pending]
+        return sorted(pending, key=lambda entry: entry.pending.sequence)
 
     def lose_checkpoint(self) -> None:
         self.checkpoint = item_pb2.Checkpoint()
@@ -230,32 +252,31 @@ class Replica:
 
     def group_of(self, entry: Entry) -> list[Entry]:
         """All members of a pending change's atomic group; without a group, the change alone."""
-        group = entry.pending.group if entry.pending else 0
+        group = entry.pending.group
         return [each for each in self.pending() if each.pending.group == group] if group else [entry]
 
-    def change_pending(self, entry: Entry, **changes: object) -> None:
-        if entry.pending:
-            entry.pending = replace(entry.pending, **changes)
+    def change_pending(self, entry: Entry, **changes: Any) -> None:
+        entry.pending = replace(entry.pending, **changes)
 
-    def take_theirs(self, entry: Entry, theirs: State, standard: int | None, now_us: int) -> None:
+    def take_theirs(self, entry: Entry, theirs: State, standard: ChangeStandard | None, now_us: int) -> None:
         """The item becomes what the server has. With a standard, mine gave way by it, and is kept in a record."""
         if standard is not None and entry.fingerprint != theirs.fingerprint:
             self._keep_record(entry, theirs.fingerprint, standard)
-        entry.mine, entry.time_us, entry.pending = theirs.version, theirs.time_us, None
+        entry.mine, entry.time_us, entry.pending = theirs.version, theirs.time_us, CLEAN
         self.last_time_us = max(self.last_time_us, min(theirs.time_us, now_us + MOST_AHEAD_US))
         self.move_base(entry, theirs)
 
-    def stand_on(self, entry: Entry, theirs: State, overrides: int, held: bool) -> None:
+    def stand_on(self, entry: Entry, theirs: State, overrides: ChangeStandard, held: bool) -> None:
         """The pending change stays, on what the server has now: whatever was sent of it before is settled."""
         self.change_pending(entry, sendings=(), overrides=overrides, held=held)
         self.move_base(entry, theirs)
 
     def agree(self, entry: Entry, revision: int) -> None:
         """The server has what mine is, as of this revision: nothing is left to send."""
-        entry.pending = None
+        entry.pending = CLEAN
         self.move_base(entry, State.of(entry.id, entry.mine, revision, entry.time_us))
 
-    def offer(self, entry: Entry, theirs: State, overrides: int, held: bool) -> None:
+    def offer(self, entry: Entry, theirs: State, overrides: ChangeStandard, held: bool) -> None:
         """A clean item is pending again: the server, which was restored to an earlier time, lost it."""
         self._renew(entry, Pending(overrides=overrides, held=held))
         # Where nothing is known of it at the server, not even of a deletion, it is a creation.
@@ -263,9 +284,9 @@ class Replica:
 
     def move_base(self, entry: Entry, base: State | None) -> None:
         """The only place where a base changes: the sum over all bases changes with it."""
-        self.total -= RangeSum.of(entry.base.fingerprint if entry.base else None)
-        self.total += RangeSum.of(base.fingerprint if base else None)
+        self.total -= RangeSum.of(entry.base_fingerprint)
         entry.base = base
+        self.total += RangeSum.of(entry.base_fingerprint)
         self._keep(entry)
 
     def hear(self, witness: item_pb2.Checkpoint) -> None:
@@ -301,14 +322,13 @@ class Replica:
 
     def _write(self, entry: Entry, mine: Version | None, time_us: int) -> None:
         entry.mine, entry.time_us = mine, time_us
-        pending, base = entry.pending, entry.base
         # Back to what the server has: nothing is left to send. But what was sent, or overrides another change, goes on.
-        is_back = pending and entry.fingerprint == (base.fingerprint if base else None)
-        if is_back and not pending.sendings and not pending.overrides:
-            entry.pending = None
-            entry.time_us = base.time_us if base else time_us
+        is_back = entry.is_pending and entry.fingerprint == entry.base_fingerprint
+        if is_back and not entry.pending.sendings and not entry.pending.overrides:
+            entry.pending = CLEAN
+            entry.time_us = entry.base.time_us if entry.base else time_us
         else:
-            self._renew(entry, pending or Pending())
+            self._renew(entry, entry.pending)
         self._keep(entry)
 
     def _renew(self, entry: Entry, before: Pending) -> None:
@@ -318,10 +338,10 @@ class Replica:
 
     def _keep(self, entry: Entry) -> None:
         """Stores an entry; of an item that is gone on both sides nothing is kept."""
-        if entry.mine is None and entry.pending is None:
+        if entry.mine is None and not entry.is_pending:
             self.entries.pop(entry.id, None)
         else:
             self.entries[entry.id] = entry
 
-    def _keep_record(self, entry: Entry, prevailed: bytes | None, standard: int) -> None:
+    def _keep_record(self, entry: Entry, prevailed: bytes | None, standard: ChangeStandard) -> None:
         self.conflicts.append(ConflictRecord(entry.id, entry.mine, entry.time_us, prevailed, standard))

@@ -29,7 +29,7 @@ def due_units(session: Session) -> list[Unit]:
 
 
 def _is_due(session: Session, unit: Unit) -> bool:
-    pending = [entry.pending for entry in unit if entry.pending]
+    pending = [entry.pending for entry in unit if entry.is_pending]
     is_held = any(each.held for each in pending)
     return not is_held and any(each.sequence not in session.tried for each in pending)
 
@@ -79,7 +79,8 @@ def _is_large(entries: Iterable[Entry]) -> bool:
 
 def _push(session: Session, entries: Iterable[Entry], revision_seen: int | None = None) -> None:
     pushes = [_remember(session, entry) for entry in entries]
-    session.stream.send(push=sync_pb2.PushBatch(pushes=pushes, revision_seen=revision_seen))
+    batch = sync_pb2.PushBatch(pushes=pushes, revision_seen=revision_seen)
+    session.stream.send(sync_pb2.ExchangeRequest(push=batch))
 
 
 def _remember(session: Session, entry: Entry) -> sync_pb2.Push:
@@ -107,7 +108,7 @@ def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
         id=entry.id,
         kind=item_pb2.CHANGE_KIND_UPSERTED if entry.mine else item_pb2.CHANGE_KIND_DELETED,
         fingerprint=to_fingerprint(entry.fingerprint),
-        expected=to_fingerprint(base.fingerprint if base else None),
+        expected=to_fingerprint(entry.base_fingerprint),
         overrides=pending.overrides,
         modify_time_us=entry.time_us,
         group=pending.group,
@@ -119,7 +120,7 @@ def _to_push(session: Session, entry: Entry, fence: bool) -> sync_pb2.Push:
     if _is_large([entry]):
         push.upload_id = pending.upload
     elif entry.mine and entry.mine.is_text:
-        push.text = entry.mine.content
+        push.text = entry.mine.data.decode()
     elif entry.mine:
         push.data = entry.mine.data
     return push
@@ -132,9 +133,9 @@ def _upload(session: Session, unit: Unit) -> bool:
     """
     limits, replica = session.limits, session.replica
     (entry,) = unit
-    if not _is_due(session, unit) or not _is_large(unit):
-        return False
     sequence, version = entry.pending.sequence, entry.mine
+    if version is None or not _is_large(unit) or not _is_due(session, unit):
+        return False
     if len(version.data) > _most_bytes(session):
         session.report.rejected[entry.id] = error_pb2.ERROR_REASON_ITEM_TOO_LARGE
         session.tried.add(sequence)
@@ -148,7 +149,7 @@ def _upload(session: Session, unit: Unit) -> bool:
         piece = version.data[offset : offset + length]
         chunk = sync_pb2.ContentChunk(upload_id=upload_id, id=entry.id, offset=offset, data=piece)
         chunk.size, chunk.text = len(version.data), version.is_text
-        session.stream.send(chunk=chunk)
+        session.stream.send(sync_pb2.ExchangeRequest(chunk=chunk))
 
     held = 0
     if is_begun:
@@ -165,7 +166,7 @@ def _upload(session: Session, unit: Unit) -> bool:
         if held <= before:
             raise out_of_order("the server loses what it was sent of an upload")
         sent = max(sent, held)
-    return entry.pending is not None and entry.pending.sequence == sequence
+    return entry.pending.sequence == sequence
 
 
 def _most_bytes(session: Session) -> int:
@@ -176,6 +177,6 @@ def _most_bytes(session: Session) -> int:
 def _held_by_server(session: Session, upload_id: bytes) -> int:
     """How much of an upload the server holds, once it says so."""
     while True:
-        _, state = session.stream.receive_only("upload")
+        state = session.stream.receive_only("upload").upload
         if state.upload_id == upload_id:
             return state.offset

@@ -23,7 +23,7 @@ class SyncOptions:
     # The clock, in microseconds.
     now_us: Callable[[], int]
     # UNSPECIFIED: the collection's, else SERVER.
-    standard: int = item_pb2.CHANGE_STANDARD_UNSPECIFIED
+    standard: item_pb2.ChangeStandard = item_pb2.CHANGE_STANDARD_UNSPECIFIED
     create: bool = False
     recreate: bool = False
     # What the server lost, restored to an earlier time, is offered again, or given up; or nothing is done at all.
@@ -62,14 +62,14 @@ class Recovery:
 class Report:
     """What an exchange did."""
 
-    standard: int = item_pb2.CHANGE_STANDARD_UNSPECIFIED
+    standard: item_pb2.ChangeStandard = item_pb2.CHANGE_STANDARD_UNSPECIFIED
     received: int = 0
     deleted: int = 0
     sent: int = 0
     sent_deletions: int = 0
     settled: int = 0
     # By id: the standard, and how it ended.
-    conflicts: dict[str, tuple[int, Outcome]] = field(default_factory=dict)
+    conflicts: dict[str, tuple[item_pb2.ChangeStandard, Outcome]] = field(default_factory=dict)
     # By id: the reason.
     rejected: dict[str, int] = field(default_factory=dict)
     contended: set[str] = field(default_factory=set)

@@ -61,14 +61,22 @@ def take_changes(
         missing = [decision.theirs for decision in decisions if decision.needs_content]
         if not missing:
             break
-        # What was fetched is the server's state as well, and may be a later one.
-        states.update({state.id: state for state in fetch_contents(session, missing)})
+        for state in fetch_contents(session, missing):
+            # What was fetched is the server's state as well, and may be a later one.
+            states[state.id] = state
+            _know_base(session.replica.entry(state.id), state)
     for decision in decisions:
         _carry_out(session, decision)
     store()
     session.replica.hear(session.heard)
     if checkpoint is not None:
         session.replica.stand(checkpoint)
+
+
+def _know_base(entry: Entry, fetched: State) -> None:
+    """Where what was fetched is the base itself, its content is at hand: a member of a group may give way to it."""
+    if entry.base and entry.base.fingerprint == fetched.fingerprint:
+        entry.base = replace(entry.base, version=fetched.version)
 
 
 def _decide(session: Session, told: Iterable[State], fork: int | None, rejudges: bool) -> list[Decision]:
@@ -83,8 +91,8 @@ def _decide_one(session: Session, theirs: State, fork: int | None, rejudges: boo
     on_history_change = session.options.on_history_change
     if on_history_change == "stop" and fork is not None and entry.base and entry.base.revision > fork:
         raise ClientError("TOKEN_OTHER_HISTORY", "the server has lost what was agreed on; nothing was changed")
-    sendings = entry.pending.sendings if entry.pending and not is_first else ()
-    if rejudges and entry.pending and entry.pending.held:
+    sendings = () if is_first else entry.pending.sendings
+    if rejudges and entry.pending.held:
         comparison: Comparison = "conflict"
     elif fork is None:
         comparison = compare(entry, sendings, theirs)
@@ -117,7 +125,7 @@ def _join_groups(session: Session, decisions: list[Decision]) -> list[Decision]:
     joined = {decision.theirs.id: decision for decision in decisions}
     conflicts: dict[int, list[Decision]] = {}
     for decision in decisions:
-        if decision.outcome and decision.entry.pending and decision.entry.pending.group:
+        if decision.outcome and decision.entry.pending.group:
             conflicts.setdefault(decision.entry.pending.group, []).append(decision)
     for in_conflict in conflicts.values():
         members = session.replica.group_of(in_conflict[0].entry)
@@ -125,7 +133,7 @@ def _join_groups(session: Session, decisions: list[Decision]) -> list[Decision]:
         for entry in members:
             told = joined.get(entry.id)
             if told is None and fate != "mine":
-                theirs = _with_content(entry, entry.base or State(entry.id))
+                theirs = _with_content(entry, entry.base_state)
                 joined[entry.id] = Decision(entry, theirs, "conflict", fate, is_companion=True)
             elif told and told.comparison != "agreed" and (fate != "mine" or told.outcome):
                 joined[entry.id] = replace(told, comparison="conflict", outcome=fate)
@@ -161,10 +169,10 @@ def _carry_out(session: Session, decision: Decision) -> None:
         send_again(session, entry)
         replica.agree(entry, theirs.revision)
     elif comparison == "same":
-        replica.move_base(entry, replace(theirs, version=entry.base.version))
+        replica.move_base(entry, theirs)
     elif decision.is_companion:
         replica.change_pending(entry, held=True)
-    elif entry.pending is None:
+    elif not entry.is_pending:
         replica.offer(entry, theirs, overrides, is_held)
     else:
         replica.stand_on(entry, theirs, overrides, is_held)

@@ -11,8 +11,8 @@ from threading import Lock
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
-from tercet.v1 import item_pb2, sync_pb2
+from tercet.v1 import item_pb2
+from tercet.v1.sync_pb2 import ExchangeRequest, ExchangeResponse
 from tercet.v1.sync_service_pb2_grpc import SyncServiceStub
 
 from .errors import out_of_order
@@ -35,27 +35,26 @@ class Stream:
     ) -> None:
         self._lock = lock
         self._epoch_begun = epoch_begun
-        self._requests: SimpleQueue[sync_pb2.ExchangeRequest | None] = SimpleQueue()
-        self._put_off: deque[tuple[str, Message]] = deque()
+        self._requests: SimpleQueue[ExchangeRequest | None] = SimpleQueue()
+        self._put_off: deque[ExchangeResponse] = deque()
         self._channel = grpc.insecure_channel(server, CHANNEL_OPTIONS)
         # Not grpc.aio: there a write that comes too late hides the server's status (grpc/grpc#36066).
         self._call = SyncServiceStub(self._channel).Exchange(iter(self._requests.get, None), timeout=timeout_s)
 
-    def send(self, **message: Message) -> None:
-        """Sends one message, named as in ExchangeRequest."""
-        self._requests.put(sync_pb2.ExchangeRequest(**message))
+    def send(self, request: ExchangeRequest) -> None:
+        self._requests.put(request)
 
-    def receive(self) -> tuple[str, Message]:
-        """The next message, with its name in ExchangeResponse: one that was put off before, or one that comes."""
+    def receive(self) -> ExchangeResponse:
+        """The next message: one that was put off before, or one that comes."""
         return self._put_off.popleft() if self._put_off else self._read()
 
-    def receive_only(self, *names: str) -> tuple[str, Message]:
+    def receive_only(self, *names: str) -> ExchangeResponse:
         """The next message of these names. Others that come first are put off."""
         while True:
-            name, message = self._read()
-            if name in names:
-                return name, message
-            self._put_off.append((name, message))
+            response = self._read()
+            if response.WhichOneof("message") in names:
+                return response
+            self._put_off.append(response)
 
     def finish(self) -> None:
         """Half-closes, and waits for the server's end of the stream."""
@@ -69,21 +68,21 @@ class Stream:
         self._call.cancel()
         self._channel.close()
 
-    def _next(self) -> sync_pb2.ExchangeResponse | None:
+    def _next(self) -> ExchangeResponse | None:
         self._lock.release()
         try:
             return next(self._call, None)
         finally:
             self._lock.acquire()
 
-    def _read(self) -> tuple[str, Message]:
+    def _read(self) -> ExchangeResponse:
         while (response := self._next()) is not None:
             name = response.WhichOneof("message")
             if name == "epoch_begun":
                 self._epoch_begun(response.epoch_begun.epoch)
             # A message that this client does not know is none to it.
             elif name is not None:
-                return name, getattr(response, name)
+                return response
         raise out_of_order("the server ended the exchange before it was through")
 
 

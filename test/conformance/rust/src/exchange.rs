@@ -6,9 +6,9 @@ use crate::item::Entry;
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{Capability, ChangeStandard, Done, ErrorReason, Open, Opened, RangeFingerprint};
-use crate::replica::Replica;
 use crate::session::{OnHistoryChange, RecoveryReason, Report, Session, SyncOptions};
 use crate::settle::Occasion;
+use crate::shared::Shared;
 
 /// Proofs that are asked for before the exchange gives up on one: others change the collection
 /// faster than it is read.
@@ -16,16 +16,18 @@ const MOST_PASSES: u32 = 8;
 
 /// Makes a replica equal with its collection.
 ///
-/// An exchange that fails, or is dropped, has lost nothing: the replica keeps what it has taken,
-/// and the next one goes on from there.
+/// The application may change the replica while the exchange waits for the server: whatever was
+/// changed then is compared anew. One that begins while another one runs waits for its end. One
+/// that fails, or is dropped, has lost nothing: the replica keeps what it has taken, and the next
+/// one goes on from there.
 ///
 /// # Errors
 ///
 /// What this side found, and what the server said.
-pub async fn sync(replica: &mut Replica, options: &SyncOptions) -> Result<Report> {
-    let mut session = Session::new(replica, options);
+pub async fn sync(replica: &Shared, options: &SyncOptions) -> Result<Report> {
+    let mut session = Session::new(replica.begin_exchange().await, options);
     session.exchange().await?;
-    session.stream.finish().await?;
+    session.replica.leave_for(session.stream.finish()).await?;
     let mut report = session.report;
     // A conflict whose change lost its races has not ended.
     for id in &report.contended {

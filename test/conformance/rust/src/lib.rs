@@ -7,13 +7,14 @@
 //! use tercet_client::item::{Content, Version};
 //! use tercet_client::replica::Replica;
 //! use tercet_client::session::{SyncOptions, system_now_us};
+//! use tercet_client::shared::Shared;
 //!
 //! # async fn example() -> Result<()> {
-//! let mut replica = Replica::new("things")?;
+//! let replica = Shared::new(Replica::new("things")?);
 //! let version = Version::new("zrh", Content::Text("Zürich".into()));
-//! replica.write("zrh", Some(version), system_now_us())?;
+//! replica.lock().await.write("zrh", Some(version), system_now_us())?;
 //! let options = SyncOptions { create: true, ..SyncOptions::new("localhost:50051") };
-//! let report = sync(&mut replica, &options).await?;
+//! let report = sync(&replica, &options).await?;
 //! assert!(report.verified);
 //! # Ok(())
 //! # }
@@ -26,13 +27,13 @@ pub mod exchange;
 pub mod fingerprint;
 pub mod item;
 mod messages;
-mod ranges;
 mod receive_content;
 mod recover;
 pub mod replica;
 mod send_content;
 pub mod session;
 mod settle;
+pub mod shared;
 mod stream;
 
 /// What `build.rs` generates from the contract.

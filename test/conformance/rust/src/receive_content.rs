@@ -41,7 +41,7 @@ impl Session<'_> {
         let mut waiting: HashSet<String> = wanted.iter().map(|state| state.id.clone()).collect();
         let unproved = wanted.iter().filter(|state| state.fingerprint == Some(UNPROVED));
         let mut wrong_once: HashSet<String> = unproved.map(|state| state.id.clone()).collect();
-        self.ask(wanted.iter().map(|state| resumed(self.replica, &state.id)).collect());
+        self.ask(wanted.iter().map(|state| resumed(&self.replica, &state.id)).collect());
         let mut chunked = String::new();
         while !waiting.is_empty() {
             let is_content =
@@ -52,7 +52,7 @@ impl Session<'_> {
                     if !chunk.id.is_empty() {
                         chunked.clone_from(&chunk.id);
                     }
-                    Vec::from_iter(read_chunk(self.replica, &chunked, chunk)?)
+                    Vec::from_iter(read_chunk(&mut self.replica, &chunked, chunk)?)
                 }
                 _ => continue,
             };

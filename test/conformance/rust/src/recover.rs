@@ -3,32 +3,45 @@
 //! Sums of ranges of ids are compared, and those that differ are cut. Everything that was found is
 //! taken in one transaction at the end: an exchange that is cut before has changed nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::slice::Iter;
 
 use crate::change_info::read_changes;
 use crate::error::{Error, Result};
-use crate::fingerprint::{decode_bounds, encode_bounds};
+use crate::fingerprint::{RangeSum, decode_bounds, encode_bounds};
 use crate::item::State;
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{
     Checkpoint, Epoch, RangeAnswers, RangeKind, RangeList, RangeOutcome, RangeQuery, Recover,
 };
-use crate::ranges::{Bases, Range, SHORT};
 use crate::replica::Replica;
 use crate::session::{Recovery, RecoveryReason, Session};
 use crate::settle::Occasion;
 
 /// With the ranges between them that are not asked about, a query may have 4,096.
 const RANGES_AT_ONCE: usize = 2000;
-/// What is being searched, and what has been found.
+/// A range with more bases than this is asked about in so many parts.
+const SMALL: usize = 16;
+const PARTS: usize = 4;
+/// Bytes of a sum that travel in a recovery.
+const SHORT: usize = 8;
+
+/// A range of ids, [start, end), with the bases in it: [first, last) in the list of all.
+#[derive(Clone)]
+struct Range {
+    start: String,
+    /// `None`: to the last id.
+    end: Option<String>,
+    first: usize,
+    last: usize,
+}
+
+/// Looks for what differs from the bases of a replica, and collects what it has found.
 struct Search {
-    bases: Bases,
-    /// Ranges without an answer, in the order in which they were asked; those that are to be asked;
-    /// and finer ones of what was answered.
-    asked: VecDeque<Range>,
-    waiting: Vec<Range>,
-    finer: Vec<Range>,
+    /// All bases in the order of their ids, and the sums of the first n of them.
+    ids: Vec<String>,
+    sums: Vec<RangeSum>,
     /// The server's states of what differs, by id.
     found: HashMap<String, State>,
     /// The first answer: it says the head, the fork, and more that holds for all.
@@ -50,47 +63,40 @@ impl Session<'_> {
         self.report.recovery = Some(Recovery { why, offered: Vec::new() });
         let lineage = if self.rebinds { Vec::new() } else { self.replica.lineage.clone() };
         self.send(Request::Recover(Recover { lineage }));
-        let bases = Bases::new(self.replica);
-        let waiting = bases.cut(bases.everything());
-        let mut search = Search {
-            bases,
-            waiting,
-            asked: VecDeque::new(),
-            finer: Vec::new(),
-            found: HashMap::new(),
-            preamble: None,
-        };
-        let at_once = (self.limits.window_items / 2).max(1) as usize;
-        while !search.waiting.is_empty() {
-            let now: Vec<Range> =
-                search.waiting.drain(..at_once.min(search.waiting.len())).collect();
-            for ranges in now.chunks(RANGES_AT_ONCE) {
-                self.send(Request::Ranges(to_query(&search.bases, ranges)));
+        let mut search = Search::new(&self.replica);
+        let at_once = (self.limits.window_items as usize).clamp(1, RANGES_AT_ONCE);
+        let last = search.ids.len();
+        let mut ranges = search.cut(Range { start: String::new(), end: None, first: 0, last });
+        while !ranges.is_empty() {
+            let mut finer = Vec::new();
+            for asked in ranges.chunks(at_once) {
+                finer.extend(self.compare_ranges(&mut search, asked).await?);
             }
-            search.asked.extend(now);
-            self.report.round_trips += 1;
-            self.take_answers(&mut search).await?;
-            // A query is in the order of ids: what is finer lies before what was not asked yet.
-            let finer = std::mem::take(&mut search.finer);
-            search.waiting.splice(..0, finer);
+            ranges = finer;
         }
         self.complete(search).await
     }
 
-    async fn take_answers(&mut self, search: &mut Search) -> Result<()> {
-        while !search.asked.is_empty() {
+    /// Lets the server compare ranges, and takes what it lists; answers those parts of the others
+    /// that differ.
+    async fn compare_ranges(&mut self, search: &mut Search, asked: &[Range]) -> Result<Vec<Range>> {
+        self.send(Request::Ranges(search.to_query(asked)));
+        self.report.round_trips += 1;
+        let mut asked = asked.iter();
+        let mut finer = Vec::new();
+        while asked.len() > 0 {
             let is_wanted =
                 |message: &Response| matches!(message, Response::Ranges(_) | Response::Verdicts(_));
             match self.receive_only(is_wanted).await? {
                 Response::Ranges(mut answers) => {
                     self.hear(answers.witness.take());
-                    search.read_answers(answers)?;
+                    finer.extend(search.read_answers(&mut asked, answers)?);
                 }
                 Response::Verdicts(verdicts) => self.take_verdicts(verdicts).await?,
                 _ => {}
             }
         }
-        Ok(())
+        Ok(finer)
     }
 
     /// Takes what was found, and stands where the server stood when the recovery began.
@@ -100,7 +106,7 @@ impl Session<'_> {
         };
         let Preamble { head, fork, lineage, .. } = preamble;
         if !self.rebinds {
-            for id in unsettled_creations(self.replica) {
+            for id in unsettled_creations(&self.replica) {
                 found.entry(id.clone()).or_insert_with(|| State::absent(id, head.revision));
             }
         }
@@ -138,79 +144,118 @@ fn unsettled_creations(replica: &Replica) -> Vec<String> {
     sent.map(|entry| entry.id.clone()).collect()
 }
 
-/// The ranges, which are in order, as a query; with nothing asked of what is between them.
-fn to_query(bases: &Bases, ranges: &[Range]) -> RangeQuery {
-    let mut query = RangeQuery::default();
-    let mut ends = Vec::new();
-    let mut at = Some("");
-    for range in ranges {
-        if at != Some(&range.start) {
-            ends.push(range.start.as_str());
-            query.kinds.push(RangeKind::Unspecified.into());
-        }
-        at = range.end.as_deref();
-        ends.extend(at);
-        query.counts.push(range.count() as i64);
-        if range.is_leaf() {
-            query.kinds.push(RangeKind::Items.into());
-            let short =
-                bases.fingerprints[range.first..range.last].iter().flat_map(|each| &each[..SHORT]);
-            query.items.extend(short);
-        } else {
-            query.kinds.push(RangeKind::Sum.into());
-            query.sums.extend(&bases.total(range).sum[..SHORT]);
-        }
-    }
-    if at.is_some() {
-        query.kinds.push(RangeKind::Unspecified.into());
-    }
-    query.ends = Some(encode_bounds(ends));
-    query
-}
-
 fn misfit() -> Error {
     Error::out_of_order("the server's answer to a recovery does not fit what was asked")
 }
 
 impl Search {
-    /// Takes what is listed, and the parts that differ, which are to be asked next.
-    fn read_answers(&mut self, answers: RangeAnswers) -> Result<()> {
-        let outcomes: Vec<RangeOutcome> = answers.outcomes().collect();
-        let RangeAnswers {
-            parts,
-            ends,
-            counts,
-            sums,
-            lists,
-            head,
-            fork_revision,
-            compacted_revision,
-            lineage,
-            ..
-        } = answers;
-        if self.preamble.is_none() {
-            let head = head.ok_or_else(misfit)?;
-            let (fork, compacted) = (fork_revision, compacted_revision);
-            self.preamble = Some(Preamble { head, fork, compacted, lineage });
+    fn new(replica: &Replica) -> Self {
+        let mut total = RangeSum::default();
+        let (mut ids, mut sums) = (Vec::new(), vec![total]);
+        for (id, entry) in &replica.entries {
+            if let Some(fingerprint) = entry.base_fingerprint() {
+                total = total + RangeSum::of(Some(fingerprint));
+                ids.push(id.clone());
+                sums.push(total);
+            }
         }
-        if sums.len() != counts.len() * SHORT {
+        Search { ids, sums, found: HashMap::new(), preamble: None }
+    }
+
+    /// Count and sum of the bases in a range.
+    fn total(&self, part: &Range) -> RangeSum {
+        self.sums[part.last] - self.sums[part.first]
+    }
+
+    /// Parts of about the same size, unless it is small: the server cuts them again, which saves
+    /// round trips.
+    fn cut(&self, whole: Range) -> Vec<Range> {
+        let count = whole.last - whole.first;
+        if count <= SMALL {
+            return vec![whole];
+        }
+        let bound = |part: usize| self.ids[whole.first + count * part / PARTS].clone();
+        self.split(&whole, (1..PARTS).map(bound))
+    }
+
+    /// The parts of a range between these bounds.
+    fn split(&self, whole: &Range, inner: impl IntoIterator<Item = String>) -> Vec<Range> {
+        let mut parts = Vec::new();
+        let mut rest = whole.clone();
+        for bound in inner {
+            let bases = &self.ids[rest.first..rest.last];
+            let at = rest.first + bases.partition_point(|id| *id < bound);
+            parts.push(Range { end: Some(bound.clone()), last: at, ..rest.clone() });
+            rest = Range { start: bound, first: at, ..rest };
+        }
+        parts.push(rest);
+        parts
+    }
+
+    /// The ranges, which are in order, as a query by their sums; with nothing asked of what is
+    /// between them.
+    fn to_query(&self, ranges: &[Range]) -> RangeQuery {
+        let mut query = RangeQuery::default();
+        let mut ends = Vec::new();
+        let mut at = Some("");
+        for range in ranges {
+            if at != Some(&range.start) {
+                ends.push(range.start.as_str());
+                query.kinds.push(RangeKind::Unspecified.into());
+            }
+            at = range.end.as_deref();
+            ends.extend(at);
+            let total = self.total(range);
+            query.kinds.push(RangeKind::Sum.into());
+            query.counts.push(total.count);
+            query.sums.extend(&total.sum[..SHORT]);
+        }
+        if at.is_some() {
+            query.kinds.push(RangeKind::Unspecified.into());
+        }
+        query.ends = Some(encode_bounds(ends));
+        query
+    }
+
+    /// Takes what is listed; answers the parts that differ.
+    fn read_answers(
+        &mut self,
+        asked: &mut Iter<'_, Range>,
+        answers: RangeAnswers,
+    ) -> Result<Vec<Range>> {
+        let outcomes: Vec<RangeOutcome> = answers.outcomes().collect();
+        if self.preamble.is_none() {
+            self.preamble = Some(Preamble {
+                head: answers.head.ok_or_else(misfit)?,
+                fork: answers.fork_revision,
+                compacted: answers.compacted_revision,
+                lineage: answers.lineage,
+            });
+        }
+        let ends = decode_bounds(&answers.ends.unwrap_or_default()).ok_or_else(misfit)?;
+        if answers.sums.len() != answers.counts.len() * SHORT {
             return Err(misfit());
         }
-        let mut ends = decode_bounds(&ends.unwrap_or_default()).ok_or_else(misfit)?.into_iter();
-        let mut totals = counts.into_iter().zip(sums.chunks(SHORT));
-        let (mut sizes, mut lists) = (parts.into_iter(), lists.into_iter());
+        let mut totals = answers.counts.into_iter().zip(answers.sums.chunks(SHORT));
+        let mut sizes = answers.parts.into_iter();
+        let (mut ends, mut lists) = (ends.into_iter(), answers.lists.into_iter());
+        let mut finer = Vec::new();
         for outcome in outcomes {
-            let asked = self.asked.pop_front().ok_or_else(misfit)?;
+            let whole = asked.next().ok_or_else(misfit)?;
             match outcome {
                 RangeOutcome::Equal => {}
-                RangeOutcome::List => self.take_list(&asked, lists.next().ok_or_else(misfit)?)?,
+                RangeOutcome::List => self.take_list(whole, lists.next().ok_or_else(misfit)?)?,
                 RangeOutcome::Split => {
-                    let size = sizes.next().filter(|size| *size >= 2).ok_or_else(misfit)?;
-                    for part in self.parts(&asked, size, &mut ends)? {
-                        let (count, short) = totals.next().ok_or_else(misfit)?;
-                        let own = self.bases.total(&part);
-                        if own.count != count || own.sum[..SHORT] != *short {
-                            self.finer.extend(self.bases.cut(part));
+                    let size = sizes.next().filter(|size| *size >= 2).ok_or_else(misfit)? as usize;
+                    let inner: Vec<String> = ends.by_ref().take(size - 1).collect();
+                    if inner.len() + 1 != size {
+                        return Err(misfit());
+                    }
+                    for part in self.split(whole, inner) {
+                        let own = self.total(&part);
+                        let theirs = totals.next().ok_or_else(misfit)?;
+                        if theirs != (own.count, &own.sum[..SHORT]) {
+                            finer.extend(self.cut(part));
                         }
                     }
                 }
@@ -218,48 +263,21 @@ impl Search {
             }
         }
         let is_all = sizes.len() + lists.len() + ends.len() + totals.len() == 0;
-        if is_all { Ok(()) } else { Err(misfit()) }
+        if is_all { Ok(finer) } else { Err(misfit()) }
     }
 
-    fn parts(
-        &self,
-        whole: &Range,
-        size: u32,
-        ends: &mut impl Iterator<Item = String>,
-    ) -> Result<Vec<Range>> {
-        let mut parts = Vec::new();
-        let mut start = whole.start.clone();
-        for _ in 1..size {
-            let end = ends.next().ok_or_else(misfit)?;
-            parts.push(self.bases.narrow(whole, start, Some(end.clone())));
-            start = end;
+    /// Takes what the server has in a range that differs, and what it has deleted after the fork.
+    ///
+    /// Of the rest nothing is known there: it was deleted up to the fork, or up to the horizon of
+    /// tombstones.
+    fn take_list(&mut self, whole: &Range, listed: RangeList) -> Result<()> {
+        let horizon = |told: &Preamble| if told.compacted > told.fork { told.compacted } else { 0 };
+        let revision = self.preamble.as_ref().map_or(0, horizon);
+        for id in &self.ids[whole.first..whole.last] {
+            self.found.insert(id.clone(), State::absent(id, revision));
         }
-        parts.push(self.bases.narrow(whole, start, whole.end.clone()));
-        Ok(parts)
-    }
-
-    /// What the server has in a range that differs; and what it does not have, and nothing is known
-    /// of its deletion.
-    fn take_list(&mut self, asked: &Range, listed: RangeList) -> Result<()> {
-        let RangeList { mut items, deleted, differing } = listed;
-        items.extend(deleted);
-        for state in read_changes(items, None)? {
+        for state in read_changes([listed.items, listed.deleted].concat(), None)? {
             self.found.insert(state.id.clone(), state);
-        }
-        let own = &self.bases.ids[asked.first..asked.last];
-        let differing: Vec<&String> = if asked.is_leaf() {
-            let differing = differing.iter().map(|at| own.get(*at as usize));
-            differing.collect::<Option<_>>().ok_or_else(misfit)?
-        } else {
-            own.iter().collect()
-        };
-        // Deletions beyond the fork would be told, but for those up to the horizon.
-        let revision = self
-            .preamble
-            .as_ref()
-            .map_or(0, |told| if told.compacted > told.fork { told.compacted } else { 0 });
-        for id in differing {
-            self.found.entry(id.clone()).or_insert_with(|| State::absent(id, revision));
         }
         Ok(())
     }

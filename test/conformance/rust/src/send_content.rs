@@ -64,8 +64,8 @@ impl Session<'_> {
         }
     }
 
-    /// Sends what is due, as far as it fits into the window: what is small first. Answers whether
-    /// that was all.
+    /// Sends what is due, as far as it fits into the window: what is small first, as the application
+    /// may change others while a large one is uploaded. Answers whether that was all.
     pub async fn send_pending(&mut self) -> Result<bool> {
         let limits = self.limits;
         let seen = Some(self.replica.checkpoint.revision);
@@ -73,10 +73,6 @@ impl Session<'_> {
             self.due_units().into_iter().partition(|unit| unit.iter().any(is_large));
         let (mut bytes, mut items) = (0, 0);
         for batch in batches(small, limits.message_bytes).into_iter().chain(large) {
-            if batch.iter().any(|entry| self.is_too_large(entry)) {
-                batch.iter().for_each(|entry| self.reject(entry));
-                continue;
-            }
             let (batch_bytes, batch_items) = size_of(&batch);
             bytes += batch_bytes;
             items += batch_items;
@@ -84,11 +80,16 @@ impl Session<'_> {
             if items > batch_items && (bytes > limits.window_bytes || items > limits.window_items) {
                 return Ok(false);
             }
-            let mut uploaded = Vec::new();
-            for entry in batch {
-                uploaded.push(if is_large(&entry) { self.upload(entry).await? } else { entry });
+            if !batch.iter().any(is_large) {
+                self.push(batch, seen);
+                continue;
             }
-            self.push(uploaded, seen);
+            // It is in no group.
+            for entry in batch {
+                if let Some(uploaded) = self.upload(entry).await? {
+                    self.push(vec![uploaded], seen);
+                }
+            }
         }
         Ok(true)
     }
@@ -157,8 +158,16 @@ impl Session<'_> {
     }
 
     /// Sends a large content in chunks, before its push. What was begun before goes on where the
-    /// server has it. Answers the entry with the id of the upload.
-    async fn upload(&mut self, entry: Entry) -> Result<Entry> {
+    /// server has it. Answers the entry with the id of the upload; `None` where it can't be sent, or
+    /// has been changed meanwhile and so has its turn later.
+    async fn upload(&mut self, entry: Entry) -> Result<Option<Entry>> {
+        if !self.is_still_pending(&entry) {
+            return Ok(None);
+        }
+        if self.is_too_large(&entry) {
+            self.reject(&entry);
+            return Ok(None);
+        }
         let begun = entry.pending.as_ref().and_then(|pending| pending.upload);
         let upload = begun.unwrap_or_else(random_id);
         self.replica.change_pending(&entry.id, |pending| pending.upload = Some(upload));
@@ -184,7 +193,11 @@ impl Session<'_> {
             }
             sent = sent.max(held);
         }
-        Ok(self.replica.entry(&entry.id))
+        Ok(self.is_still_pending(&entry).then(|| self.replica.entry(&entry.id)))
+    }
+
+    fn is_still_pending(&self, entry: &Entry) -> bool {
+        self.replica.entry(&entry.id).sequence() == entry.sequence()
     }
 
     /// How much of an upload the server holds, once it says so.

@@ -10,7 +10,7 @@ use crate::item::Version;
 use crate::proto::exchange_request::Message as Request;
 use crate::proto::exchange_response::Message as Response;
 use crate::proto::{Capability, ChangeStandard, Checkpoint, Epoch, EpochBegun, Limits, Opened};
-use crate::replica::Replica;
+use crate::shared::Hold;
 use crate::stream::Stream;
 
 /// What is done where the server was restored to an earlier time: what it lost is offered again, or
@@ -113,7 +113,7 @@ impl Sent {
 }
 
 pub(crate) struct Session<'a> {
-    pub replica: &'a mut Replica,
+    pub replica: Hold<'a>,
     pub options: &'a SyncOptions,
     pub stream: Stream,
     pub report: Report,
@@ -149,7 +149,7 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(replica: &'a mut Replica, options: &'a SyncOptions) -> Self {
+    pub fn new(replica: Hold<'a>, options: &'a SyncOptions) -> Self {
         Session {
             stream: Stream::new(&options.server, options.timeout),
             report: Report { round_trips: 1, ..Report::default() },
@@ -211,7 +211,7 @@ impl<'a> Session<'a> {
     }
 
     async fn read(&mut self) -> Result<Response> {
-        while let Some(response) = self.stream.next().await? {
+        while let Some(response) = self.replica.leave_for(self.stream.next()).await? {
             match response.message {
                 Some(Response::EpochBegun(EpochBegun { epoch })) => {
                     self.begin_epoch(epoch.unwrap_or_default())

@@ -26,19 +26,13 @@ pub(crate) struct Decision {
     entry: Entry,
     theirs: State,
     comparison: Comparison,
-    /// Of a conflict.
+    /// Of a conflict, and of what the server lost, where its history is followed.
     outcome: Option<Outcome>,
     /// It shares the fate of its group; the server told nothing of it.
     is_companion: bool,
-    /// The server lost it, and its history is followed.
-    is_followed: bool,
 }
 
 impl Decision {
-    fn is_conflict(&self) -> bool {
-        self.comparison == Comparison::Conflict
-    }
-
     fn takes_theirs(&self) -> bool {
         self.comparison == Comparison::Theirs || self.outcome == Some(Outcome::Theirs)
     }
@@ -73,8 +67,8 @@ impl Session<'_> {
     }
 
     /// Compares, and fetches what contents are needed. What was fetched is the server's state as
-    /// well, and may be a later one: so everything is compared anew then. (Were the replica not
-    /// borrowed by the exchange, that would also see what the application changes in the meantime.)
+    /// well, and may be a later one, and the application may have changed items in the meantime: so
+    /// everything is compared anew then.
     pub async fn compare_changes(
         &mut self,
         told: Vec<State>,
@@ -145,7 +139,7 @@ impl Session<'_> {
             Some(pending) if !is_first => pending.sendings.as_slice(),
             _ => &[],
         };
-        let mut comparison = match occasion {
+        let comparison = match occasion {
             Occasion::Rejudged if entry.is_held() => Comparison::Conflict,
             Occasion::Told | Occasion::Rejudged => compare(&entry, sendings, theirs),
             Occasion::Recovered { fork } => {
@@ -158,16 +152,14 @@ impl Session<'_> {
             }
         };
         let theirs = entry.with_content(theirs.clone());
-        let is_followed =
-            comparison == Comparison::Lost && on_history_change == OnHistoryChange::Follow;
         let outcome = match comparison {
             Comparison::Conflict => Some(self.judge(&entry, entry.time_us, &theirs)),
-            _ => is_followed.then_some(Outcome::Theirs),
+            Comparison::Lost if on_history_change == OnHistoryChange::Follow => {
+                Some(Outcome::Theirs)
+            }
+            _ => None,
         };
-        if is_followed {
-            comparison = Comparison::Conflict;
-        }
-        Ok(Decision { entry, theirs, comparison, outcome, is_companion: false, is_followed })
+        Ok(Decision { entry, theirs, comparison, outcome, is_companion: false })
     }
 
     fn judge(&self, entry: &Entry, time_us: i64, theirs: &State) -> Outcome {
@@ -178,17 +170,17 @@ impl Session<'_> {
     /// An atomic group that is in conflict has one fate, which its other members share.
     fn join_groups(&self, mut decisions: Vec<Decision>) -> Vec<Decision> {
         let in_conflict =
-            decisions.iter().filter(|each| each.is_conflict() && each.entry.group() != 0);
+            decisions.iter().filter(|each| each.outcome.is_some() && each.entry.group() != 0);
         let groups: BTreeSet<i64> = in_conflict.map(|each| each.entry.group()).collect();
         for group in groups {
-            let is_of_it = |each: &&Decision| each.is_conflict() && each.entry.group() == group;
+            let is_of_it = |each: &&Decision| each.outcome.is_some() && each.entry.group() == group;
             let conflicts: Vec<&Decision> = decisions.iter().filter(is_of_it).collect();
             let members = self.replica.group_of(&conflicts[0].entry);
             let fate = self.fate_of(&conflicts, &members);
             for entry in members {
                 match decisions.iter_mut().find(|each| each.entry.id == entry.id) {
                     Some(told) if told.comparison == Comparison::Agreed => {}
-                    Some(told) if fate != Outcome::Mine || told.is_conflict() => {
+                    Some(told) if fate != Outcome::Mine || told.outcome.is_some() => {
                         told.comparison = Comparison::Conflict;
                         told.outcome = Some(fate);
                     }
@@ -205,7 +197,7 @@ impl Session<'_> {
         if conflicts.iter().any(|each| each.outcome == Some(Outcome::Held)) {
             return Outcome::Held;
         }
-        if conflicts.iter().any(|each| each.is_followed) {
+        if conflicts.iter().any(|each| each.comparison == Comparison::Lost) {
             return Outcome::Theirs;
         }
         // Of several of the same time, the first.
@@ -228,8 +220,7 @@ impl Session<'_> {
             && !is_companion
         {
             self.report.conflicts.insert(entry.id.clone(), (standard, outcome));
-        }
-        if let (Comparison::Lost, Some(recovery)) = (comparison, &mut self.report.recovery) {
+        } else if let (Comparison::Lost, Some(recovery)) = (comparison, &mut self.report.recovery) {
             recovery.offered.push(entry.id.clone());
         }
         match comparison {
@@ -247,10 +238,7 @@ impl Session<'_> {
                 self.send_again(&entry);
                 self.replica.agree(entry, theirs.revision);
             }
-            Comparison::Same => {
-                let version = entry.base.as_ref().and_then(|base| base.version.clone());
-                self.replica.move_base(entry, Some(State { version, ..theirs }));
-            }
+            Comparison::Same => self.replica.move_base(entry, Some(theirs)),
             _ if is_companion => {
                 self.replica.change_pending(&entry.id, |pending| pending.held = true);
             }
@@ -273,14 +261,6 @@ impl Session<'_> {
 }
 
 fn companion(entry: Entry, fate: Outcome) -> Decision {
-    let theirs = entry.base_state();
-    let outcome = Some(fate);
-    Decision {
-        entry,
-        theirs,
-        comparison: Comparison::Conflict,
-        outcome,
-        is_companion: true,
-        is_followed: false,
-    }
+    let (theirs, outcome) = (entry.base_state(), Some(fate));
+    Decision { entry, theirs, comparison: Comparison::Conflict, outcome, is_companion: true }
 }

@@ -5,6 +5,7 @@ use tercet_client::exchange::sync;
 use tercet_client::item::{Content, State, Version};
 use tercet_client::replica::{Replica, Resolution};
 use tercet_client::session::SyncOptions;
+use tercet_client::shared::Shared;
 
 /// Held for its group's sake, it has been changed back into what the server has.
 #[test]
@@ -30,7 +31,7 @@ fn a_held_item_gives_way_to_a_base_whose_content_was_never_told() -> Result<()> 
 #[test]
 fn an_exchange_is_sendable() -> Result<()> {
     fn is_send<T: Send>(_: &T) {}
-    let (mut replica, options) = (Replica::new("things")?, SyncOptions::new("localhost:50051"));
-    is_send(&sync(&mut replica, &options));
+    let replica = Shared::new(Replica::new("things")?);
+    is_send(&sync(&replica, &SyncOptions::new("localhost:50051")));
     Ok(())
 }

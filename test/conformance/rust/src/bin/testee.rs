@@ -2,6 +2,8 @@
 //! ../../../README.md.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use tercet_client::item::{Content, Entry, Version};
 use tercet_client::proto::{ChangeStandard, ErrorReason};
 use tercet_client::replica::{Replica, Resolution};
 use tercet_client::session::{OnHistoryChange, RecoveryReason, Report, SyncOptions, system_now_us};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
+use tercet_client::shared::Shared;
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 /// What all replicas take for now; 0: the real clock.
 static CLOCK_US: AtomicI64 = AtomicI64::new(0);
@@ -27,7 +30,7 @@ fn now_us() -> i64 {
     }
 }
 
-type Replicas = HashMap<String, Replica>;
+type Replicas = HashMap<String, Arc<Shared>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
@@ -35,47 +38,58 @@ async fn main() -> std::io::Result<()> {
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let request: Value = serde_json::from_str(&line)?;
-        let mut said = match carry_out(&mut replicas, &request).await {
-            Ok(answer) => json!({ "ok": answer }),
-            Err(error) => json!({ "error": to_error(&error) }),
-        };
-        said["n"] = request["n"].clone();
-        let mut output = stdout();
-        output.write_all(format!("{said}\n").as_bytes()).await?;
-        output.flush().await?;
+        if request["do"] == "sync" {
+            // Other requests are answered while an exchange runs.
+            tokio::spawn(exchange(replica_of(&replicas, &request), request));
+        } else {
+            let result = carry_out(&mut replicas, &request).await;
+            answer(&request, result)?;
+        }
     }
     Ok(())
+}
+
+async fn exchange(replica: Result<Arc<Shared>>, request: Value) -> std::io::Result<()> {
+    let report = async {
+        let replica = replica?;
+        let report = sync(&replica, &to_options(&request)).await?;
+        Ok(to_report(&report, &*replica.lock().await))
+    };
+    answer(&request, report.await)
+}
+
+fn answer(request: &Value, result: Result<Value>) -> std::io::Result<()> {
+    let mut said = match result {
+        Ok(answer) => json!({ "ok": answer }),
+        Err(error) => json!({ "error": to_error(&error) }),
+    };
+    said["n"] = request["n"].clone();
+    // Standard output is flushed at the end of each line.
+    writeln!(std::io::stdout(), "{said}")
 }
 
 async fn carry_out(replicas: &mut Replicas, request: &Value) -> Result<Value> {
     let name = text_of(request, "replica");
     match text_of(request, "do") {
         "hello" => {
-            let features = ["groups", "chunks", "reconcile", "manual"];
+            let features = ["groups", "chunks", "reconcile", "manual", "concurrent"];
             return Ok(json!({ "name": "tercet reference client, Rust", "features": features }));
         }
         "set_clock" => CLOCK_US.store(request["us"].as_i64().unwrap_or(0), Ordering::Relaxed),
         "open" => {
-            replicas.insert(name.to_owned(), Replica::new(text_of(request, "collection"))?);
+            let replica = Replica::new(text_of(request, "collection"))?;
+            replicas.insert(name.to_owned(), Arc::new(Shared::new(replica)));
         }
         "copy" => {
-            let copy = replicas.get(name).ok_or_else(|| no_replica(name))?.clone();
-            replicas.insert(text_of(request, "to").to_owned(), copy);
+            let copy = replica_of(replicas, request)?.lock().await.clone();
+            replicas.insert(text_of(request, "to").to_owned(), Arc::new(Shared::new(copy)));
         }
         "close" => {
             replicas.remove(name);
         }
-        "sync" => {
-            let replica = replicas.get_mut(name).ok_or_else(|| no_replica(name))?;
-            let report = sync(replica, &to_options(request)).await?;
-            return Ok(to_report(&report, replica));
-        }
         work => {
-            return carry_out_locally(
-                replicas.get_mut(name).ok_or_else(|| no_replica(name))?,
-                work,
-                request,
-            );
+            let replica = replica_of(replicas, request)?;
+            return carry_out_locally(&mut *replica.lock().await, work, request);
         }
     }
     Ok(json!({}))
@@ -148,8 +162,12 @@ fn text_of<'a>(request: &'a Value, field: &str) -> &'a str {
     request[field].as_str().unwrap_or_default()
 }
 
-fn no_replica(name: &str) -> Error {
-    Error::new(ErrorReason::Unsupported, format!("unknown request, or no replica {name:?} is open"))
+fn replica_of(replicas: &Replicas, request: &Value) -> Result<Arc<Shared>> {
+    let name = text_of(request, "replica");
+    replicas.get(name).cloned().ok_or_else(|| {
+        let message = format!("unknown request, or no replica {name:?} is open");
+        Error::new(ErrorReason::Unsupported, message)
+    })
 }
 
 fn version_of(request: &Value) -> Option<Version> {

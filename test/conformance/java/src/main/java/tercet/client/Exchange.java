@@ -38,12 +38,14 @@ public final class Exchange {
   /**
    * Makes a replica equal with its collection. Other threads may change the replica, under its
    * lock, while the exchange waits for the server. One that fails has lost nothing: the replica
-   * keeps what it has taken, and the next exchange goes on from there.
+   * keeps what it has taken, and the next exchange goes on from there. One that begins while
+   * another one runs waits for its end.
    *
    * @throws ClientException for what this side found
    * @throws io.grpc.StatusRuntimeException for what the server said
    */
   public static Report sync(Replica replica, SyncOptions options) {
+    replica.exchange.lock();
     replica.lock.lock();
     try {
       var session = new Session(replica, options);
@@ -56,6 +58,7 @@ public final class Exchange {
       return session.report;
     } finally {
       replica.lock.unlock();
+      replica.exchange.unlock();
     }
   }
 

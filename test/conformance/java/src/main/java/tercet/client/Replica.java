@@ -39,6 +39,9 @@ public final class Replica {
   /** Held by an exchange, but for the time that it waits; whoever else uses it takes it, too. */
   public final ReentrantLock lock = new ReentrantLock();
 
+  /** Held by an exchange from its beginning to its end: there is one at a time. */
+  final ReentrantLock exchange = new ReentrantLock();
+
   final String collection;
 
   /** Empty before the first exchange. */
@@ -71,7 +74,7 @@ public final class Replica {
     this.collection = collection;
   }
 
-  /** A second replica in the same state, with a lock of its own. */
+  /** A second replica in the same state, with locks of its own. */
   public Replica copy() {
     var copy = new Replica(collection);
     copy.uid = uid;

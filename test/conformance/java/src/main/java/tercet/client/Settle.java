@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -33,21 +34,16 @@ final class Settle {
   /**
    * What is to be done with one item.
    *
-   * @param outcome of a conflict; else null
+   * @param outcome of a conflict, and of what the server lost, where its history is followed; else
+   *     null
    * @param isCompanion it shares the fate of its group; the server told nothing of it
-   * @param isFollowed the server lost it, and its history is followed
    */
   private record Decision(
       Entry entry,
       State theirs,
       Comparison comparison,
       Outcome outcome,
-      boolean isCompanion,
-      boolean isFollowed) {
-    boolean isConflict() {
-      return comparison == Comparison.CONFLICT;
-    }
-
+      boolean isCompanion) {
     boolean takesTheirs() {
       return comparison == Comparison.THEIRS || outcome == Outcome.THEIRS;
     }
@@ -60,7 +56,7 @@ final class Settle {
     }
 
     Decision sharing(Outcome fate) {
-      return new Decision(entry, theirs, Comparison.CONFLICT, fate, isCompanion, isFollowed);
+      return new Decision(entry, theirs, Comparison.CONFLICT, fate, isCompanion);
     }
   }
 
@@ -101,8 +97,11 @@ final class Settle {
     while (decisions.stream().anyMatch(Decision::needsContent)) {
       var missing =
           decisions.stream().filter(Decision::needsContent).map(Decision::theirs).toList();
-      // What was fetched is the server's state as well, and may be a later one.
-      ReceiveContent.fetch(session, missing).forEach(state -> states.put(state.id(), state));
+      for (var state : ReceiveContent.fetch(session, missing)) {
+        // What was fetched is the server's state as well, and may be a later one.
+        states.put(state.id(), state);
+        knowBase(session.replica.entry(state.id()), state);
+      }
       decisions = settle.decide(states.values());
     }
     decisions.forEach(settle::carryOut);
@@ -112,6 +111,16 @@ final class Settle {
     session.replica.hear(session.heard);
     if (checkpoint != null) {
       session.replica.stand(checkpoint);
+    }
+  }
+
+  /**
+   * Where what was fetched is the base itself, its content is at hand from now on: a member of a
+   * group may give way to it.
+   */
+  private static void knowBase(Entry entry, State fetched) {
+    if (entry.base != null && Objects.equals(entry.base.fingerprint(), fetched.fingerprint())) {
+      entry.base = entry.base.withVersion(fetched.version());
     }
   }
 
@@ -139,11 +148,13 @@ final class Settle {
     }
     var comparison = compare(entry, told);
     var theirs = withContent(entry, told);
-    if (comparison == Comparison.LOST && onHistoryChange == OnHistoryChange.FOLLOW) {
-      return new Decision(entry, theirs, Comparison.CONFLICT, Outcome.THEIRS, false, true);
+    Outcome outcome = null;
+    if (comparison == Comparison.CONFLICT) {
+      outcome = judge(entry, entry.timeUs, theirs);
+    } else if (comparison == Comparison.LOST && onHistoryChange == OnHistoryChange.FOLLOW) {
+      outcome = Outcome.THEIRS;
     }
-    var outcome = comparison == Comparison.CONFLICT ? judge(entry, entry.timeUs, theirs) : null;
-    return new Decision(entry, theirs, comparison, outcome, false, false);
+    return new Decision(entry, theirs, comparison, outcome, false);
   }
 
   private Comparison compare(Entry entry, State theirs) {
@@ -180,7 +191,7 @@ final class Settle {
     var conflicts = new LinkedHashMap<Long, List<Decision>>();
     for (var decision : decisions.values()) {
       var pending = decision.entry.pending;
-      if (decision.isConflict() && pending != null && pending.group != 0) {
+      if (decision.outcome != null && pending != null && pending.group != 0) {
         conflicts.computeIfAbsent(pending.group, group -> new ArrayList<>()).add(decision);
       }
     }
@@ -196,11 +207,10 @@ final class Settle {
     if (told == null) {
       if (fate != Outcome.MINE) {
         var theirs = withContent(entry, entry.baseOrNothing());
-        decisions.put(
-            entry.id, new Decision(entry, theirs, Comparison.CONFLICT, fate, true, false));
+        decisions.put(entry.id, new Decision(entry, theirs, Comparison.CONFLICT, fate, true));
       }
     } else if (told.comparison != Comparison.AGREED
-        && (fate != Outcome.MINE || told.isConflict())) {
+        && (fate != Outcome.MINE || told.outcome != null)) {
       decisions.put(entry.id, told.sharing(fate));
     }
   }
@@ -210,7 +220,7 @@ final class Settle {
     if (conflicts.stream().anyMatch(each -> each.outcome == Outcome.HELD)) {
       return Outcome.HELD;
     }
-    if (conflicts.stream().anyMatch(Decision::isFollowed)) {
+    if (conflicts.stream().anyMatch(each -> each.comparison == Comparison.LOST)) {
       return Outcome.THEIRS;
     }
     // On a tie the first: Stream.max would take the last.
@@ -231,8 +241,7 @@ final class Settle {
     if (outcome != null && !decision.isCompanion) {
       var prevailed = outcome.name().toLowerCase(Locale.ROOT);
       report.conflicts.put(entry.id, new Report.Conflict(standard, prevailed));
-    }
-    if (decision.comparison == Comparison.LOST && report.recovery != null) {
+    } else if (decision.comparison == Comparison.LOST && report.recovery != null) {
       report.recovery.offered().add(entry.id);
     }
     if (decision.takesTheirs()) {
@@ -249,7 +258,7 @@ final class Settle {
       session.sendAgain(entry);
       replica.agree(entry, theirs.revision());
     } else if (decision.comparison == Comparison.SAME) {
-      replica.moveBase(entry, theirs.withVersion(entry.base.version()));
+      replica.moveBase(entry, theirs);
     } else if (decision.isCompanion) {
       entry.pending.held = true;
     } else {

@@ -1,0 +1,152 @@
+import { execFile } from "node:child_process";
+import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { checkArguments } from "../../client/cli/arguments.js";
+import { openDatabase } from "../../core/sqlite.js";
+import { BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
+
+/*
+ * What somebody stumbled over who tried the commands from the README.
+ */
+
+let server: Served;
+beforeAll(async () => {
+  server = await serveForAll();
+});
+afterAll(async () => {
+  await server.stop();
+  await endDesks();
+});
+
+describe("a replica file that was made for nothing", () => {
+  test("is removed again where the server has no such collection", async () => {
+    const { directory, error } = desk({ TERCET_SERVER: server.address });
+    for (const command of ["sync", "watch"]) {
+      const refused = await error([command, "--replica", "a.replica", "--collection", "mistyped"]);
+      expect(refused).toMatchObject({ status: 1, reason: "COLLECTION_NOT_FOUND" });
+      expect(readdirSync(directory)).toEqual([]);
+    }
+  });
+
+  test("is removed again where the item can't be put, or the server can't be reached", async () => {
+    const { directory, error } = desk();
+    const at = ["--replica", "a.replica", "--collection", "c"];
+    expect(await error(["put", "", "x", ...at])).toMatchObject({ reason: "INVALID_ID" });
+    expect(await error(["sync", "--server", "127.0.0.1:1", ...at])).toMatchObject({ code: "UNAVAILABLE" });
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("stays where it was there before, or holds changes", async () => {
+    const { path, error, run, one } = desk({ TERCET_SERVER: server.address });
+    await run(["init", "--replica", "empty", "--collection", "mistyped"]);
+    await run(["put", "x", "1", "--replica", "changed", "--collection", "mistyped"]);
+    for (const replica of ["empty", "changed"]) {
+      expect(await error(["sync", "--replica", replica])).toMatchObject({ reason: "COLLECTION_NOT_FOUND" });
+      expect(existsSync(path(replica))).toBe(true);
+    }
+    expect(await one(["status", "--replica", "changed"])).toMatchObject({ pending: 1 });
+  });
+});
+
+describe("help", () => {
+  test("has examples that work as they stand", async () => {
+    const { run } = desk();
+    const top = (await run(["--help"])).stdout;
+    const names = [...top.matchAll(/^ {2}tercet (\S+)/gm)].map(([, name]) => String(name));
+    const commands: string[][] = [];
+    for (const name of names) {
+      const inner = [...(await run([name, "--help"])).stdout.matchAll(new RegExp(`^ {2}tercet (${name} \\w+)`, "gm"))];
+      const family = ["conflicts", "collections"].includes(name);
+      commands.push(...(family ? inner.map(([, words]) => String(words).split(" ")) : [[name]]));
+    }
+    expect(commands.length).toBeGreaterThan(20);
+    let examples = 0;
+    for (const command of commands) {
+      const { stdout } = await run([...command, "--help"]);
+      const [options = "", shown = ""] = stdout.split("\nExamples:\n");
+      const needed = [...options.matchAll(/^ {2,}(--[\w-]+) [\s\S]*?(?=^ {2,}--|(?![\s\S]))/gm)]
+        .filter(([text]) => text.includes("[required]"))
+        .map(([, name]) => String(name));
+      for (const [, example] of shown.matchAll(new RegExp(`tercet ${command.join(" ")}( [^\\n]*)`, "g"))) {
+        examples += 1;
+        for (const name of needed) expect(`${command.join(" ")}${example}`).toContain(` ${name} `);
+      }
+    }
+    expect(examples).toBeGreaterThan(25);
+  });
+});
+
+describe("arguments that are not UTF-8", () => {
+  /** Through a shell: Node can't give such bytes to a process. */
+  function inShell(cwd: string, line: string): Promise<{ status: number; stdout: string; stderr: string }> {
+    return new Promise((resolve) => {
+      const env = { ...process.env, NODE: process.execPath, TERCET: BINARY, TERCET_REPLICA: "a.replica" };
+      execFile("sh", ["-c", line], { cwd, env }, (error, stdout, stderr) => {
+        resolve({ status: Number(error?.code ?? 0), stdout, stderr });
+      });
+    });
+  }
+
+  test.skipIf(!existsSync("/proc/self/cmdline"))("are refused, and U+FFFD itself is taken", async () => {
+    const { directory, run, json } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["init", "--collection", "c"]);
+    for (const words of ['"$(printf "caf\\351")" x', 'x "$(printf "caf\\351")"']) {
+      const refused = await inShell(directory, `"$NODE" "$TERCET" put ${words}`);
+      expect(refused).toMatchObject({ status: 2, stdout: "" });
+      expect(refused.stderr).toMatch(/^tercet: the argument "caf\ufffd" is not UTF-8.*tercet import FILE --id FIELD/);
+    }
+    expect(await json(["list"])).toEqual([]);
+    const taken = await inShell(directory, '"$NODE" "$TERCET" put "$(printf "caf\\357\\277\\275")" x');
+    expect(taken).toMatchObject({ status: 0, stderr: "" });
+    expect(await json(["list"])).toMatchObject([{ id: "caf\ufffd" }]);
+  });
+
+  test("are refused where the bytes can't be seen, and may be", () => {
+    const text = (bytes: Uint8Array | undefined) => () => checkArguments(["put", "a\ufffd", "x"], () => bytes);
+    expect(text(undefined)).toThrow(/the argument "a\ufffd" has a U\+FFFD, which stands for bytes that are not UTF-8/);
+    expect(text(Buffer.from("node\0tercet\0put\0a\xff\0x\0", "latin1"))).toThrow(/is not UTF-8/);
+    expect(text(Buffer.from("node\0tercet\0put\0a\ufffd\0x\0"))).not.toThrow();
+    expect(() => checkArguments(["put", "a", "x"], () => undefined)).not.toThrow();
+  });
+});
+
+describe("errors in words", () => {
+  test("name the reason, of a replica file as of the server", async () => {
+    const { path, run } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "x", "1", "--collection", "none-of-these"]);
+    const refused = await run(["sync", "--server", server.address]);
+    expect(refused.stderr).toMatch(/^tercet: there is no collection .* \(COLLECTION_NOT_FOUND\)\n$/);
+    const db = openDatabase(path("a.replica"));
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE");
+    const busy = await run(["list"]);
+    db.exec("ROLLBACK");
+    db.close();
+    expect(busy.stderr).toMatch(/ is in use by another process.* \(REPLICA_IN_USE\)\n$/);
+    const damage = openDatabase(path("a.replica"));
+    damage.exec("UPDATE progress SET base_count = 7");
+    damage.close();
+    expect((await run(["verify"])).stderr).toMatch(/^tercet: .* \(REPLICA_DAMAGED\)\n$/);
+    const unreachable = await run(["sync", "--server", "127.0.0.1:1"]);
+    expect(unreachable.stderr).toBe("tercet: can't reach a Tercet server at 127.0.0.1:1: nothing listens there\n");
+  });
+
+  test("say once that a restored server changed nothing", async () => {
+    const { directory, path, run, one } = desk({ TERCET_REPLICA: "a.replica" });
+    const before = await serve(directory);
+    await run(["put", "x", "1", "--collection", "c"]);
+    await one(["sync", "--create", "--server", before.address]);
+    await before.stop();
+    cpSync(path("data"), path("saved"), { recursive: true });
+    const later = await serve(directory);
+    await run(["put", "y", "2"]);
+    await one(["sync", "--server", later.address]);
+    await later.stop();
+    rmSync(path("data"), { recursive: true });
+    cpSync(path("saved"), path("data"), { recursive: true });
+    const restored = await serve(directory);
+    const stopped = await run(["sync", "--on-history-change", "stop", "--server", restored.address]);
+    await restored.stop();
+    expect(stopped.stderr).toMatch(/: it was restored or replaced; .* \(TOKEN_OTHER_HISTORY\)\n$/);
+    expect(stopped.stderr.match(/kept\b/g)).toEqual(["kept"]);
+  });
+});

@@ -1,0 +1,50 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createReplica, type Replica } from "../../client/index.js";
+import { type RunningServer, startServer } from "../../server/index.js";
+import { CERTIFICATE, KEY, OTHER_CERTIFICATE } from "./tls-certificates.js";
+
+let directory: string;
+let replica: Replica;
+let server: RunningServer | undefined;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "tercet-tls-"));
+  replica = createReplica(join(directory, "a.replica"), { collection: "c" });
+  replica.put("x", "1");
+});
+
+afterEach(async () => {
+  replica.close();
+  await server?.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function serve(cert: Buffer): Promise<string> {
+  server = await startServer({ directory: join(directory, "data"), port: 0, tls: { cert, key: KEY } });
+  return server.address;
+}
+
+test("a server at an IP address is held against it, without a warning of Node's", async () => {
+  const warned: unknown[] = [];
+  const note = (warning: unknown): number => warned.push(warning);
+  process.on("warning", note);
+  const address = await serve(CERTIFICATE);
+  expect(address).toMatch(/^127\.0\.0\.1:/);
+  const report = await replica.sync({ server: address, create: true, tls: { ca: CERTIFICATE } });
+  // Warnings come in a later turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", note);
+  expect(report).toMatchObject({ sent: 1, verified: true });
+  expect(warned).toEqual([]);
+});
+
+test("a certificate for another address or name is refused", async () => {
+  const address = await serve(OTHER_CERTIFICATE);
+  const tls = { ca: OTHER_CERTIFICATE };
+  for (const target of [address, address.replace("127.0.0.1", "localhost")]) {
+    await expect(replica.sync({ server: target, create: true, tls })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  }
+});

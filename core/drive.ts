@@ -15,6 +15,8 @@ export interface DriverWorld<Out, Operation, Result> {
   yieldThen(resume: () => void): void;
   /** Milliseconds from any time on, where a turn is to be bounded by time, too. */
   clock?(): number;
+  /** Nothing is to be pulled yet: more is about to come. Whoever says so ticks afterwards. */
+  holds?(): boolean;
 }
 
 /** Runs a machine on a transport and a storage. */
@@ -75,7 +77,7 @@ export function createDriver<In, Out, Operation, Result>(
   }
 
   function pump(): void {
-    if (pumping || yielded || stopped) return;
+    if (pumping || yielded || stopped || world.holds?.() === true) return;
     pumping = true;
     const began = world.clock?.() ?? 0;
     try {

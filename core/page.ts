@@ -34,6 +34,7 @@ export function toChangeInfo(change: Change): ChangeInfo {
 
 /** The changes of a page, each without what its reader can tell: see the fields of ChangeInfo. */
 export function toPageChanges(changes: readonly Change[]): Pick<ChangePage, "changes" | "fingerprint"> {
+  if (changes.length === 0) return { changes: [], fingerprint: undefined };
   const sum = createRangeSum();
   let revision = Number.NaN;
   let modifyTimeUs = Number.NaN;

@@ -55,6 +55,8 @@ export interface RangeIndex {
   noteNew(items: NewEntries): void;
   /** Stores what changed, once the items themselves are written. Splits what has become too large. */
   flush(): void;
+  /** Segments that are in memory. */
+  readonly segments: number;
   /** Forgets what is in memory. */
   reset(): void;
   /** Forgets the items that were read. */
@@ -287,6 +289,9 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
           replace(segment, []);
         } else save(segment);
       }
+    },
+    get segments() {
+      return loaded?.length ?? 0;
     },
     reset() {
       sums = createSumTable();

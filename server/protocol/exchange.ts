@@ -11,7 +11,7 @@ import {
   type Recover,
 } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState } from "../store/collection-state.js";
-import { createUploadChecker } from "./check-uploads.js";
+import { createUploadChecker, type UploadChecker } from "./check-uploads.js";
 import { type Conversation, outOfOrder, unsupported } from "./conversation.js";
 import { createInbox, type Queued } from "./inbox.js";
 import { createKnownUploads, type KnownUploads } from "./known-uploads.js";
@@ -118,17 +118,18 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   let reconciler: Reconciler | undefined;
   let uploads: KnownUploads | undefined;
   let receiveChunks: ((chunks: readonly QueuedChunk[]) => void) | undefined;
+  let checkUploads: UploadChecker | undefined;
   let receiver: ContentReceiver | undefined;
 
   function contentReceiver(): ContentReceiver {
-    uploads ??= createKnownUploads();
-    receiver ??= createContentReceiver(
-      conversation,
-      feed,
-      createUploadChecker(conversation, uploads),
-      () => seenAtOpen,
-    );
+    receiver ??= createContentReceiver(conversation, feed, uploadChecker, () => seenAtOpen);
     return receiver;
+  }
+
+  function uploadChecker(): UploadChecker {
+    uploads ??= createKnownUploads();
+    checkUploads ??= createUploadChecker(conversation, uploads);
+    return checkUploads;
   }
 
   /** The client keeps the lineage of all that it is told of. */

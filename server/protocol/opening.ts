@@ -78,17 +78,17 @@ function keepable({ uid, limits, capabilities, skewUs }: Conversation): Opened {
 }
 
 /** The last tag of each collection, with what it is of: most clients wish for the same. */
-const lastTags = new WeakMap<Uint8Array, { readonly of: string; readonly tag: Buffer }>();
+const lastTags = new WeakMap<Uint8Array, Pick<Conversation, "limits" | "capabilities" | "skewUs"> & { tag: Buffer }>();
 
 /** Names what a client may keep. */
 function tagOf(conversation: Conversation): Buffer {
   const { uid, limits, capabilities, skewUs } = conversation;
-  const of = `${Object.values(limits).join()} ${capabilities.join()} ${skewUs}`;
   const last = lastTags.get(uid);
-  if (last?.of === of) return last.tag;
+  const isSame = last?.limits === limits && last.skewUs === skewUs && last.capabilities.join() === capabilities.join();
+  if (last !== undefined && isSame) return last.tag;
   const encoded = Opened.encode(keepable(conversation)).finish();
   const tag = createHash("sha256").update(encoded).digest().subarray(0, TAG_BYTES);
-  lastTags.set(uid, { of, tag });
+  lastTags.set(uid, { limits, capabilities, skewUs, tag });
   return tag;
 }
 

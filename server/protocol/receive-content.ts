@@ -39,11 +39,11 @@ interface Received extends QueuedBatch {
   readonly writes: WriteBatch | undefined;
 }
 
-/** The receiver of a conversation; `seenAtOpen` is what pushes have seen that do not say. */
+/** The receiver of a conversation; `uploadChecker` makes what few need, and `seenAtOpen` is what pushes have seen that do not say. */
 export function createContentReceiver(
   conversation: Conversation,
   feed: ChangeFeed,
-  checkUploads: UploadChecker,
+  uploadChecker: () => UploadChecker,
   seenAtOpen: () => number | undefined,
 ): ContentReceiver {
   let ordinal = 0;
@@ -59,22 +59,24 @@ export function createContentReceiver(
     const { itemBytes, groupItems, groupBytes } = limits;
     const seen = batch.revisionSeen ?? seenAtOpen();
     const rules = { itemBytes, groupItems, groupBytes, seen, nowUs, skewUs, uploads };
-    const received = { batch, bytes, first: number(batch) };
+    const first = number(batch);
     const columns = pushColumnsOf(batch);
     const creations = columns && validateCreations(columns, batch.fingerprint, rules);
     if (creations !== undefined) {
-      return { ...received, validated: undefined, writes: batchOfCreations(creations, uid, nowUs) };
+      return { batch, bytes, first, validated: undefined, writes: batchOfCreations(creations, uid, nowUs) };
     }
     const validated = compareFirst(batch.pushes, validatePushes(batch.pushes, batch.fingerprint, rules));
     const writes = validated.flatMap((each) => ("write" in each ? [each.write] : []));
-    return { ...received, validated, writes: writes.length === 0 ? undefined : { uid, nowUs, writes } };
+    return { batch, bytes, first, validated, writes: writes.length === 0 ? undefined : { uid, nowUs, writes } };
   }
 
   function push(batches: readonly QueuedBatch[]): void {
     if (!conversation.capabilities.includes(Capability.CAPABILITY_CHUNKS)) return pushChecked(batches, undefined);
-    // Pushes that came as columns name no uploads.
+    // Pushes that came as columns name no uploads, and nearly all others neither.
     const pushes = batches.flatMap(({ batch }) => (pushColumnsOf(batch) === undefined ? batch.pushes : []));
-    checkUploads(pushes, (uploads) => pushChecked(batches, uploads));
+    const uploading = pushes.filter(({ uploadId }) => uploadId.length > 0);
+    if (uploading.length === 0) return pushChecked(batches, NO_UPLOADS);
+    uploadChecker()(uploading, (uploads) => pushChecked(batches, uploads));
   }
 
   function pushChecked(batches: readonly QueuedBatch[], uploads: CheckedUploads | undefined): void {
@@ -158,6 +160,8 @@ export function createContentReceiver(
     },
   };
 }
+
+const NO_UPLOADS: CheckedUploads = new Map();
 
 const ALL_WRITTEN = (): { readonly write: true } => ({ write: true });
 

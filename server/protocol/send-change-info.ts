@@ -6,11 +6,12 @@ import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { ExchangeResponse } from "../../gen/tercet/v1/sync.js";
 import { columnsOf } from "../store/change-columns.js";
 import type { ChangesRead } from "../store/change-reads.js";
+import type { EpochState } from "../store/collection-state.js";
 import type { StoredChange } from "../store/item-reads.js";
 import type { BatchWritten } from "../store/write-batch.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { toColumnsPage } from "./encode-changes.js";
-import { createOwnRevisions } from "./own-revisions.js";
+import { createOwnRevisions, type OwnRevisions } from "./own-revisions.js";
 import { encodeToken, tokenAt } from "./token.js";
 
 const MAX_PAGE_CHANGES = 8192;
@@ -43,7 +44,11 @@ export interface ChangeFeed {
 
 /** The change feed of a conversation. */
 export function createChangeFeed(conversation: Conversation): ChangeFeed {
-  const own = createOwnRevisions();
+  // Made when they are needed, as in exchange.ts.
+  let own: OwnRevisions | undefined;
+  let untaken: Untaken | undefined;
+  /** The last checkpoint, and what else it was made of. */
+  let last: { readonly made: Checkpoint; readonly of: readonly EpochState[]; readonly head: number } | undefined;
   let pullHead = 0;
   let began = 0;
   /** The feed has been sent up to this revision, but for own pushes. */
@@ -57,11 +62,24 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
   let advancedTo = 0;
   /** And no further, as far as is known. */
   let heardOfAll = true;
-  const untaken = createUntaken();
 
   function checkpointAt(revision: number): Checkpoint {
     const { uid, lineage } = conversation;
-    return { token: encodeToken(tokenAt(uid, lineage, revision, pullHead)), revision };
+    // A verdict and the page behind it say the same.
+    if (last?.made.revision === revision && last.of === lineage && last.head === pullHead) return last.made;
+    const token = encodeToken(tokenAt(uid, lineage, revision, pullHead));
+    last = { made: { token, revision }, of: lineage, head: pullHead };
+    return last.made;
+  }
+
+  function passOwn(): void {
+    if (own !== undefined) cursor = own.advance(cursor);
+  }
+
+  function noteSent(foreign: readonly StoredChange[]): void {
+    if (untaken === undefined && !foreign.some(isToFetch)) return;
+    untaken ??= createUntaken();
+    untaken.sent(cursor, foreign);
   }
 
   /** The same for a page, without a token that the client opened with and need not hear again. */
@@ -73,9 +91,11 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
   function sendPage(read: ChangesRead): void {
     conversation.lineage = read.lineage;
     // Columns stay as they are where nothing is to be left out of them.
-    const columns = own.isEmpty ? columnsOf(read) : undefined;
-    const foreign = columns === undefined ? read.changes.filter((change) => !own.has(change.revision)) : undefined;
-    cursor = own.advance(read.through);
+    const mine = own?.isEmpty === false ? own : undefined;
+    const columns = mine === undefined ? columnsOf(read) : undefined;
+    const foreign = columns === undefined ? withoutOwn(read.changes, mine) : undefined;
+    cursor = read.through;
+    passOwn();
     const end = cursor >= read.revision;
     if (foreign?.length === 0 && !end) return;
     const isWhole = foreign === undefined || foreign.length === read.changes.length;
@@ -89,13 +109,14 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       heardOfAll = true;
       proofsDue = Math.max(proofsDue - 1, 0);
     }
-    untaken.sent(cursor, foreign ?? []);
+    if (foreign !== undefined) noteSent(foreign);
     const toPage = (): PageMessage => {
       const rest = { checkpoint: pageCheckpoint(cursor), end, proof };
       if (columns !== undefined) return { $case: "page", value: toColumnsPage(read, columns, rest) };
       return { $case: "page", value: { ...toPageChanges(foreign ?? []), ...rest } };
     };
-    conversation.send(isShared && proof === undefined ? sharedPage(read, toPage) : toPage());
+    const isRead = foreign === undefined || foreign.length > 0;
+    conversation.send(isShared && isRead && proof === undefined ? sharedPage(read, toPage) : toPage());
   }
 
   return {
@@ -109,18 +130,18 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
     proofDue() {
       proofsDue += 1;
     },
-    taken: untaken.taken,
+    taken: (revision) => untaken?.taken(revision),
     advanced(revision) {
-      cursor = own.advance(cursor);
+      passOwn();
       advancedTo = Math.max(advancedTo, revision ?? 0);
       if (revision === undefined) heardOfAll = false;
       if (endSent && cursor < (revision ?? Number.POSITIVE_INFINITY)) behind = true;
     },
     get quiet() {
-      return endSent && !behind && proofsDue === 0 && untaken.bytes === 0;
+      return endSent && !behind && proofsDue === 0 && (untaken?.bytes ?? 0) === 0;
     },
     heartbeat() {
-      cursor = own.advance(cursor);
+      passOwn();
       const page = {
         changes: [],
         fingerprint: undefined,
@@ -131,10 +152,10 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       conversation.send({ $case: "page", value: page });
     },
     get wanted() {
-      return (!endSent || proofsDue > 0 || behind) && untaken.bytes <= conversation.limits.windowBytes;
+      return (!endSent || proofsDue > 0 || behind) && (untaken?.bytes ?? 0) <= conversation.limits.windowBytes;
     },
     readPage() {
-      cursor = own.advance(cursor);
+      passOwn();
       const { uid, limits } = conversation;
       const query = {
         uid,
@@ -156,9 +177,12 @@ export function createChangeFeed(conversation: Conversation): ChangeFeed {
       conversation.lineage = batch.lineage;
       const made = batch.revision > batch.revisionBefore;
       // Whoever commits has the revisions of the batch for itself: none of others is between them.
-      if (made) own.add(batch.revisionBefore + 1, batch.revision);
+      if (made) {
+        own ??= createOwnRevisions();
+        own.add(batch.revisionBefore + 1, batch.revision);
+      }
       const atHead = endSent && cursor === batch.revisionBefore;
-      cursor = own.advance(cursor);
+      passOwn();
       if (made && cursor < batch.revision) behind = true;
       // All that was heard of meanwhile were these.
       else if (made && heardOfAll && cursor >= advancedTo) behind = false;
@@ -186,6 +210,15 @@ export function compactedFault(): Fault {
   return { reason: ErrorReason.ERROR_REASON_TOKEN_COMPACTED, message, retryAfterMs: 0 };
 }
 
+function withoutOwn(changes: readonly StoredChange[], own: OwnRevisions | undefined): readonly StoredChange[] {
+  return own === undefined ? changes : changes.filter((change) => !own.has(change.revision));
+}
+
+/** The client has to fetch its content. */
+function isToFetch({ content, fingerprint }: StoredChange): boolean {
+  return content === undefined && fingerprint !== undefined;
+}
+
 /** Pages that the client has to fetch contents for, and those behind them: what it must hold until it has. */
 interface Untaken {
   /** Bytes of those pages and of the contents to be fetched. */
@@ -202,7 +235,7 @@ function createUntaken(): Untaken {
       return bytes;
     },
     sent(revision, changes) {
-      const fetches = changes.some((change) => change.content === undefined && change.fingerprint !== undefined);
+      const fetches = changes.some(isToFetch);
       if (!fetches && pages.length === 0) return;
       let size = 0;
       for (const change of changes) size += ITEM_OVERHEAD_BYTES + change.id.length + change.size;

@@ -3,7 +3,7 @@ import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkFingerprint, fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import { checkId } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
-import { createRangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
+import { createRangeSum, type RangeSum, sameTotal, totalOf } from "../../core/range-sum.js";
 import { ChangeKind, ChangeStandard, type RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { Push } from "../../gen/tercet/v1/sync.js";
 import type { Write } from "../store/write-batch.js";
@@ -45,9 +45,8 @@ export function validatePushes(
   batch: RangeFingerprint | "computed" | undefined,
   rules: PushRules,
 ): ValidatedPush[] {
-  const seenIds = new Map<string, number>();
-  for (const push of pushes) seenIds.set(push.id, (seenIds.get(push.id) ?? 0) + 1);
-  const sum = createRangeSum();
+  const seenIds = timesOf(pushes);
+  let sum: RangeSum | undefined;
   const covered: number[] = [];
   let modifyTimeUs = 0;
   const validated = pushes.map((push, index): ValidatedPush => {
@@ -56,6 +55,7 @@ export function validatePushes(
     const upsert = content === undefined ? undefined : upsertOf(push.id, content);
     if (upsert !== undefined && push.fingerprint === undefined) {
       // Whatever else may be wrong with it, the sender counted it in.
+      sum ??= createRangeSum();
       sum.add(upsert.fingerprint);
       covered.push(index);
     }
@@ -71,7 +71,7 @@ export function validatePushes(
     }
     return { write: toWrite(push, upsert, modifyTimeUs, rules) };
   });
-  if (batch !== "computed" && covered.length > 0 && !sameTotal(batch, totalOf(sum))) {
+  if (batch !== "computed" && sum !== undefined && !sameTotal(batch, totalOf(sum))) {
     const description =
       batch === undefined
         ? "needs a fingerprint, its own or the batch's"
@@ -84,7 +84,15 @@ export function validatePushes(
   return rejectGroupsWhole(pushes, validated, rules);
 }
 
-function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: PushRules): Fault | undefined {
+/** How often each id is there; undefined where there is but one push. */
+function timesOf(pushes: readonly Push[]): ReadonlyMap<string, number> | undefined {
+  if (pushes.length < 2) return undefined;
+  const times = new Map<string, number>();
+  for (const { id } of pushes) times.set(id, (times.get(id) ?? 0) + 1);
+  return times;
+}
+
+function checkShape(push: Push, seenIds: ReadonlyMap<string, number> | undefined, rules: PushRules): Fault | undefined {
   const deletes = push.kind === ChangeKind.CHANGE_KIND_DELETED;
   if (push.kind !== ChangeKind.CHANGE_KIND_UPSERTED && !deletes) {
     return fieldFault(ErrorReason.ERROR_REASON_UNKNOWN_KIND, "kind", `unknown kind ${push.kind}`);
@@ -95,7 +103,7 @@ function checkShape(push: Push, seenIds: ReadonlyMap<string, number>, rules: Pus
   }
   const idFault = checkId(push.id);
   if (idFault !== undefined) return idFault;
-  if ((seenIds.get(push.id) ?? 0) > 1) {
+  if ((seenIds?.get(push.id) ?? 0) > 1) {
     return fieldFault(ErrorReason.ERROR_REASON_DUPLICATE_ID, "id", `"${push.id}" stands twice in this batch`);
   }
   return (

@@ -1,4 +1,5 @@
 import type { EventEmitter } from "node:events";
+import { constants } from "node:http2";
 import type { Socket } from "node:net";
 import type { Server } from "@grpc/grpc-js";
 
@@ -6,6 +7,11 @@ import type { Server } from "@grpc/grpc-js";
 export interface Connections {
   /** Ends them all, whatever the other side does. */
   destroy(): void;
+}
+
+/** A session of HTTP/2, whose `destroy` takes a code, too, whatever its types say. */
+interface Session extends EventEmitter {
+  destroy(code: number): void;
 }
 
 /** Events of node's servers with a connection: as it came, and once TLS is agreed on. */
@@ -20,18 +26,28 @@ export function http2ServersOf(server: Server): readonly EventEmitter[] {
 }
 
 /**
- * Keeps the connections of a bound server. Its own shutdown only half-closes those whose other side does not answer, or that
- * never spoke HTTP/2, and the process would live for as long as they do.
+ * Keeps the connections of a bound server. Its own shutdown does not know them, for want of channelz (server.ts), and would
+ * only half-close those whose other side does not answer, or that never spoke HTTP/2: the process would live for as long as
+ * they do.
  */
 export function keepConnections(server: Server): Connections {
+  const sessions = new Set<Session>();
   const sockets = new Set<Socket>();
   function keep(socket: Socket): void {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   }
-  for (const each of http2ServersOf(server)) for (const event of EVENTS) each.on(event, keep);
+  function keepSession(session: Session): void {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  }
+  for (const each of http2ServersOf(server)) {
+    each.on("session", keepSession);
+    for (const event of EVENTS) each.on(event, keep);
+  }
   return {
     destroy() {
+      for (const session of sessions) session.destroy(constants.NGHTTP2_CANCEL);
       for (const socket of sockets) socket.destroy();
     },
   };

@@ -1,5 +1,5 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
-import { createDriver } from "../../core/drive.js";
+import { createDriver, type DriverWorld } from "../../core/drive.js";
 import { type Fault, reasonName } from "../../core/fault.js";
 import type { ExchangeRequest, ExchangeResponse, Open } from "../../gen/tercet/v1/sync.js";
 import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
@@ -39,6 +39,15 @@ export interface ExchangeSummary {
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
+/** What all exchanges have in common. */
+interface Shared
+  extends Required<
+    Pick<DriverWorld<ExchangeResponse, ServerOperation, ServerResult>, "store" | "toFault" | "yieldThen" | "clock">
+  > {
+  readonly ticker: Ticker;
+  readonly budget: TurnBudget;
+}
+
 const Method = SyncServiceService.exchange;
 
 /**
@@ -49,15 +58,22 @@ const Method = SyncServiceService.exchange;
  * A status goes out by 'error' (`destroy` would swallow it, grpc-node#1839), behind what was written before.
  */
 export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBidiStreamingCall<Buffer, Buffer> {
-  const budget = createTurnBudget();
+  const shared: Shared = {
+    ticker,
+    budget: createTurnBudget(),
+    store: (operation) => runOperation(world, operation),
+    toFault: (error) => faultOf(error, world.log),
+    yieldThen: (resume) => void setImmediate(resume),
+    clock: () => performance.now(),
+  };
   return (call) => {
     const refusal = world.gate.refusal();
-    if (refusal === undefined) runExchange(world, ticker, budget, call);
+    if (refusal === undefined) runExchange(world, shared, call);
     else call.emit("error", toStatus(refusal));
   };
 }
 
-function runExchange(world: RpcWorld, ticker: Ticker, budget: TurnBudget, call: Call): void {
+function runExchange(world: RpcWorld, shared: Shared, call: Call): void {
   const endCall = world.gate.begin({ ask, end: close });
   let deafToFeed: (() => void) | undefined;
   const record = createRecord(world.nowUs());
@@ -82,24 +98,24 @@ function runExchange(world: RpcWorld, ticker: Ticker, budget: TurnBudget, call: 
   const machine = createServerExchange(world);
   /** Messages that came together are worked on together, so that what follows "open" at once is answered with it. */
   let gathering: NodeJS.Immediate | undefined;
-  const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(
-    { ...machine, next: () => (gathering === undefined ? machine.next() : undefined) },
-    {
-      send(message) {
-        const bytes = encode(message);
-        record.sent.messages += 1;
-        record.sent.bytes += bytes.length;
-        if (message.message?.$case === "ranges") record.recovery = true;
-        if (message.message?.$case === "opened" && record.open?.live === true) follow(machine.uid());
-        return writer.write(bytes);
-      },
-      store: (operation) => runOperation(world, operation),
-      close,
-      toFault: (error) => faultOf(error, world.log),
-      yieldThen: (resume) => void setImmediate(resume),
-      clock: () => performance.now(),
-    },
-  );
+  const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(machine, {
+    send,
+    close,
+    holds: () => gathering !== undefined,
+    store: shared.store,
+    toFault: shared.toFault,
+    yieldThen: shared.yieldThen,
+    clock: shared.clock,
+  });
+
+  function send(message: ExchangeResponse): boolean {
+    const bytes = encode(message);
+    record.sent.messages += 1;
+    record.sent.bytes += bytes.length;
+    if (message.message?.$case === "ranges") record.recovery = true;
+    if (message.message?.$case === "opened" && record.open?.live === true) follow(machine.uid());
+    return writer.write(bytes);
+  }
 
   const writer = createBoundedWriter(call, () => driver.resume());
 
@@ -142,13 +158,18 @@ function runExchange(world: RpcWorld, ticker: Ticker, budget: TurnBudget, call: 
     return () => void call.resume();
   }
 
-  const deaf = ticker.listen(tick);
-  call.on("data", (bytes: Buffer) => {
+  const deaf = shared.ticker.listen(tick);
+  const received = (bytes: Buffer): void => {
     if (bytes.length < COUNTED_BYTES) receive(bytes);
-    else budget.spend(() => receive(bytes), rest);
-  });
-  call.on("end", () => driver.ended());
+    else shared.budget.spend(() => receive(bytes), rest);
+  };
+  const ended = (): void => driver.ended();
+  call.on("data", received);
+  call.on("end", ended);
   call.once("close", () => {
+    // Node's HTTP/2 keeps a stream that has ended, until the next full garbage collection, and what its listeners hold.
+    call.off("data", received);
+    call.off("end", ended);
     driver.stop();
     deaf();
     deafToFeed?.();
@@ -168,6 +189,8 @@ const encodings = new WeakMap<object, Buffer>();
 function encode(message: ExchangeResponse): Buffer {
   const { message: content } = message;
   if (content?.$case !== "page") return Method.responseSerialize(message);
+  // One without changes is made anew as fast as it is found.
+  if (content.value.changes.length === 0) return Method.responseSerialize(message);
   const encoded = encodings.get(content) ?? encodePage(content.value) ?? Method.responseSerialize(message);
   encodings.set(content, encoded);
   return encoded;

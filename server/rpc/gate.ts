@@ -1,4 +1,5 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
+import { createMembers } from "./members.js";
 
 /** Milliseconds after which a client that was sent away may try again: about as long as a restart takes. */
 const RETRY_AFTER_MS = 1000;
@@ -38,7 +39,7 @@ export function createGate(): Gate {
   let underWay = 0;
   let isShut = false;
   let waiting: (() => void)[] = [];
-  const leaving = new Set<LeavingCall>();
+  const leaving = createMembers<LeavingCall>();
 
   function end(): void {
     underWay -= 1;
@@ -55,23 +56,23 @@ export function createGate(): Gate {
     refusal: () => (isShut ? GOING_AWAY : undefined),
     begin(call) {
       underWay += 1;
-      if (call !== undefined) leaving.add(call);
+      const leave = call && leaving.add(call);
       let ended = false;
       return () => {
         if (ended) return;
         ended = true;
-        if (call !== undefined) leaving.delete(call);
+        leave?.();
         end();
       };
     },
     shut() {
       if (isShut) return;
       isShut = true;
-      for (const call of [...leaving]) call.ask(RETRY_AFTER_MS);
+      for (const call of leaving.all()) call.ask(RETRY_AFTER_MS);
     },
     sendAway() {
       isShut = true;
-      for (const call of [...leaving]) call.end(GOING_AWAY);
+      for (const call of leaving.all()) call.end(GOING_AWAY);
     },
     empty: () => (underWay === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };

@@ -43,8 +43,9 @@ const OPTIONS: ChannelOptions = {
   "grpc-node.max_session_memory": 256,
   "grpc.keepalive_time_ms": 120_000,
   "grpc.keepalive_timeout_ms": 20_000,
-  // Not "grpc.enable_channelz": 0, though nobody asks what it counts of each call: forceShutdown knows connections by it alone
-  // (grpc-js 1.14), and would leave them open.
+  // Nobody asks what it counts, which takes a seventh of what a call takes. `forceShutdown` knows connections by it alone
+  // (grpc-js 1.14) and leaves them open: see connections.ts.
+  "grpc.enable_channelz": 0,
 };
 
 /** Puts all services on a new server. */

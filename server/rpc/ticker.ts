@@ -1,3 +1,5 @@
+import { createMembers } from "./members.js";
+
 /** Calls everybody who listens about once a second, from one timer, which runs only while somebody listens. */
 export interface Ticker {
   /** Listens; the result ends it. */
@@ -6,16 +8,16 @@ export interface Ticker {
 
 /** A ticker with this interval in milliseconds. */
 export function createTicker(intervalMs = 1000): Ticker {
-  const listeners = new Set<() => void>();
+  const listeners = createMembers<() => void>();
   let timer: NodeJS.Timeout | undefined;
   return {
     listen(tick) {
-      listeners.add(tick);
+      const leave = listeners.add(tick);
       timer ??= setInterval(() => {
-        for (const listener of listeners) listener();
+        for (const listener of listeners.all()) listener();
       }, intervalMs);
       return () => {
-        listeners.delete(tick);
+        leave();
         if (listeners.size > 0) return;
         clearInterval(timer);
         timer = undefined;

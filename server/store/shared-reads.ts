@@ -30,6 +30,8 @@ export function createSharedReads(store: Pick<Store, "readChanges">): SharedRead
       return after(store.readChanges(query), (read) => {
         // A write that was made while an asynchronous store was reading may be in it or not.
         if (read === undefined || asked !== generation) return read;
+        // At the head there is nothing to read: that is made anew as fast as it is found.
+        if (read.through === query.after) return read;
         if (remembered.size >= REMEMBERED) remembered.clear();
         remembered.set(key, read);
         return read;

@@ -20,24 +20,21 @@ export interface RangeIndexes {
   drop(collection: number): void;
 }
 
-/** So many collections have their index in memory; the one used longest ago goes first. */
-const MAX_INDEXES = 64;
+/** So many collections have their index in memory, and up to as many more that were not used for longer. */
+const MAX_INDEXES = 1024;
+/** Segments that make that number less: some 8 MB. */
+const MAX_SEGMENTS = 65_536;
 
 /** Prepares the statements. `maxIndexes` is for tests. */
 export function prepareRangeIndexes(database: Database, maxIndexes = MAX_INDEXES): RangeIndexes {
   const indexOn = prepareIndex(database);
-  const indexes = new Map<number, RangeIndex>();
+  const indexes = createIndexCache(maxIndexes);
   /** Asked for in the write transaction that runs. */
   const touched = new Set<number>();
   return {
     of(collection) {
-      const index = indexes.get(collection) ?? indexOn(collection);
-      indexes.delete(collection);
-      indexes.set(collection, index);
       touched.add(collection);
-      const [oldest] = indexes.keys();
-      if (indexes.size > maxIndexes && oldest !== undefined) indexes.delete(oldest);
-      return index;
+      return indexes.get(collection) ?? indexes.keep(collection, indexOn(collection));
     },
     guard(transaction) {
       touched.clear();
@@ -50,6 +47,53 @@ export function prepareRangeIndexes(database: Database, maxIndexes = MAX_INDEXES
     },
     drop(collection) {
       indexes.delete(collection);
+    },
+  };
+}
+
+interface IndexCache {
+  get(collection: number): RangeIndex | undefined;
+  keep(collection: number, index: RangeIndex): RangeIndex;
+  delete(collection: number): void;
+}
+
+/**
+ * What was used since the cache was full last, and what was used before that: to use one changes nothing but the first time
+ * in a while, where an order by use would leave tables behind that keep young objects alive (rpc/members.ts).
+ */
+function createIndexCache(maxIndexes: number): IndexCache {
+  let recent = new Map<number, RangeIndex>();
+  let older = new Map<number, RangeIndex>();
+
+  function isFull(): boolean {
+    if (recent.size >= maxIndexes) return true;
+    // Seldom looked at: it takes a while.
+    if (recent.size === 0 || recent.size % 64 !== 0) return false;
+    let segments = 0;
+    for (const { segments: held } of recent.values()) segments += held;
+    return segments >= MAX_SEGMENTS;
+  }
+
+  function keep(collection: number, index: RangeIndex): RangeIndex {
+    if (isFull()) {
+      older = recent;
+      recent = new Map();
+    }
+    recent.set(collection, index);
+    return index;
+  }
+
+  return {
+    get(collection) {
+      const index = recent.get(collection);
+      if (index !== undefined) return index;
+      const old = older.get(collection);
+      return old === undefined ? undefined : keep(collection, old);
+    },
+    keep,
+    delete(collection) {
+      recent.delete(collection);
+      older.delete(collection);
     },
   };
 }

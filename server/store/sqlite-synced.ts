@@ -9,18 +9,21 @@ import type { Awaitable, Store } from "./store.js";
  * failure nothing is changed any more either: in the log it would stand behind what may not be there.
  */
 export function createSyncedStore(sqlite: SqliteStore): Store {
-  /** Writes that are not on the disk yet, by collection: the last of each. */
-  const unsynced = new Map<string, Promise<unknown>>();
+  /** Writes that are not on the disk yet, with the collections that they change; the last one last. */
+  let unsynced: readonly { readonly keys: ReadonlySet<string>; readonly done: Promise<unknown> }[] = [];
   let failure: { readonly error: unknown } | undefined;
   const keyOf = (uid: Uint8Array): string => asBuffer(uid).toString("latin1");
 
   function whenSynced<T>(uid: Uint8Array, read: () => Awaitable<T>): Awaitable<T> {
-    const pending = unsynced.size === 0 ? undefined : unsynced.get(keyOf(uid));
-    return pending === undefined ? read() : pending.then(() => whenSynced(uid, read));
+    if (unsynced.length === 0) return read();
+    const key = keyOf(uid);
+    const pending = unsynced.findLast(({ keys }) => keys.has(key));
+    return pending === undefined ? read() : pending.done.then(() => whenSynced(uid, read));
   }
 
   function whenAllSynced<T>(read: () => T): Awaitable<T> {
-    return unsynced.size === 0 ? read() : Promise.all(unsynced.values()).then(() => whenAllSynced(read));
+    if (unsynced.length === 0) return read();
+    return Promise.all(unsynced.map(({ done }) => done)).then(() => whenAllSynced(read));
   }
 
   const reader =
@@ -68,11 +71,11 @@ export function createSyncedStore(sqlite: SqliteStore): Store {
     write(batches) {
       const pending = write(batches);
       if (!(pending instanceof Promise)) return pending;
-      const keys = batches.map(({ uid }) => keyOf(uid));
-      for (const key of keys) unsynced.set(key, pending);
+      const waiting = { keys: new Set(batches.map(({ uid }) => keyOf(uid))), done: pending };
+      unsynced = [...unsynced, waiting];
       return pending.then(
         (written) => {
-          for (const key of keys) if (unsynced.get(key) === pending) unsynced.delete(key);
+          unsynced = unsynced.filter((each) => each !== waiting);
           return written;
         },
         (error: unknown) => {

@@ -25,7 +25,8 @@ function outcome(decode: (bytes: Buffer) => unknown, bytes: Buffer): unknown {
 }
 
 const text = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.constant("\ufffd"));
-const fingerprint = fc.record({ algorithm: fc.constantFrom(0, 1), value: fc.uint8Array().map((x) => Buffer.from(x)) });
+const digest = fc.oneof(fc.uint8Array(), fc.uint8Array({ minLength: 32, maxLength: 32 }));
+const fingerprint = fc.record({ algorithm: fc.constantFrom(0, 1), value: digest.map((x) => Buffer.from(x)) });
 const some = <T>(value: fc.Arbitrary<T>, rare = 1) =>
   fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, { weight: rare, arbitrary: value });
 const push: fc.Arbitrary<Partial<Push>> = fc.record({
@@ -79,6 +80,8 @@ test("takes its own way for what nearly all pushes are", () => {
   const bytes = encode({ pushes: [plain], fingerprint: { count: 1, sum: Buffer.alloc(32) }, revisionSeen: 5 });
   const rest = { pushes: [], fingerprint: undefined, revisionSeen: 5 };
   expect(decodePush(bytes, () => rest)).toBeDefined();
+  const proven = { ...plain, fingerprint: { algorithm: 1 as const, value: Buffer.alloc(32, 7) } };
+  expect(decodePush(encode({ ...rest, pushes: [proven] }), () => rest)).toBeDefined();
   const other = encode({ pushes: [{ ...plain, group: 1 }], fingerprint: undefined, revisionSeen: undefined });
   expect(decodePush(other, () => rest)).toBeUndefined();
 });

@@ -14,12 +14,13 @@ export function channelCredentials({ tls }: Pick<ConnectOptions, "tls">): Channe
 /**
  * Does not tell an IP address as the name of the server, which RFC 6066 forbids and Node warns of (DEP0123). The certificate
  * is held against the address all the same, which Node then takes from `host`. grpc-js names whatever it connects to, and
- * has no option for it: this reaches into a private field of 1.14, and where it is gone only the warning is back.
+ * has no option for it: this reaches into private members of 1.14, and where they are gone only the warning is back.
  */
 function withoutAddressAsName(ssl: ChannelCredentials): ChannelCredentials {
-  const create = ssl._createSecureConnector.bind(ssl);
+  const create: ChannelCredentials["_createSecureConnector"] | undefined = ssl._createSecureConnector;
+  if (create === undefined) return ssl;
   ssl._createSecureConnector = (...given) => {
-    const connector = create(...given);
+    const connector = create.apply(ssl, given);
     const { connectionOptions } = connector as unknown as { readonly connectionOptions?: TlsOptions };
     const { servername, host } = connectionOptions ?? {};
     if (connectionOptions !== undefined && servername === host && isIP(servername ?? "") !== 0) {

@@ -19,8 +19,15 @@ export async function withReplica<T>(argv: ReplicaArguments, work: (replica: Rep
   }
 }
 
-/** As `withReplica`; a replica file that was made for work that failed and brought nothing into it is removed. */
-export async function withNewReplica<T>(argv: ReplicaArguments, work: (replica: Replica) => Promise<T>): Promise<T> {
+/**
+ * As `withReplica`; a replica file that was made for work that failed and brought nothing into it is removed. `hasCome`: a
+ * server has sent something; the part of a large content that is there, where the next exchange goes on, is counted nowhere.
+ */
+export async function withNewReplica<T>(
+  argv: ReplicaArguments,
+  work: (replica: Replica) => Promise<T>,
+  hasCome: () => boolean = () => false,
+): Promise<T> {
   const made = !existsSync(argv.replica);
   let empty = false;
   try {
@@ -28,7 +35,7 @@ export async function withNewReplica<T>(argv: ReplicaArguments, work: (replica: 
       try {
         return await work(replica);
       } catch (error) {
-        empty = made && holdsNothing(replica.status());
+        empty = made && !hasCome() && holdsNothing(replica.status());
         throw error;
       }
     });

@@ -61,7 +61,11 @@ export const syncCommand = defineCommand({
       },
     };
     try {
-      const { report, status } = await withNewReplica(argv, (replica) => syncOne(replica, options, argv.server));
+      const { report, status } = await withNewReplica(
+        argv,
+        (replica) => syncOne(replica, options, argv.server),
+        () => heard !== undefined && heard.received > 0,
+      );
       progress.stop();
       const { collection, conflicts, rejected, held } = status;
       const remaining = { conflicts, rejected, held };

@@ -62,11 +62,24 @@ export const watchCommand = defineCommand({
     checkAddress(argv.server);
     const exchange = exchangeOptions(argv);
     const interruption = watchInterruption();
-    const options = { server: argv.server, ...exchange, ...connectOptions(argv), signal: interruption.signal };
+    let hasCome = false;
+    const options: WatchOptions = {
+      server: argv.server,
+      ...exchange,
+      ...connectOptions(argv),
+      signal: interruption.signal,
+      onProgress({ received }) {
+        hasCome ||= received > 0;
+      },
+    };
     const { content, quietCatchUp } = argv;
     const view = { json: argv["json"] === true, content, quietCatchUp };
     try {
-      await withNewReplica(argv, (replica) => watch(replica, options, view));
+      await withNewReplica(
+        argv,
+        (replica) => watch(replica, options, view),
+        () => hasCome,
+      );
     } finally {
       interruption.stop();
     }

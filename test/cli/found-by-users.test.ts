@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkArguments } from "../../client/cli/arguments.js";
 import { openDatabase } from "../../core/sqlite.js";
-import { BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
+import { atEnd, BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
 
 /*
  * What somebody stumbled over who tried the commands from the README.
@@ -46,7 +47,41 @@ describe("a replica file that was made for nothing", () => {
     }
     expect(await one(["status", "--replica", "changed"])).toMatchObject({ pending: 1 });
   });
+
+  test("stays where a part of a large content has come, and the next sync goes on from there", async () => {
+    const { path, error, one } = desk();
+    writeFileSync(path("in"), Buffer.alloc(6 * MIB, 7));
+    await one(["put", "large", "--file", "in", "--bytes", "--replica", "a.replica", "--collection", "parts"]);
+    await one(["sync", "--replica", "a.replica", "--create", "--server", server.address]);
+    const sync = ["sync", "--replica", "b.replica", "--collection", "parts", "--server", await cutter(4 * MIB)];
+    expect(await error(sync)).toMatchObject({ status: 1, code: "UNAVAILABLE" });
+    expect(existsSync(path("b.replica"))).toBe(true);
+    expect(await one(sync)).toMatchObject({ received: 1, verified: true });
+  });
 });
+
+const MIB = 1024 * 1024;
+
+/** The address of a way to the server that is cut whenever so many bytes have come back through it. */
+async function cutter(after: number): Promise<string> {
+  const proxy = createServer((client) => {
+    const upstream = connect(server.port, "127.0.0.1");
+    const cut = (): void => {
+      client.destroy();
+      upstream.destroy();
+    };
+    for (const end of [client, upstream]) end.on("error", cut).on("close", cut);
+    let came = 0;
+    client.pipe(upstream).on("data", (bytes: Buffer) => {
+      came += bytes.length;
+      client.write(bytes);
+      if (came > after) cut();
+    });
+  });
+  atEnd(() => void proxy.close());
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  return `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+}
 
 describe("help", () => {
   test("has examples that work as they stand", async () => {

@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { channelCredentials } from "../../client/connection-credentials.js";
 import { createReplica, type Replica } from "../../client/index.js";
 import { type RunningServer, startServer } from "../../server/index.js";
 import { CERTIFICATE, KEY, OTHER_CERTIFICATE } from "./tls-certificates.js";
@@ -45,6 +47,15 @@ test("a certificate for another address or name is refused", async () => {
   const address = await serve(OTHER_CERTIFICATE);
   const tls = { ca: OTHER_CERTIFICATE };
   for (const target of [address, address.replace("127.0.0.1", "localhost")]) {
-    await expect(replica.sync({ server: target, create: true, tls })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const refused = expect(replica.sync({ server: target, create: true, tls })).rejects;
+    await refused.toMatchObject({ code: "UNAVAILABLE", message: expect.stringMatching("ALTNAME_INVALID") });
   }
+});
+
+test("credentials without what the name is told by are taken as they are", () => {
+  const others = {} as ChannelCredentials;
+  const create = vi.spyOn(credentials, "createSsl").mockReturnValue(others);
+  const made = channelCredentials({ tls: true });
+  create.mockRestore();
+  expect(made).toBe(others);
 });

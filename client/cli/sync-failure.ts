@@ -28,7 +28,8 @@ export function explainRefusal(error: unknown, status: ReplicaStatus | undefined
     const message = `${server} does not have the collection ${status.collection} that this replica belongs to (is it the right server?). ${RECREATE}`;
     return reworded(error, message);
   }
-  const wayOn = WAYS_ON[error.reason];
+  // Of what the same sync can be tried again for (tombstones compacted under it), the server says enough.
+  const wayOn = error.retryAfterMs === undefined ? WAYS_ON[error.reason] : undefined;
   return wayOn === undefined ? error : reworded(error, `${sentence(error.message)} ${wayOn}`);
 }
 

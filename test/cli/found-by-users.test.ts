@@ -3,6 +3,8 @@ import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { type AddressInfo, connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkArguments } from "../../client/cli/arguments.js";
+import { explainRefusal } from "../../client/cli/sync-failure.js";
+import { TercetError } from "../../client/index.js";
 import { openDatabase } from "../../core/sqlite.js";
 import { atEnd, BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
 
@@ -163,6 +165,17 @@ describe("errors in words", () => {
     expect((await run(["verify"])).stderr).toMatch(/^tercet: .* \(REPLICA_DAMAGED\)\n$/);
     const unreachable = await run(["sync", "--server", "127.0.0.1:1"]);
     expect(unreachable.stderr).toBe("tercet: can't reach a Tercet server at 127.0.0.1:1: nothing listens there\n");
+  });
+
+  test("say no other way on where the same sync can be tried again", () => {
+    const told = { code: "FAILED_PRECONDITION", reason: "TOKEN_COMPACTED" } as const;
+    const underway = new TercetError("compacted; the next exchange recovers", { ...told, retryAfterMs: 0 });
+    expect(explainRefusal(underway, undefined, "s")).toBe(underway);
+    const refused = new TercetError("compacted", told);
+    expect(explainRefusal(refused, undefined, "s")).toHaveProperty(
+      "message",
+      expect.stringMatching(/tercet export FILE/),
+    );
   });
 
   test("say once that a restored server changed nothing", async () => {

@@ -20,8 +20,8 @@ export interface ContentReceiver {
 }
 
 /**
- * Batches that lie unread are committed together up to this many bytes: one fsync for all. More would be a little faster,
- * and everybody else would wait for longer (about 10 ms here).
+ * Batches that lie unread are committed together until they have so many bytes, which is two of the usual messages or many
+ * small ones: one fsync for all. More would be no faster, and everybody else would wait for longer (it is about 5 ms here).
  */
 export const COMMIT_BYTES = 128 * 1024;
 

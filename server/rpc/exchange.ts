@@ -57,10 +57,14 @@ const Method = SyncServiceService.exchange;
  * stream has room.
  * A status goes out by 'error' (`destroy` would swallow it, grpc-node#1839), behind what was written before.
  */
-export function createExchangeHandler(world: RpcWorld, ticker: Ticker): handleBidiStreamingCall<Buffer, Buffer> {
+export function createExchangeHandler(
+  world: RpcWorld,
+  ticker: Ticker,
+  budget: TurnBudget = createTurnBudget(),
+): handleBidiStreamingCall<Buffer, Buffer> {
   const shared: Shared = {
     ticker,
-    budget: createTurnBudget(),
+    budget,
     store: (operation) => runOperation(world, operation),
     toFault: (error) => faultOf(error, world.log),
     yieldThen: (resume) => void setImmediate(resume),
@@ -96,7 +100,7 @@ function runExchange(world: RpcWorld, shared: Shared, call: Call): void {
   }
 
   const machine = createServerExchange(world);
-  /** Messages that came together are worked on together, so that what follows "open" at once is answered with it. */
+  /** What came in one turn is worked on together, so that what follows "open" at once is mostly answered with it. */
   let gathering: NodeJS.Immediate | undefined;
   const driver = createDriver<ExchangeRequest, ExchangeResponse, ServerOperation, ServerResult>(machine, {
     send,

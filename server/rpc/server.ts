@@ -11,6 +11,7 @@ import { createReflectionHandlers, REFLECTION_SERVICES } from "./reflection.js";
 import { createRequests } from "./requests.js";
 import { rawService } from "./strict-decode.js";
 import { createTicker } from "./ticker.js";
+import type { TurnBudget } from "./turn-budget.js";
 import type { RpcWorld } from "./world.js";
 
 /** A gRPC server with every service on it, not bound to an address yet. */
@@ -48,10 +49,10 @@ const OPTIONS: ChannelOptions = {
   "grpc.enable_channelz": 0,
 };
 
-/** Puts all services on a new server. */
-export function createRpcServer(world: RpcWorld): RpcServer {
+/** Puts all services on a new server. `budget` is for tests. */
+export function createRpcServer(world: RpcWorld, budget?: TurnBudget): RpcServer {
   const server = new Server(OPTIONS);
-  const exchange = createExchangeHandler(world, createTicker());
+  const exchange = createExchangeHandler(world, createTicker(), budget);
   server.addService(rawService(SyncServiceService), { exchange });
   // One for all services: a request id names one request of the server.
   const requests = createRequests(world.store);

@@ -2,7 +2,7 @@ import { creationsOf } from "./creations.js";
 import type { Store } from "./store.js";
 import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
-/** Most content of a transaction, in bytes; one batch may exceed it. Everybody waits for it: some 10 ms. */
+/** Most content of a transaction, in bytes; one batch may exceed it. Everybody waits for it: 10 to 20 ms. */
 const MAX_BYTES = 512 * 1024;
 /** Most writes of a transaction; one batch may exceed it. */
 const MAX_WRITES = 2_000;

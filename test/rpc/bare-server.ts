@@ -5,6 +5,8 @@ import { DEFAULT_LIMITS } from "../../core/limits.js";
 import { createFeeds } from "../../server/rpc/feeds.js";
 import { createGate } from "../../server/rpc/gate.js";
 import { createRpcServer } from "../../server/rpc/server.js";
+import type { TurnBudget } from "../../server/rpc/turn-budget.js";
+import type { RpcWorld } from "../../server/rpc/world.js";
 import { createGroupCommit } from "../../server/store/group-commit.js";
 import type { Store } from "../../server/store/store.js";
 import { type Api, createApi } from "./api.js";
@@ -20,9 +22,9 @@ export interface BareServer {
 }
 
 /** Puts the services on a store, on a free port. */
-export async function startBareServer(store: Store): Promise<BareServer> {
+export async function startBareServer(store: Store, budget?: TurnBudget): Promise<BareServer> {
   const errors: string[] = [];
-  const { server } = createRpcServer({
+  const world: RpcWorld = {
     store,
     write: createGroupCommit(store).write,
     newUid: () => randomBytes(16),
@@ -34,7 +36,8 @@ export async function startBareServer(store: Store): Promise<BareServer> {
     feeds: createFeeds(),
     gate: createGate(),
     log: pino({ level: "error" }, { write: (line: string) => void errors.push(line) }),
-  });
+  };
+  const { server } = createRpcServer(world, budget);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
+import { streamOver } from "../../scripts/conformance/stream-client.js";
 import { createTurnBudget } from "../../server/rpc/turn-budget.js";
+import { createMemoryStore } from "../../server/store/memory.js";
+import { startBareServer } from "./bare-server.js";
+import { batch, upsert } from "./build.js";
 
 /** A budget on a clock and with turns by hand. */
 function byHand() {
@@ -75,4 +79,35 @@ test("work that throws counts, too, and throws", () => {
   expect(fail).toThrow("no message");
   expect(rested).toBe(1);
   expect(waiting).toHaveLength(1);
+});
+
+test("an exchange that rests after every message takes all of them, and ends", async () => {
+  let nowMs = 0;
+  let turns = 0;
+  const budget = createTurnBudget(
+    () => {
+      nowMs += 5;
+      return nowMs;
+    },
+    (next) => {
+      turns += 1;
+      setImmediate(next);
+    },
+  );
+  const bare = await startBareServer(createMemoryStore({ epoch: Buffer.alloc(8, 1) }), budget);
+  try {
+    const stream = streamOver(bare.client);
+    stream.open({ collection: "c", create: true });
+    const ids = Array.from({ length: 12 }, (_, index) => `item ${index}`);
+    for (const id of ids) stream.send(batch([upsert(id, id.repeat(5000))]));
+    stream.done();
+    stream.end();
+    await stream.skipTo("opened");
+    const { verdicts } = await stream.untilProof();
+    expect(verdicts.reduce((sum, { count }) => sum + count, 0)).toBe(ids.length);
+    expect(await stream.status()).toMatchObject({ code: 0 });
+    expect(turns).toBe(ids.length);
+  } finally {
+    bare.stop();
+  }
 });

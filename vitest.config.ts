@@ -1,11 +1,11 @@
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { defineConfig } from "vitest/config";
+import type { VitestPluginContext } from "vitest/node";
 
 const root = import.meta.dirname;
 const tests = join(root, "test") + sep;
-const watching = process.argv.some((arg) => ["--watch", "-w", "watch", "dev"].includes(arg));
+let watching = false;
 
 /**
  * What a test imports of the sources is what is built of them, loaded by Node itself: every file of tests would transform
@@ -15,12 +15,14 @@ const watching = process.argv.some((arg) => ["--watch", "-w", "watch", "dev"].in
 const built = {
   name: "built",
   enforce: "pre",
+  configureVitest({ vitest }: VitestPluginContext): void {
+    watching = vitest.config.watch;
+  },
   resolveId(source: string, importer: string | undefined): string | undefined {
     if (watching || importer?.startsWith(tests) !== true || !source.startsWith("../")) return undefined;
     const path = resolve(dirname(importer), source);
     if (path.startsWith(tests)) return undefined;
-    const compiled = join(root, "dist", relative(root, path));
-    return existsSync(compiled) ? compiled : undefined;
+    return join(root, "dist", relative(root, path));
   },
 } as const;
 

@@ -181,10 +181,13 @@ function dashHint(args: readonly string[]): string {
   return dashed === undefined ? "" : `. Arguments that begin with a dash stand behind --, as in \`-- ${dashed}\``;
 }
 
-/** The reason as --json and the documentation name it, where there is one that says more than the words. */
-function reasonOf({ code, reason }: Failure["error"], message: string, status: number): string {
+/**
+ * The reason as --json and the documentation name it, where there is one that says more than the words: on a line of its own,
+ * as a message may end with a command to copy.
+ */
+function reasonOf({ code, reason }: Failure["error"], message: string, status: number): readonly string[] {
   const told = status === FAILED && reason !== code && !message.includes(String(reason));
-  return told ? ` (${String(reason)})` : "";
+  return told ? [`reason: ${String(reason)}`] : [];
 }
 
 /** How to get help for what was typed. */
@@ -212,7 +215,8 @@ function report(thrown: unknown, json: boolean, line: CommandLine): void {
 }
 
 function toText({ message, lines, status, error }: Failure, help: string): string {
-  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}${reasonOf(error, message, status)}`;
+  const head = `${colorsFor(process.stderr).red("tercet:")} ${message}`;
   const hint = status === USAGE ? [`See: ${help}`] : [];
-  return `${[head, ...lines.map((line) => `  ${line}`), ...hint].join("\n")}\n`;
+  const more = [...lines, ...reasonOf(error, message, status)].map((line) => `  ${line}`);
+  return `${[head, ...more, ...hint].join("\n")}\n`;
 }

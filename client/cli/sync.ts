@@ -64,7 +64,7 @@ export const syncCommand = defineCommand({
       const { report, status } = await withNewReplica(
         argv,
         (replica) => syncOne(replica, options, argv.server),
-        () => heard !== undefined && heard.received > 0,
+        () => heard !== undefined,
       );
       progress.stop();
       const { collection, conflicts, rejected, held } = status;
@@ -77,7 +77,7 @@ export const syncCommand = defineCommand({
       } else await print(tellReport(report, collection, argv.server, remaining));
     } catch (error) {
       progress.stop();
-      throw interruption.signal.aborted ? interrupted(error) : explainCut(error, heard, argv.server, timeout);
+      throw interruption.signal.aborted ? interrupted(error, heard) : explainCut(error, heard, argv.server, timeout);
     } finally {
       interruption.stop();
     }
@@ -103,7 +103,8 @@ function somethingRemains({ conflictCount, rejectedCount, contended }: SyncRepor
   );
 }
 
-function interrupted(cause: unknown): CliError {
-  const message = "interrupted. The replica keeps what it has taken, and the next sync goes on from there";
+function interrupted(cause: unknown, heard: Heard | undefined): CliError {
+  const kept = ". The replica keeps what it has taken, and the next sync goes on from there";
+  const message = `interrupted${heard === undefined ? " before the server had said anything" : kept}`;
   return new CliError(message, { code: "CANCELLED", reason: "INTERRUPTED", status: INTERRUPTED }, { cause });
 }

@@ -68,8 +68,8 @@ export const watchCommand = defineCommand({
       ...exchange,
       ...connectOptions(argv),
       signal: interruption.signal,
-      onProgress({ received }) {
-        hasCome ||= received > 0;
+      onProgress() {
+        hasCome = true;
       },
     };
     const { content, quietCatchUp } = argv;

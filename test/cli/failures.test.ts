@@ -46,7 +46,7 @@ describe.concurrent("a replica file that can't be used", () => {
     expect(text["message"]).toMatch(/^text is not a SQLite file\. .*tercet init/);
     expect(other["message"]).toMatch(/^other\.db is a SQLite file, but not a replica of Tercet\./);
     expect(words.stderr).toBe(
-      'tercet: there is no replica at none. Make one: tercet init --collection NAME --replica "none" (REPLICA_NOT_FOUND)\n',
+      'tercet: there is no replica at none. Make one: tercet init --collection NAME --replica "none"\n  reason: REPLICA_NOT_FOUND\n',
     );
     expect(words.stdout).toBe("");
   });
@@ -116,7 +116,7 @@ describe.concurrent("input that is refused", () => {
     expect(await error(["get", "x"])).toMatchObject({ status: 1, code: "NOT_FOUND", reason: "ITEM_NOT_FOUND" });
     expect(await error(["delete", "x"])).toMatchObject({ status: 1, reason: "ITEM_NOT_FOUND", ids: ["x"] });
     const text = await run(["put", "", "x"]);
-    expect(text).toEqual({ status: 1, stdout: "", stderr: "tercet: id: must not be empty (INVALID_ID)\n" });
+    expect(text).toEqual({ status: 1, stdout: "", stderr: "tercet: id: must not be empty\n  reason: INVALID_ID\n" });
     expect((await run(["put", "", "x"], { env: { TERCET_DEBUG: "1" } })).stderr).toMatch(/\n {4}at /);
   });
 

@@ -2,11 +2,10 @@ import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js"
 import { createDriver, type DriverWorld } from "../../core/drive.js";
 import { type Fault, reasonName } from "../../core/fault.js";
 import type { ExchangeRequest, ExchangeResponse, Open } from "../../gen/tercet/v1/sync.js";
-import { SyncServiceService } from "../../gen/tercet/v1/sync_service.js";
 import { createServerExchange } from "../protocol/exchange.js";
 import type { ServerOperation, ServerResult } from "../protocol/operation.js";
 import { runOperation } from "../store/run-operation.js";
-import { encodePage } from "./encode-page.js";
+import { encodeResponse } from "./encode-response.js";
 import { faultOf } from "./error-fault.js";
 import { resetStream } from "./reset-stream.js";
 import { toStatus } from "./status.js";
@@ -47,8 +46,6 @@ interface Shared
   readonly ticker: Ticker;
   readonly budget: TurnBudget;
 }
-
-const Method = SyncServiceService.exchange;
 
 /**
  * The handler of SyncService.Exchange: runs the server's side of an exchange on a stream.
@@ -113,7 +110,7 @@ function runExchange(world: RpcWorld, shared: Shared, call: Call): void {
   });
 
   function send(message: ExchangeResponse): boolean {
-    const bytes = encode(message);
+    const bytes = encodeResponse(message);
     record.sent.messages += 1;
     record.sent.bytes += bytes.length;
     if (message.message?.$case === "ranges") record.recovery = true;
@@ -185,19 +182,6 @@ function runExchange(world: RpcWorld, shared: Shared, call: Call): void {
 /** Without what else came with it, which would stay in memory as long as the stream. */
 function factsOf({ collection, client, live }: Open): NonNullable<ExchangeRecord["open"]> {
   return { collection, client, live };
-}
-
-/** Encodings of pages that go to many live readers. */
-const encodings = new WeakMap<object, Buffer>();
-
-function encode(message: ExchangeResponse): Buffer {
-  const { message: content } = message;
-  if (content?.$case !== "page") return Method.responseSerialize(message);
-  // One without changes is made anew as fast as it is found.
-  if (content.value.changes.length === 0) return Method.responseSerialize(message);
-  const encoded = encodings.get(content) ?? encodePage(content.value) ?? Method.responseSerialize(message);
-  encodings.set(content, encoded);
-  return encoded;
 }
 
 /** What is counted while an exchange runs. */

@@ -135,7 +135,6 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       return { reason: ErrorReason.ERROR_REASON_STALLED, message };
     },
     next() {
-      if (stream.closed) return undefined;
       if (course === undefined && !stream.asking && !conversation.leaving) begin();
       const output = stream.next(step);
       // While this side can send, it is not the server that keeps it waiting.

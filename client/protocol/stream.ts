@@ -1,4 +1,4 @@
-import type { Output } from "../../core/exchange.js";
+import { createExchangeOutput, type ExchangeOutput } from "../../core/exchange-output.js";
 import type { Fault } from "../../core/fault.js";
 import type { ContentChunk, Contents, ExchangeRequest, ExchangeResponse } from "../../gen/tercet/v1/sync.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
@@ -9,7 +9,8 @@ export type ClientMessage = NonNullable<ExchangeRequest["message"]>;
 export type ServerMessage = NonNullable<ExchangeResponse["message"]>;
 
 /** What lies between the machine and its driver: messages in both directions, and one operation on the replica at a time. */
-export interface Stream {
+export interface Stream
+  extends Omit<ExchangeOutput<ExchangeRequest, ClientOperation, ClientResult>, "send" | "atWork"> {
   /** A message is to be taken in its turn. */
   receive(message: ServerMessage): void;
   /** Contents answer what the job under way waits for; everything else waits for the job. */
@@ -17,42 +18,20 @@ export interface Stream {
   nextMessage(): Exclude<ServerMessage, { $case: "contents" | "chunk" }> | undefined;
   /** Messages that lie unread, contents aside. */
   readonly unread: number;
-  /** Asks for an operation on the replica; there is none under way. */
-  ask(operation: ClientOperation, then: (result: ClientResult) => void): void;
-  /** An operation on the replica is under way. */
-  readonly asking: boolean;
-  /** The operation has been done. */
-  stored(result: ClientResult): void;
-  /** The operation has failed. */
-  failed(fault: Fault): void;
   /** Sends a message, unless it is closing; answers whether. */
   send(message: ClientMessage): boolean;
-  /** Closes it, behind what has been sent; the first one counts. */
-  close(fault?: Fault): void;
-  readonly closing: boolean;
-  /** Nothing comes out any more. */
-  abandon(): void;
-  readonly closed: boolean;
-  /** What the driver is to do next. `step` goes on with what has come, and answers whether there was anything to do. */
-  next(step: () => boolean): Output<ExchangeRequest, ClientOperation> | undefined;
 }
 
 /** A stream on which nothing was said. */
 export function createStream(): Stream {
-  const outbox: ExchangeRequest[] = [];
+  const output = createExchangeOutput<ExchangeRequest, ClientOperation, ClientResult>();
   const inbox: Exclude<ServerMessage, { $case: "contents" | "chunk" }>[] = [];
   const arrived: (Contents | ContentChunk)[] = [];
-  let awaiting: ((result: ClientResult) => void) | undefined;
-  let following: ClientOperation | undefined;
-  let closing: { readonly fault?: Fault } | undefined;
-  let closed = false;
 
-  function close(fault?: Fault): void {
-    if (closing !== undefined) return;
-    closing = fault === undefined ? {} : { fault };
+  /** What lies unread is of no consequence any more. */
+  function forget(): void {
     inbox.length = 0;
     arrived.length = 0;
-    following = undefined;
   }
 
   return {
@@ -65,52 +44,31 @@ export function createStream(): Stream {
     get unread() {
       return inbox.length;
     },
-    ask(operation, then) {
-      following = operation;
-      awaiting = then;
-    },
+    ask: output.ask,
     get asking() {
-      return awaiting !== undefined;
+      return output.asking;
     },
-    stored(result) {
-      const then = awaiting;
-      awaiting = undefined;
-      if (closing === undefined) then?.(result);
-    },
+    stored: output.stored,
     failed(fault) {
-      awaiting = undefined;
-      close(fault);
+      output.failed(fault);
+      forget();
     },
     send(message) {
-      if (closing !== undefined) return false;
-      outbox.push({ message });
+      if (output.closing) return false;
+      output.send({ message });
       return true;
     },
-    close,
+    close(fault?: Fault) {
+      output.close(fault);
+      forget();
+    },
     get closing() {
-      return closing !== undefined;
+      return output.closing;
     },
-    abandon() {
-      closed = true;
-    },
+    abandon: output.abandon,
     get closed() {
-      return closed;
+      return output.closed;
     },
-    next(step) {
-      for (;;) {
-        const message = outbox.shift();
-        if (message !== undefined) return { kind: "send", message };
-        if (closing !== undefined) {
-          closed = true;
-          return { kind: "close", ...closing };
-        }
-        if (following !== undefined) {
-          const operation = following;
-          following = undefined;
-          return { kind: "store", operation };
-        }
-        if (awaiting !== undefined || !step()) return undefined;
-      }
-    },
+    next: output.next,
   };
 }

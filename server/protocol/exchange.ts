@@ -1,6 +1,7 @@
 import { asBuffer } from "../../core/content.js";
-import type { Exchange, Output } from "../../core/exchange.js";
-import { ErrorReason, type Fault } from "../../core/fault.js";
+import type { Exchange } from "../../core/exchange.js";
+import { createExchangeOutput } from "../../core/exchange-output.js";
+import { ErrorReason } from "../../core/fault.js";
 import { negotiateLimits } from "../../core/limits.js";
 import {
   Capability,
@@ -66,16 +67,11 @@ function checkOf(open: Open, state: CollectionState): TokenCheck {
  * comes before any page that was read after the push was made.
  */
 export function createServerExchange(config: ServerExchangeConfig): ServerExchange {
-  const outbox: ExchangeResponse[] = [];
-  /** What to do with the result of the operation under way; undefined: none is. */
-  let awaiting: ((result: ServerResult) => void) | undefined;
-  /** The next operation, if one follows at once from what has been done. */
-  let following: ServerOperation | undefined;
+  const output = createExchangeOutput<ExchangeResponse, ServerOperation, ServerResult>();
   /** `waiting`: for Recover, as the token was refused or the client asked for it. `recovering`: until Done. */
-  let phase: "new" | "opening" | "open" | "waiting" | "recovering" | "closed" = "new";
+  let phase: "new" | "opening" | "open" | "waiting" | "recovering" = "new";
   let recovered = false;
   let epochsTold = 0;
-  let closing: { readonly fault?: Fault } | undefined;
   let halfClosed = false;
   let lastProgressUs = 0;
   let seenAtOpen: number | undefined;
@@ -96,19 +92,14 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     capabilities: [],
     nowUs: 0,
     unanswered: { bytes: 0, items: 0 },
-    ask(operation, then) {
-      following = operation;
-      awaiting = then;
-    },
+    ask: output.ask,
     send(message) {
       tellEpochs(message);
-      outbox.push({ message });
+      output.send({ message });
     },
     close(fault) {
-      if (closing !== undefined) return;
-      closing = fault === undefined ? {} : { fault };
+      output.close(fault);
       inbox.clear();
-      following = undefined;
     },
   };
   const { close } = conversation;
@@ -137,7 +128,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     const { lineage } = conversation;
     for (const { id, firstRevision } of message.$case === "opened" ? [] : lineage.slice(epochsTold)) {
       const epoch = { id: Buffer.from(id), firstRevision };
-      outbox.push({ message: { $case: "epochBegun", value: { epoch } } });
+      output.send({ message: { $case: "epochBegun", value: { epoch } } });
     }
     epochsTold = lineage.length;
   }
@@ -240,18 +231,16 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     else contentReceiver().refuse(first);
   }
 
-  function nextOperation(): ServerOperation | undefined {
-    while (following === undefined && closing === undefined && outbox.length === 0) {
-      const isLeaving = goingAwayMs !== undefined && conversation.live;
-      const queued = isLeaving ? undefined : inbox.next();
-      if (isLeaving) sayGoodbye(goingAwayMs ?? 0);
-      else if (queued !== undefined) handle(queued);
-      else if (phase === "open" && feed.wanted) feed.readPage();
-      else if (heartbeatDueUs !== undefined) beat();
-      else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
-      else return undefined;
-    }
-    return following;
+  function step(): boolean {
+    const isLeaving = goingAwayMs !== undefined && conversation.live;
+    const queued = isLeaving ? undefined : inbox.next();
+    if (isLeaving) sayGoodbye(goingAwayMs ?? 0);
+    else if (queued !== undefined) handle(queued);
+    else if (phase === "open" && feed.wanted) feed.readPage();
+    else if (heartbeatDueUs !== undefined) beat();
+    else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
+    else return false;
+    return true;
   }
 
   function sayGoodbye(retryAfterMs: number): void {
@@ -264,34 +253,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     if (isQuiet()) feed.heartbeat();
   }
 
-  function next(): Output<ExchangeResponse, ServerOperation> | undefined {
-    if (phase === "closed") return undefined;
-    for (;;) {
-      const message = outbox.shift();
-      if (message !== undefined) {
-        lastProgressUs = conversation.nowUs;
-        lastSentUs = conversation.nowUs;
-        heartbeatDueUs = undefined;
-        return { kind: "send", message };
-      }
-      if (closing !== undefined) {
-        phase = "closed";
-        return { kind: "close", ...closing };
-      }
-      if (awaiting !== undefined && following === undefined) return undefined;
-      const operation = nextOperation();
-      if (operation !== undefined) {
-        following = undefined;
-        return { kind: "store", operation };
-      }
-      if (outbox.length === 0 && closing === undefined) return undefined;
-    }
-  }
-
   return {
     receive(message, time) {
       conversation.nowUs = Math.max(conversation.nowUs, time);
-      if (closing !== undefined || message.message === undefined) return;
+      if (output.closing || message.message === undefined) return;
       lastProgressUs = conversation.nowUs;
       if (inbox.add(message.message)) return;
       close({ reason: ErrorReason.ERROR_REASON_WINDOW_EXCEEDED, message: "too much was sent without an answer" });
@@ -299,14 +264,10 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     ended() {
       halfClosed = true;
     },
-    stored(result) {
-      const then = awaiting;
-      awaiting = undefined;
-      if (closing === undefined) then?.(result);
-    },
+    stored: output.stored,
     failed(fault) {
-      awaiting = undefined;
-      close(fault);
+      output.failed(fault);
+      inbox.clear();
     },
     notify(revision) {
       if (conversation.live) feed.advanced(revision);
@@ -320,16 +281,23 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       if (lastProgressUs === 0) lastProgressUs = conversation.nowUs;
       if (isQuiet() && conversation.nowUs - lastSentUs >= config.heartbeatUs) heartbeatDueUs ??= conversation.nowUs;
       // Somebody who is silent is heard of once a heartbeat can't be sent any more.
-      if (isQuiet() && closing === undefined) lastProgressUs = heartbeatDueUs ?? conversation.nowUs;
+      if (isQuiet() && !output.closing) lastProgressUs = heartbeatDueUs ?? conversation.nowUs;
       // An operation that is wanted and not asked for yet waits for room to send, that is for the client.
-      const atWork = awaiting !== undefined && following === undefined;
-      const idle = !atWork && conversation.nowUs - lastProgressUs > config.stepTimeoutUs;
-      if (!idle || phase === "closed") return undefined;
-      phase = "closed";
+      const idle = !output.atWork && conversation.nowUs - lastProgressUs > config.stepTimeoutUs;
+      if (!idle || output.closed) return undefined;
+      output.abandon();
       const seconds = Math.round(config.stepTimeoutUs / 1e6);
       const message = `the client did not go on with the exchange for ${seconds} s`;
       return { reason: ErrorReason.ERROR_REASON_STALLED, message };
     },
-    next,
+    next() {
+      const next = output.next(step);
+      if (next?.kind === "send") {
+        lastProgressUs = conversation.nowUs;
+        lastSentUs = conversation.nowUs;
+        heartbeatDueUs = undefined;
+      }
+      return next;
+    },
   };
 }

@@ -18,6 +18,9 @@ export const DEFAULT_LIMITS: Limits = {
   groupBytes: MIB,
 };
 
+/** All of them, by name. */
+export const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS) as readonly (keyof Limits)[];
+
 /** Least and most of a limit. */
 export interface LimitBounds {
   readonly least: number;
@@ -45,26 +48,13 @@ const FLOOR: Partial<Record<keyof Limits, number>> = { messageBytes: 16 * KIB, w
 /** What every item counts besides its id and content when messages are cut by bytes. */
 export const ITEM_OVERHEAD_BYTES = 64;
 
-const KEYS = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
-
-/** What was negotiated last: nearly all clients of a server wish for the same. */
-let last: { readonly given: Limits; readonly limits: Limits } | undefined;
-
-/**
- * Limits in force: for each the lesser of what the server gives and the client wishes (0: no wish). Equal ones are often the
- * same object, which is not to be changed.
- */
+/** Limits in force: for each the lesser of what the server gives and the client wishes (0: no wish). */
 export function negotiateLimits(given: Limits, wished: Limits | undefined): Limits {
-  const same = last?.given === given ? last.limits : undefined;
-  if (same !== undefined && KEYS.every((key) => same[key] === inForce(key, given, wished))) return same;
   const limits = { ...given };
-  for (const key of KEYS) limits[key] = inForce(key, given, wished);
-  last = { given, limits };
+  for (const key of LIMIT_NAMES) {
+    const wish = wished?.[key] ?? 0;
+    const value = wish > 0 ? Math.min(given[key], wish) : given[key];
+    limits[key] = Math.max(Math.min(value, LIMIT_BOUNDS[key].most), FLOOR[key] ?? 0);
+  }
   return limits;
-}
-
-function inForce(key: keyof Limits, given: Limits, wished: Limits | undefined): number {
-  const wish = wished?.[key] ?? 0;
-  const value = wish > 0 ? Math.min(given[key], wish) : given[key];
-  return Math.max(Math.min(value, LIMIT_BOUNDS[key].most), FLOOR[key] ?? 0);
 }

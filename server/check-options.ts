@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, LIMIT_BOUNDS, type LimitBounds } from "../core/limits.js";
+import { LIMIT_BOUNDS, LIMIT_NAMES, type LimitBounds } from "../core/limits.js";
 import type { Limits } from "../gen/tercet/v1/sync.js";
 import { StartError } from "./start-error.js";
 
@@ -32,7 +32,7 @@ export function checkOptions(options: BoundedOptions): void {
     if (value === undefined || (value >= least && value <= most)) continue;
     throw new StartError(`${name} must be from ${least} to ${most} milliseconds, not ${value}`);
   }
-  for (const name of Object.keys(DEFAULT_LIMITS) as (keyof Limits)[]) {
+  for (const name of LIMIT_NAMES) {
     const value = options.limits?.[name];
     const { least, most } = LIMIT_BOUNDS[name];
     if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) continue;

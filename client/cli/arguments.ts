@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { CliError, USAGE } from "./failure.js";
 
@@ -20,15 +21,6 @@ export function checkArguments(args: readonly string[], bytes: () => Uint8Array 
     `the argument ${JSON.stringify(damaged)} ${what}, and can't be taken as it is. ` +
     "A content is read by --file FILE; ids are taken from records, too: `tercet import FILE --id FIELD`";
   throw new CliError(message, { code: "INVALID_ARGUMENT", reason: "NOT_TEXT", status: USAGE });
-}
-
-function isUtf8(bytes: Uint8Array): boolean {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Linux tells it. */

@@ -1,5 +1,5 @@
 import type { Content } from "../../core/content.js";
-import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 
 /** An item held in conflict: by ids, both versions are there until somebody resolves it. */
 export interface HeldItem {
@@ -17,17 +17,7 @@ export interface HeldItem {
 }
 
 /** A version of this side that gave way. */
-export interface LocalConflict {
-  readonly number: number;
-  readonly id: string;
-  /** Undefined where what gave way was a deletion. */
-  readonly fingerprint: Uint8Array | undefined;
-  /** Undefined where what prevailed is a deletion. */
-  readonly prevailed: Uint8Array | undefined;
-  readonly standard: ChangeStandard;
-  readonly recordTimeUs: number;
-  readonly modifyTimeUs: number;
-  readonly size: number;
+export interface LocalConflict extends RecordedConflict {
   /** It was given as text. */
   readonly text: boolean;
   /** A large one is read when it is asked for, each time anew; throws where the record is gone by then. */

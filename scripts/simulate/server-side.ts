@@ -1,6 +1,6 @@
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import { createLiveStore } from "../../server/store/live-store.js";
 import type { Store } from "../../server/store/store.js";
-import type { StoredConflict } from "../../server/store/stored-conflict.js";
 import type { WriteBatch } from "../../server/store/write-batch.js";
 import { COLLECTION, type Hosts, type ServerFiles, type ServerHost } from "./hosts.js";
 import { type CommitJudge, judgeCommit } from "./judge-commit.js";
@@ -149,7 +149,7 @@ function firstWritten(store: Store, batch: WriteBatch) {
 
 function recordsOf(store: Store, uid: Uint8Array, limit: number): readonly Recorded[] {
   const records = answerOf(store.listConflicts({ uid, id: "", before: ALL, limit: Math.min(limit, 1_000_000) }));
-  return records.map(({ id, number }: StoredConflict) => {
+  return records.map(({ id, number }: RecordedConflict) => {
     return { id, content: answerOf(store.getConflict(uid, number))?.content as Told };
   });
 }

@@ -1,17 +1,16 @@
 import type { Content } from "../../core/content.js";
-import { contentSize, toContentField } from "../../core/content.js";
-import { toFingerprint } from "../../core/fingerprint.js";
+import { contentSize } from "../../core/content.js";
 import { toChangeInfo } from "../../core/page.js";
-import { toRangeFingerprint } from "../../core/range-sum.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import { Collection, ConflictRecord } from "../../gen/tercet/v1/collection.js";
 import {
   ChangeInfo,
-  ChangeKind,
   ChangeStandard,
   changeStandardFromJSON,
   changeStandardToJSON,
   Epoch,
 } from "../../gen/tercet/v1/item.js";
+import { toCollection, toConflictRecord } from "../../server/rpc/collection-messages.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
 import type { Awaitable, Store } from "../../server/store/store.js";
 import type { BatchWritten, Write, WriteBatch } from "../../server/store/write-batch.js";
@@ -216,21 +215,11 @@ function stateOf(store: Store): Json {
   const changes = now(store.readChanges(everything))?.changes ?? [];
   const records = now(store.listConflicts({ uid, id: "", before: Number.MAX_SAFE_INTEGER, limit: 1e6 }));
   const conflicts = [...records].reverse().map(({ number }) => now(store.getConflict(uid, number)));
-  const collection = Collection.create({
-    name: state.name,
-    uid: Buffer.from(uid),
-    standard: state.standard,
-    revision: state.revision,
-    fingerprint: toRangeFingerprint(state.total),
-    createTimeUs: state.createTimeUs,
-    compactedRevision: state.compactedRevision,
-    conflicts: state.conflicts,
-  });
   const live = changes.filter(
     (change) => change.fingerprint !== undefined || change.revision > state.compactedRevision,
   );
   return {
-    collection: protoToJson("Collection", Collection.encode(collection).finish()),
+    collection: protoToJson("Collection", Collection.encode(toCollection(state)).finish()),
     lineage: lineageToJson(state.lineage),
     changes: live.map((change) => protoToJson("ChangeInfo", ChangeInfo.encode(toChangeInfo(change)).finish())),
     conflicts: conflicts.flatMap((record) => (record === undefined ? [] : [conflictToJson(record)])),
@@ -245,31 +234,8 @@ export function lineageToJson(lineage: readonly { readonly id: Uint8Array; reado
 }
 
 /** A conflict record as a ConflictRecord. */
-export function conflictToJson(record: {
-  readonly number: number;
-  readonly id: string;
-  readonly fingerprint: Uint8Array | undefined;
-  readonly prevailed: Uint8Array | undefined;
-  readonly standard: ChangeStandard;
-  readonly recordTimeUs: number;
-  readonly modifyTimeUs: number;
-  readonly size: number;
-  readonly content: Content | undefined;
-}): Json {
-  const { fingerprint: lost, prevailed, content } = record;
-  const message = ConflictRecord.create({
-    number: record.number,
-    id: record.id,
-    kind: lost === undefined ? ChangeKind.CHANGE_KIND_DELETED : ChangeKind.CHANGE_KIND_UPSERTED,
-    fingerprint: lost === undefined ? undefined : toFingerprint(lost),
-    prevailed: prevailed === undefined ? undefined : toFingerprint(prevailed),
-    standard: record.standard,
-    recordTimeUs: record.recordTimeUs,
-    modifyTimeUs: record.modifyTimeUs,
-    size: record.size,
-    content: content === undefined ? undefined : toContentField(content),
-  });
-  return protoToJson("ConflictRecord", ConflictRecord.encode(message).finish());
+export function conflictToJson(record: RecordedConflict): Json {
+  return protoToJson("ConflictRecord", ConflictRecord.encode(toConflictRecord(record)).finish());
 }
 
 /** A history that begins with an empty collection. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { asBuffer } from "../../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../../core/fault.js";
 import { checkCollectionName } from "../../core/id.js";
-import { DEFAULT_LIMITS } from "../../core/limits.js";
+import { LIMIT_NAMES } from "../../core/limits.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { Capability, type Limits, type Open, Opened } from "../../gen/tercet/v1/sync.js";
 import type { CollectionState, EpochState } from "../store/collection-state.js";
@@ -45,8 +45,7 @@ export function checkOpen(open: Open): Fault | undefined {
 
 function checkLimits(limits: Limits | undefined): Fault | undefined {
   if (limits === undefined) return undefined;
-  const names = Object.keys(DEFAULT_LIMITS) as (keyof Limits)[];
-  const negative = names.find((name) => limits[name] < 0);
+  const negative = LIMIT_NAMES.find((name) => limits[name] < 0);
   if (negative === undefined) return undefined;
   const field = negative.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   return notNegative(limits[negative], `open.limits.${field}`);
@@ -84,12 +83,17 @@ const lastTags = new WeakMap<Uint8Array, Pick<Conversation, "limits" | "capabili
 function tagOf(conversation: Conversation): Buffer {
   const { uid, limits, capabilities, skewUs } = conversation;
   const last = lastTags.get(uid);
-  const isSame = last?.limits === limits && last.skewUs === skewUs && last.capabilities.join() === capabilities.join();
-  if (last !== undefined && isSame) return last.tag;
+  if (last?.skewUs === skewUs && isSame(last.limits, limits) && last.capabilities.join() === capabilities.join()) {
+    return last.tag;
+  }
   const encoded = Opened.encode(keepable(conversation)).finish();
   const tag = createHash("sha256").update(encoded).digest().subarray(0, TAG_BYTES);
   lastTags.set(uid, { limits, capabilities, skewUs, tag });
   return tag;
+}
+
+function isSame(a: Limits, b: Limits): boolean {
+  return LIMIT_NAMES.every((name) => a[name] === b[name]);
 }
 
 /** The server's first message. */

@@ -3,7 +3,7 @@ import type { Fault } from "../../core/fault.js";
 import { checkId } from "../../core/id.js";
 import { ITEM_OVERHEAD_BYTES, WHOLE_BYTES } from "../../core/limits.js";
 import type { ContentChunk } from "../../gen/tercet/v1/sync.js";
-import type { UploadRead } from "../store/uploads.js";
+import type { UploadPiece, UploadRead } from "../store/uploads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { type KnownUpload, type KnownUploads, UNKNOWN_UPLOAD, UPLOAD_ID_BYTES } from "./known-uploads.js";
 import { createUploadDigest, type UploadDigest } from "./upload-digest.js";
@@ -89,14 +89,7 @@ export function createChunkReceiver(conversation: Conversation, uploads: KnownUp
 }
 
 /** A chunk as it was given to the store. */
-interface ContentPiece {
-  readonly uploadId: Uint8Array;
-  readonly id: string;
-  readonly size: number;
-  readonly text: boolean;
-  readonly offset: number;
-  readonly data: Uint8Array;
-}
+type ContentPiece = Omit<UploadPiece, "uid" | "nowUs">;
 
 /** Why an upload is not taken, by a chunk of it. */
 function checkChunk(chunk: ContentChunk, known: KnownUpload | undefined, itemBytes: number): Fault | undefined {

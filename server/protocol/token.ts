@@ -48,17 +48,8 @@ export function encodeToken(token: Token): Buffer {
   return out;
 }
 
-/** What was decoded last: each exchange asks twice for the same, once for the collection and once for what it says. */
-let last: { readonly bytes: Uint8Array; readonly token: Token | undefined } | undefined;
-
-/** The token that bytes say, or undefined where no server made them. The bytes are not to be changed. */
+/** The token that bytes say, or undefined where no server made them. */
 export function decodeToken(bytes: Uint8Array): Token | undefined {
-  if (bytes.length === 0) return undefined;
-  if (last?.bytes !== bytes) last = { bytes, token: tokenIn(bytes) };
-  return last.token;
-}
-
-function tokenIn(bytes: Uint8Array): Token | undefined {
   const buffer = asBuffer(bytes);
   const end = buffer.length - CHECK_BYTES;
   if (end <= INTEGERS || buffer[0] !== VERSION) return undefined;

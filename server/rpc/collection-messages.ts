@@ -1,10 +1,10 @@
 import { toContentField } from "../../core/content.js";
 import { toFingerprint } from "../../core/fingerprint.js";
 import { toRangeFingerprint } from "../../core/range-sum.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { Collection, ConflictRecord } from "../../gen/tercet/v1/collection.js";
 import { ChangeKind } from "../../gen/tercet/v1/item.js";
 import type { CollectionState } from "../store/collection-state.js";
-import type { StoredConflict } from "../store/stored-conflict.js";
 
 /** The message for a collection. */
 export function toCollection(state: CollectionState): Collection {
@@ -21,7 +21,7 @@ export function toCollection(state: CollectionState): Collection {
 }
 
 /** The message for a conflict record; with its content where it was read. */
-export function toConflictRecord(conflict: StoredConflict): ConflictRecord {
+export function toConflictRecord(conflict: RecordedConflict): ConflictRecord {
   const { fingerprint, prevailed, content } = conflict;
   return {
     number: conflict.number,

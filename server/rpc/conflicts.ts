@@ -1,6 +1,7 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { checkId } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import {
   type GetConflictRequest,
   type GetConflictResponse,
@@ -13,7 +14,6 @@ import {
   type RestoreConflictResponse,
 } from "../../gen/tercet/v1/collection_service.js";
 import { notNegative } from "../protocol/validate-push.js";
-import type { StoredConflict } from "../store/stored-conflict.js";
 import { toConflictRecord } from "./collection-messages.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection } from "./find-collection.js";
@@ -77,7 +77,7 @@ export function restoreConflict(world: WriteWorld): UnaryHandler<RestoreConflict
 }
 
 /** The version of a record as a change of now. Its content was acceptable once: no limit is held against it again. */
-function writeOf({ id, fingerprint, content, size }: StoredConflict): WantedWrite {
+function writeOf({ id, fingerprint, content, size }: RecordedConflict): WantedWrite {
   const change = { id, ...ANY_STATE, modifyTimeUs: 0 };
   if (fingerprint === undefined) return { ...change, upsert: undefined };
   if (content === undefined) throw new FaultError(tooLarge(size));

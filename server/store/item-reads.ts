@@ -1,15 +1,11 @@
 import type { Content } from "../../core/content.js";
+import type { Change } from "../../core/page.js";
 import type { EpochState } from "./collection-state.js";
 
 /** An item's latest change. */
-export interface StoredChange {
-  readonly id: string;
-  readonly revision: number;
-  /** 32 bytes; undefined for a tombstone. */
-  readonly fingerprint: Uint8Array | undefined;
+export interface StoredChange extends Change {
   /** Bytes of the content, 0 for a tombstone. */
   readonly size: number;
-  readonly modifyTimeUs: number;
   /** Revision of its atomic group, 0 for none. */
   readonly group: number;
   /** Where it was asked for and fits; never for a tombstone or what was uploaded: `readPart` reads that. */

@@ -1,7 +1,7 @@
 import { type Content, contentBytes } from "../../core/content.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { PartQuery, PartRead, StoredChange } from "./item-reads.js";
 import type { MemoryCollection, MemoryData } from "./memory-write.js";
-import type { StoredConflict } from "./stored-conflict.js";
 import type { UploadPiece, UploadRead, UploadRef } from "./uploads.js";
 import type { Write } from "./write-batch.js";
 
@@ -22,10 +22,10 @@ export interface MemoryUpload extends Pieces {
 }
 
 /** What was uploaded, by the change or the record that has it: neither is ever altered, and copies of a store share them. */
-const uploaded = new WeakMap<StoredChange | StoredConflict, Pieces>();
+const uploaded = new WeakMap<StoredChange | RecordedConflict, Pieces>();
 
 /** Gives one what the other has, if that was uploaded. */
-export function passUploaded(from: StoredChange | MemoryUpload, to: StoredChange | StoredConflict): void {
+export function passUploaded(from: StoredChange | MemoryUpload, to: StoredChange | RecordedConflict): void {
   const pieces = "pieces" in from ? from : uploaded.get(from);
   if (pieces !== undefined) uploaded.set(to, { pieces: pieces.pieces, text: pieces.text });
 }
@@ -109,7 +109,7 @@ export function readConflictPart(
 }
 
 function partOf(
-  of: StoredChange | StoredConflict,
+  of: StoredChange | RecordedConflict,
   content: Content | undefined,
   offset: number,
   length: number,

@@ -1,12 +1,12 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { CollectionState, EpochState } from "./collection-state.js";
 import type { StoredChange } from "./item-reads.js";
 import { type MemoryUpload, passUploaded, uploadFor, uploadKey } from "./memory-uploads.js";
 import { type PlannedChange, planBatch } from "./plan-batch.js";
 import type { RememberedRequest } from "./requests.js";
 import { MAX_REQUESTS, REQUEST_RETENTION_US, REQUESTS_PRUNED_AT_ONCE } from "./requests.js";
-import type { StoredConflict } from "./stored-conflict.js";
 import { markTime, type TimeMark } from "./time-marks.js";
 import type { BatchWritten, Write, WriteBatch } from "./write-batch.js";
 
@@ -20,7 +20,7 @@ export interface MemoryCollection {
   /** Ids in byte order; undefined until somebody needs them. */
   sortedIds: string[] | undefined;
   /** In the order of their numbers. */
-  readonly conflicts: StoredConflict[];
+  readonly conflicts: RecordedConflict[];
   lastConflict: number;
   /** Of each minute in which something was committed, the last revision; in order, never altered. */
   marks: readonly TimeMark[];
@@ -150,7 +150,7 @@ function changeOf(planned: PlannedChange): StoredChange {
 
 function keepConflict(collection: MemoryCollection, old: StoredChange, planned: PlannedChange, nowUs: number): void {
   collection.lastConflict += 1;
-  const record: StoredConflict = {
+  const record: RecordedConflict = {
     number: collection.lastConflict,
     id: old.id,
     fingerprint: old.fingerprint,

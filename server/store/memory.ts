@@ -1,14 +1,15 @@
 import { compareIds } from "../../core/id.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { ChangesQuery, ChangesRead } from "./change-reads.js";
 import type { CollectionCreation, CollectionState } from "./collection-state.js";
+import type { ConflictsQuery } from "./conflicts-query.js";
 import type { ItemsQuery, ItemsRead, ListQuery, StoredChange } from "./item-reads.js";
 import { compactCollection, readRanges, sortedIds } from "./memory-ranges.js";
 import { addPiece, pruneUploads, readConflictPart, readPart, readUpload, uploadKey } from "./memory-uploads.js";
 import { type MemoryCollection, type MemoryData, withContent, writeBatches } from "./memory-write.js";
 import { changeBytes, createCommitPage } from "./page.js";
 import type { Store } from "./store.js";
-import type { ConflictsQuery, StoredConflict } from "./stored-conflict.js";
 
 /** A store in memory: synchronous, and durable as long as the process lives. For tests and simulation. */
 export interface MemoryStore extends Store {
@@ -177,7 +178,7 @@ function listItems(collection: MemoryCollection, query: ListQuery): readonly Sto
   return found;
 }
 
-function listConflicts(collection: MemoryCollection, query: ConflictsQuery): readonly StoredConflict[] {
+function listConflicts(collection: MemoryCollection, query: ConflictsQuery): readonly RecordedConflict[] {
   return collection.conflicts
     .filter((conflict) => conflict.number < query.before && (query.id === "" || conflict.id === query.id))
     .reverse()

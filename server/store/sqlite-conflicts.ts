@@ -1,12 +1,13 @@
 import type { Content } from "../../core/content.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { Database } from "../../core/sqlite.js";
+import type { ConflictsQuery } from "./conflicts-query.js";
 import { type ContentPlace, prepareContents } from "./sqlite-contents.js";
-import type { ConflictsQuery, StoredConflict } from "./stored-conflict.js";
 
 /** Conflict records; they are written by the statement that takes an item's row over. */
 export interface ConflictTable {
-  list(collection: number, query: ConflictsQuery): readonly StoredConflict[];
-  get(collection: number, number: number): StoredConflict | undefined;
+  list(collection: number, query: ConflictsQuery): readonly RecordedConflict[];
+  get(collection: number, number: number): RecordedConflict | undefined;
   /** Store.readConflictPart */
   part(collection: number, number: number, offset: number, length: number): ConflictPart | undefined;
   /** Store.pruneConflicts, in its caller's transaction. */
@@ -93,13 +94,13 @@ export function prepareConflicts(database: Database): ConflictTable {
   };
 }
 
-function conflictOf(row: ConflictRow, content: Content | undefined): StoredConflict {
+function conflictOf(row: ConflictRow, content: Content | undefined): RecordedConflict {
   return {
     number: row.number,
     id: row.id,
     fingerprint: row.fingerprint ?? undefined,
     prevailed: row.prevailed ?? undefined,
-    standard: row.standard as StoredConflict["standard"],
+    standard: row.standard as RecordedConflict["standard"],
     recordTimeUs: row.record_time_us,
     modifyTimeUs: row.modify_time_us,
     size: row.size,

@@ -1,9 +1,10 @@
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { ChangesQuery, ChangesRead } from "./change-reads.js";
 import type { CollectionCreation, CollectionState, CompactQuery } from "./collection-state.js";
+import type { ConflictsQuery } from "./conflicts-query.js";
 import type { ItemsQuery, ItemsRead, ListQuery, PartQuery, PartRead, StoredChange } from "./item-reads.js";
 import type { RangesQuery, RangesRead } from "./range-reads.js";
 import type { RememberedRequest } from "./requests.js";
-import type { ConflictsQuery, StoredConflict } from "./stored-conflict.js";
 import type { UploadPiece, UploadRead } from "./uploads.js";
 import type { BatchWritten, WriteBatch } from "./write-batch.js";
 
@@ -80,9 +81,9 @@ export interface Store {
   pruneConflicts(beforeUs: number, limit: number): Awaitable<number>;
 
   /** Conflict records, latest first, without contents: those with a number below `before`, at most `limit`. */
-  listConflicts(query: ConflictsQuery): Awaitable<readonly StoredConflict[]>;
+  listConflicts(query: ConflictsQuery): Awaitable<readonly RecordedConflict[]>;
   /** One conflict record with its content, but for one that was uploaded: `readConflictPart` reads that. */
-  getConflict(uid: Uint8Array, number: number): Awaitable<StoredConflict | undefined>;
+  getConflict(uid: Uint8Array, number: number): Awaitable<RecordedConflict | undefined>;
   /** A part of a record's content, of whatever size. Undefined: no such record, or it is of a deletion. */
   readConflictPart(
     uid: Uint8Array,

@@ -1,13 +1,13 @@
 import type { Content } from "../../core/content.js";
+import type { RecordedConflict } from "../../core/recorded-conflict.js";
 import type { StoredChange } from "../../server/store/item-reads.js";
-import type { StoredConflict } from "../../server/store/stored-conflict.js";
 import type { Write, WriteBatch, WriteOutcome } from "../../server/store/write-batch.js";
 
 /** What a collection must be, kept the slow and obvious way: nothing of the product's write path is used. */
 export interface ModelCollection {
   revision: number;
   readonly entries: Map<string, StoredChange>;
-  readonly conflicts: StoredConflict[];
+  readonly conflicts: RecordedConflict[];
 }
 
 export function createModel(): ModelCollection {
@@ -141,7 +141,7 @@ export function plainOutcome(outcome: WriteOutcome): unknown {
   return outcome.kind === "conflict" ? { kind: outcome.kind, current: plain(outcome.current) } : outcome;
 }
 
-export function plainConflict(conflict: StoredConflict): unknown {
+export function plainConflict(conflict: RecordedConflict): unknown {
   const { fingerprint, prevailed, content } = conflict;
   return { ...conflict, fingerprint: key(fingerprint), prevailed: key(prevailed), content: plainContent(content) };
 }

@@ -1,4 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { readmeTable, withTable } from "../../scripts/bench/readme-table.js";
 import { scenariosFor } from "../../scripts/bench/scenarios.js";
@@ -39,5 +41,12 @@ describe("the table of the README", () => {
     expect(renewed).toContain("npm run bench:table -->\n| new |\n<!-- end of bench -->");
     expect(renewed.length).toBeLessThan(readme.length);
     expect(() => withTable("", "")).toThrow("there is no place");
+  });
+
+  it("says in words that there are no results", () => {
+    const script = fileURLToPath(new URL("../../dist/scripts/bench-table.js", import.meta.url));
+    const ran = spawnSync(process.execPath, [script, "no-such.json"], { encoding: "utf8" });
+    const stderr = "there are no results at no-such.json; `npm run bench` writes them\n";
+    expect(ran).toMatchObject({ status: 2, stdout: "", stderr });
   });
 });

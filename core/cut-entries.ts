@@ -1,8 +1,9 @@
-import { type EntryBlock, toEntryBlock } from "./entry-windows.js";
+import { type EntryBlock, sliceBlock, toEntryBlock } from "./entry-block.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { separator } from "./id.js";
 import type { IdInterval, RangeEntry, RangePart } from "./range.js";
 import { createRangeSum, totalOf } from "./range-sum.js";
+import { beginsSegment, LEAST_ENTRIES, MOST_ENTRIES } from "./segment-boundary.js";
 
 /** Cuts entries that lie in a range into parts of about the same size; each has an entry, and together they are the range. */
 export function cutEntries(entries: readonly RangeEntry[], interval: IdInterval, parts: number): readonly RangePart[] {
@@ -22,6 +23,29 @@ export function cutBlock({ ids, prints }: EntryBlock, interval: IdInterval, part
     const [from, to] = [cuts[index] as number, cuts[index + 1] as number];
     sum.addAll(prints.subarray(from * FINGERPRINT_BYTES, to * FINGERPRINT_BYTES));
     return { from: bounds[index] as string, to: bounds[index + 1], total: totalOf(sum) };
+  });
+}
+
+/**
+ * Cuts entries into segments: at the ids that begin one, and those that are still too large evenly. A bound is the id
+ * itself: a shorter one would depend on the id before it, and with that on the order in which they came.
+ */
+export function cutSegments(block: EntryBlock, interval: IdInterval): readonly RangePart[] {
+  const { ids } = block;
+  const begins = [0];
+  for (const [index, id] of ids.entries()) {
+    if (index - (begins.at(-1) as number) >= LEAST_ENTRIES && beginsSegment(id)) begins.push(index);
+  }
+  return begins.flatMap((from, at) => {
+    const to = begins[at + 1];
+    const part = {
+      from: at === 0 ? interval.from : (ids[from] as string),
+      to: to === undefined ? interval.to : ids[to],
+    };
+    const size = (to ?? ids.length) - from;
+    // Half full, so that the next few items do not cut them again.
+    const parts = size > MOST_ENTRIES ? Math.ceil((2 * size) / MOST_ENTRIES) : 1;
+    return cutBlock(sliceBlock(block, from, from + size), part, parts);
   });
 }
 

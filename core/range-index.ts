@@ -1,9 +1,11 @@
-import { cutBlock, cutCounts } from "./cut-entries.js";
-import { createEntryWindows, type EntryBlock } from "./entry-windows.js";
+import { cutBlock, cutCounts, cutSegments } from "./cut-entries.js";
+import { type EntryBlock, entriesOf, firstFrom, joinBlocks, sliceBlock } from "./entry-block.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { compareIds, separator } from "./id.js";
 import type { IdInterval, RangeEntry, RangePart } from "./range.js";
 import { createRangeSum, type RangeSum, type RangeTotal, totalOf } from "./range-sum.js";
+import { beginsSegment, LEAST_ENTRIES, MOST_ENTRIES } from "./segment-boundary.js";
+import { createSegmentCache } from "./segment-cache.js";
 import { createSumTable } from "./sum-table.js";
 
 /** Some neighbouring ids, up to where the next segment begins, with their count and sum. The first begins at "". */
@@ -37,16 +39,19 @@ export interface RangeChange {
 export interface NewEntries {
   readonly count: number;
   idAt(index: number): string;
+  /** Whether a segment begins with this one (segment-boundary.ts). */
+  begins(index: number): boolean;
   /** 32 bytes each, one behind the other. */
   readonly fingerprints: Uint8Array;
 }
 
 /**
- * Range sums that are kept with every write. The ids are cut into segments of up to MAX_ENTRIES, each with the count and
- * sum of its items, so that a write changes one small row and the sum of any range reads whole segments and, at its two
- * ends, parts of one. All segments are held in memory, some 130 bytes each; after a transaction that was rolled back
- * `reset` forgets them. What was read of items to answer about ranges is kept for the next answer (createEntryWindows),
- * some 10 MB at most, until it changes, or `forget`.
+ * Range sums that are kept with every write. The ids are cut into segments, each with the count and sum of its items, so
+ * that a write changes one small row and the sum of any range reads whole segments and, at its two ends, parts of one. A
+ * segment begins where an id says so (segment-boundary.ts), which is where it begins on the other side, too: of a range
+ * that the other side asks about there is seldom an end to be read. All segments are held in memory, some 130 bytes each;
+ * after a transaction that was rolled back `reset` forgets them. What was read of items to answer about ranges is kept for
+ * the next answer (segment-cache.ts), some 10 MB at most, until it changes, or `forget`.
  */
 export interface RangeIndex {
   /** Notes changes, before the items themselves are written; nothing is stored before `flush`. */
@@ -57,6 +62,8 @@ export interface RangeIndex {
   flush(): void;
   /** Segments that are in memory. */
   readonly segments: number;
+  /** Items that were read so far to answer about ranges. */
+  readonly itemsRead: number;
   /** Forgets what is in memory. */
   reset(): void;
   /** Forgets the items that were read. */
@@ -69,15 +76,11 @@ export interface RangeIndex {
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
 }
 
-/** A segment with more items is split. Reading half of one is what the end of a range costs. */
-const MAX_ENTRIES = 128;
-/** Into so many at least: while a collection grows, each item is read again about 1.3 times for it. */
-const SPLIT_PARTS = 4;
-/** Ids that come in order begin a new segment once the last one has so many, and nothing is read again. */
-const APPEND_ENTRIES = 96;
+/** Ranges of fewer whole segments are read, to be cut. */
+const LEAST_SEGMENTS = 2;
 const ALL_ENTRIES = Number.MAX_SAFE_INTEGER;
 
-/** A segment in memory; its sum is in the slot of a table, as 5,000,000 items have some 60,000 segments. */
+/** A segment in memory; its sum is in the slot of a table, as 5,000,000 items have some 80,000 segments. */
 interface HeldSegment {
   readonly from: string;
   count: number;
@@ -89,7 +92,11 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   let sums = createSumTable();
   let loaded: HeldSegment[] | undefined;
   let dirty = new Set<HeldSegment>();
-  const windows = createEntryWindows(rows.entries);
+  /** Of those, the ones in which an id begins a segment of its own. */
+  let uncut = new Set<HeldSegment>();
+  const cache = createSegmentCache<HeldSegment>((segment) => {
+    return rows.entries(intervalOf(indexOf(segment.from)), ALL_ENTRIES);
+  });
   /** No item has a greater id; undefined where it is not known. */
   let lastId: string | undefined;
   /** The greatest of those that were noted in the last segment while it was not known. */
@@ -147,20 +154,25 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     return compareIds(id, lastId) > 0;
   }
 
-  /** Index of the segment that takes an item which comes into the last one. */
-  function appendTo(index: number, id: string): number {
+  /** Begins a segment behind all items. */
+  function beginSegment(from: string): void {
+    segments().push(hold({ from, count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
+  }
+
+  /** Index of the segment that takes a new item, which falls into the one at `index`. */
+  function placeOf(index: number, id: string): number {
     const all = segments();
-    // Too soon for a new segment, whatever the last id is: to read it would be most of a small write to a collection of many.
-    const { count } = all[index] as HeldSegment;
-    if (lastId === undefined && count > 0 && count < APPEND_ENTRIES) {
-      if (compareIds(id, notedId) > 0) notedId = id;
-      return index;
-    }
-    if (!isBehindAll(id) || lastId === undefined) return index;
-    const begins = count >= APPEND_ENTRIES;
-    if (begins) all.push(hold({ from: separator(lastId, id), count: 0, sum: new Uint8Array(FINGERPRINT_BYTES) }));
-    lastId = id;
-    return begins ? index + 1 : index;
+    const segment = all[index] as HeldSegment;
+    const begins = segment.count >= LEAST_ENTRIES && beginsSegment(id);
+    const isLast = index === all.length - 1;
+    if (isLast && index === 0 && segment.count === 0) lastId = "";
+    const isBehind = isLast && lastId !== undefined && compareIds(id, lastId) > 0;
+    if (begins && isBehind) beginSegment(id);
+    // To look whether it comes behind all others would be most of a small write: it is cut with what has come by then.
+    else if (begins) uncut.add(segment);
+    if (isBehind) lastId = id;
+    else if (isLast && lastId === undefined && compareIds(id, notedId) > 0) notedId = id;
+    return begins && isBehind ? index + 1 : index;
   }
 
   function save(segment: HeldSegment): void {
@@ -177,8 +189,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     const interval = intervalOf(indexOf(segment.from));
     // All of them, without looking for more behind the last one.
     const block = rows.entries(interval, segment.count);
-    const parts = Math.max(SPLIT_PARTS, Math.ceil((2 * block.ids.length) / MAX_ENTRIES));
-    const others = cutBlock(block, interval, parts).map(({ from, total }) => hold({ from, ...total }));
+    if (interval.to === undefined) lastId = block.ids.at(-1);
+    const others = cutSegments(block, interval).map(({ from, total }) => hold({ from, ...total }));
     replace(segment, others);
     for (const other of others) save(other);
   }
@@ -192,9 +204,23 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     }
   }
 
+  /** What there is in a range, segment by segment. */
+  function* blocksIn({ from, to }: IdInterval): Generator<EntryBlock> {
+    const all = segments();
+    for (let index = indexOf(from); index < all.length; index++) {
+      const segment = all[index] as HeldSegment;
+      if (to !== undefined && compareIds(segment.from, to) >= 0) return;
+      if (segment.count === 0) continue;
+      const block = cache.get(segment);
+      const end = all[index + 1]?.from;
+      const isWhole = to === undefined || (end !== undefined && compareIds(end, to) <= 0);
+      yield sliceBlock(block, firstFrom(block, from), isWhole ? block.ids.length : firstFrom(block, to));
+    }
+  }
+
   /** Sum of the items in a part of a segment. */
-  function addPart(sum: RangeSum, index: number, part: IdInterval): void {
-    if (segments()[index]?.count !== 0) windows.addTo(sum, part);
+  function addPart(sum: RangeSum, part: IdInterval): void {
+    for (const { prints } of blocksIn(part)) sum.addAll(prints);
   }
 
   /** Which segments lie in a range as a whole: from one index to before another. */
@@ -211,9 +237,9 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     const all = segments();
     const begin = all[first]?.from;
     const finish = all[end]?.from;
-    if (begin !== interval.from) addPart(sum, first - 1, { from: interval.from, to: begin });
+    if (begin !== interval.from) addPart(sum, { from: interval.from, to: begin });
     addSegments(sum, first, end);
-    if (finish !== undefined && finish !== interval.to) addPart(sum, end, { from: finish, to: interval.to });
+    if (finish !== undefined && finish !== interval.to) addPart(sum, { from: finish, to: interval.to });
   }
 
   function total(interval: IdInterval): RangeTotal {
@@ -223,18 +249,22 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     const begin = segments()[first]?.from;
     // Both ends in one segment.
     if (begin === undefined || (interval.to !== undefined && compareIds(begin, interval.to) > 0)) {
-      addPart(sum, first - 1, interval);
+      addPart(sum, interval);
     } else addRange(sum, interval, first, end);
     return totalOf(sum);
   }
 
   /** Takes new items behind all others, a segment at a time. */
-  function append({ count, idAt, fingerprints }: NewEntries): void {
-    windows.clear();
+  function append({ count, idAt, begins, fingerprints }: NewEntries): void {
     const all = segments();
     for (let at = 0; at < count; ) {
-      const segment = all[appendTo(all.length - 1, idAt(at))] as HeldSegment;
-      const end = Math.min(count, at + Math.max(1, APPEND_ENTRIES - segment.count));
+      const held = (all.at(-1) as HeldSegment).count;
+      if (held >= LEAST_ENTRIES && begins(at)) beginSegment(idAt(at));
+      else if (held >= MOST_ENTRIES) beginSegment(separator(lastId ?? "", idAt(at)));
+      const segment = all.at(-1) as HeldSegment;
+      const most = Math.min(count, at + MOST_ENTRIES - segment.count);
+      let end = at + 1;
+      while (end < most && !(segment.count + end - at >= LEAST_ENTRIES && begins(end))) end += 1;
       const sum = createRangeSum();
       sum.addAll(fingerprints.subarray(at * FINGERPRINT_BYTES, end * FINGERPRINT_BYTES));
       sums.add(segment.slot, sum.bytes(), 1);
@@ -246,13 +276,12 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   }
 
   function note(changes: readonly RangeChange[]): void {
-    windows.changed(changes);
     const all = segments();
     let index = 0;
     for (const { id, before, after } of changes) {
       if (before === undefined && after === undefined) continue;
       if (!isIn(index, id)) index = indexOf(id);
-      if (index === all.length - 1 && after !== undefined) index = appendTo(index, id);
+      if (before === undefined) index = placeOf(index, id);
       const segment = all[index] as HeldSegment;
       dirty.add(segment);
       if (before !== undefined) {
@@ -281,32 +310,40 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     flush() {
       // In order, so that rows of one page are written together.
       const changed = [...dirty].sort((a, b) => compareIds(a.from, b.from));
+      const cut = uncut;
       dirty = new Set();
+      uncut = new Set();
       for (const segment of changed) {
-        if (segment.count > MAX_ENTRIES) splitSegment(segment);
-        else if (segment.count === 0 && segment.from !== "") {
+        cache.drop(segment);
+        if (segment.count === 0 && segment.from !== "") {
           rows.remove(segment.from);
           replace(segment, []);
-        } else save(segment);
+        } else if (segment.count > MOST_ENTRIES || cut.has(segment)) splitSegment(segment);
+        else save(segment);
       }
     },
     get segments() {
       return loaded?.length ?? 0;
     },
+    get itemsRead() {
+      return cache.itemsRead;
+    },
     reset() {
       sums = createSumTable();
       loaded = undefined;
       dirty = new Set();
+      uncut = new Set();
       lastId = undefined;
       notedId = "";
-      windows.clear();
+      cache.clear();
     },
-    forget: windows.clear,
+    forget: cache.clear,
     total,
     split(interval, parts) {
-      const { first, end } = wholeSegments(interval);
-      // Few whole segments are cut themselves, so that the parts are of about the same size.
-      if (end - first < parts * 2) return cutBlock(windows.block(interval), interval, parts);
+      const { first: begin, end } = wholeSegments(interval);
+      const first = segments()[begin]?.count === 0 ? begin + 1 : begin;
+      // What is hardly more than one segment is cut itself.
+      if (end - first < LEAST_SEGMENTS) return cutBlock(joinBlocks([...blocksIn(interval)]), interval, parts);
       const all = segments();
       const counts = all.slice(first, end).map(({ count }) => count);
       const cuts = cutCounts(counts, parts).map((cut) => first + cut);
@@ -319,7 +356,14 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
         return { from, to, total: totalOf(sum) };
       });
     },
-    entries: windows.entries,
+    entries(interval, limit) {
+      const found: RangeEntry[] = [];
+      for (const block of blocksIn(interval)) {
+        found.push(...entriesOf(sliceBlock(block, 0, limit - found.length)));
+        if (found.length >= limit) break;
+      }
+      return found;
+    },
   };
 }
 

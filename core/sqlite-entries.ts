@@ -1,4 +1,4 @@
-import type { EntryBlock } from "./entry-windows.js";
+import type { EntryBlock } from "./entry-block.js";
 import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { StorageError } from "./storage-error.js";
 

@@ -1,6 +1,6 @@
 import type { IdInterval, RangeEntry } from "../../core/range.js";
 import type { RangeTotal } from "../../core/range-sum.js";
-import { LEAF_ITEMS, partsFor, sameShortTotal } from "../../core/reconcile.js";
+import { LEAF_ITEMS, partsFor, SMALL_REPLICA_ITEMS, sameShortTotal } from "../../core/reconcile.js";
 import type { ReplicaStore } from "../replica/store.js";
 
 /** A part of a range as the server has it. */
@@ -27,7 +27,7 @@ const EVERYTHING: IdInterval = { from: "", to: undefined };
 export function refineRanges(replica: Ranges, parts: readonly TheirPart[] | undefined): readonly AskedRange[] {
   if (parts === undefined) {
     const [total] = replica.sumRanges([EVERYTHING]);
-    return finer(replica, EVERYTHING, total as RangeTotal);
+    return finer(replica, EVERYTHING, total as RangeTotal, SMALL_REPLICA_ITEMS);
   }
   // One by one: what the sum of a range had to read is at hand when it is cut.
   return parts.flatMap(({ interval, count, shortSum }) => {
@@ -35,12 +35,13 @@ export function refineRanges(replica: Ranges, parts: readonly TheirPart[] | unde
     if (sameShortTotal(total, count, shortSum)) return [];
     // Where the server has few items it soon lists them; to cut the range would only ask for the same lists in pieces.
     if (count <= LEAF_ITEMS && total.count > LEAF_ITEMS) return [{ interval, total, entries: undefined }];
-    return finer(replica, interval, total);
+    return finer(replica, interval, total, LEAF_ITEMS);
   });
 }
 
-function finer(replica: Ranges, interval: IdInterval, total: RangeTotal): readonly AskedRange[] {
-  if (total.count <= LEAF_ITEMS) return [leaf(replica, interval, total)];
+/** The range cut into parts, unless it has few items: up to `leafItems`. */
+function finer(replica: Ranges, interval: IdInterval, total: RangeTotal, leafItems: number): readonly AskedRange[] {
+  if (total.count <= leafItems) return [leaf(replica, interval, total)];
   // Most of the parts do not differ, so that even small ones are asked by their sums.
   return replica.splitRange(interval, partsFor(total.count)).map(({ from, to, total: part }) => {
     return { interval: { from, to }, total: part, entries: undefined };

@@ -1,14 +1,15 @@
-import { type EntryBlock, entriesOf, toEntryBlock } from "../../core/entry-windows.js";
+import { type EntryBlock, entriesOf, toEntryBlock } from "../../core/entry-block.js";
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds, separator } from "../../core/id.js";
 import { isAscending, type ProvedColumns, idAt as takenId } from "../../core/item-columns.js";
 import type { IdInterval, RangeEntry, RangePart } from "../../core/range.js";
 import { createRangeIndex, type NewEntries, type RangeChange, type Segment } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
+import { beginsSegment, bytesBeginSegment, LEAST_ENTRIES, MOST_ENTRIES } from "../../core/segment-boundary.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import type { Books } from "./books.js";
-import { areOrdered, type CreationRun, fingerprintsOf, idAt } from "./outgoing-columns.js";
+import { areOrdered, type CreationRun, fingerprintsOf, idAt, startOf } from "./outgoing-columns.js";
 import { IS_CLEAN } from "./sqlite-made.js";
 import { sized } from "./sqlite-sized.js";
 
@@ -29,8 +30,6 @@ export interface SqliteRanges {
   areRight(): boolean;
 }
 
-/** Items of a segment that is made anew. */
-const SEGMENT_ENTRIES = 96;
 const READ_AT_ONCE = 1024;
 /** So many moves in no order, onto few segments, are a first pull or push: the segments are left for later. */
 const MANY_MOVES = 256;
@@ -131,12 +130,24 @@ export function sqliteRanges(db: Database): SqliteRanges {
 }
 
 function entriesTaken(items: ProvedColumns): NewEntries {
-  return { count: items.count, idAt: (at) => takenId(items, at), fingerprints: items.fingerprints };
+  const { count, bytes, starts, idEnds, fingerprints } = items;
+  return {
+    count,
+    idAt: (at) => takenId(items, at),
+    begins: (at) => bytesBeginSegment(bytes, starts[at] as number, idEnds[at] as number),
+    fingerprints,
+  };
 }
 
 function entriesAdded(run: CreationRun): NewEntries {
   const { columns, from, to } = run;
-  return { count: to - from, idAt: (at) => idAt(columns, from + at), fingerprints: fingerprintsOf(run) };
+  const { bytes, idEnds } = columns;
+  return {
+    count: to - from,
+    idAt: (at) => idAt(columns, from + at),
+    begins: (at) => bytesBeginSegment(bytes, startOf(columns, from + at), idEnds[from + at] as number),
+    fingerprints: fingerprintsOf(run),
+  };
 }
 
 function movesOf({ count, idAt, fingerprints }: NewEntries): RangeChange[] {
@@ -156,9 +167,10 @@ function segmentsOf(read: (interval: IdInterval, limit: number) => EntryBlock): 
     // No id is between this one and itself with a control character behind it.
     const entries = entriesOf(read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE));
     for (const { id, fingerprint } of entries) {
-      if (sum.count === SEGMENT_ENTRIES) {
+      const begins = sum.count >= LEAST_ENTRIES && beginsSegment(id);
+      if (begins || sum.count === MOST_ENTRIES) {
         segments.push({ from, ...totalOf(sum) });
-        from = separator(last, id);
+        from = begins ? id : separator(last, id);
         sum = createRangeSum();
       }
       sum.add(fingerprint);

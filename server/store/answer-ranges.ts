@@ -21,6 +21,8 @@ export interface RangeSource {
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
   /** An item that is there, with its content where that has up to so many bytes. */
   change(id: string, inlineBytes: number): StoredChange;
+  /** Items that were read so far, to tell how much work there was. */
+  readonly itemsRead: number;
   /** Tombstones with a greater revision than `after`, in the order of their ids, at most `limit`. */
   tombstones(interval: IdInterval, after: number, limit: number): readonly StoredChange[];
 }
@@ -30,11 +32,11 @@ const CHANGE_BYTES = 80;
 const PART_BYTES = 32;
 const NUMBER_BYTES = 2;
 
-/** Entries that are read at a time, about: some 20 ms of work. The rest of a query is answered in another turn. */
-const MAX_READ = 20_000;
-/** What the two ends of a range cost, and what is read at most to cut one. */
-const ENDS_READ = 128;
-const MOST_CUT = 4096;
+/** Work that is done at a time, in items that are read: some 10 to 20 ms. The rest of a query is answered in another turn. */
+const MAX_WORK = 5_000;
+/** What a range costs of which nothing is read, and what is listed, beside being read. */
+const RANGE_WORK = 16;
+const LISTED_WORK = 2;
 
 /** Most tombstones that are read to cut a range that has too many of them for a list. */
 const MAX_CUT_TOMBSTONES = 65_536;
@@ -46,24 +48,22 @@ export function answerRanges(query: RangesQuery, compacted: number, source: Rang
   const after = Math.max(query.tombstonesAfter, compacted);
   const answers: RangeAnswer[] = [];
   let bytes = 0;
-  let read = 0;
+  let work = -source.itemsRead;
   for (const ask of query.asks) {
     const answer = answerRange(ask, query, after, source);
     answers.push(answer);
     bytes += answerBytes(answer);
-    read += readFor(ask, answer);
-    if (bytes >= query.maxBytes || read >= MAX_READ) break;
+    work += workFor(ask, answer);
+    if (bytes >= query.maxBytes || work + source.itemsRead >= MAX_WORK) break;
   }
   return answers;
 }
 
-/** Entries that were read for an answer, about. */
-function readFor(ask: RangeAsk, answer: RangeAnswer): number {
+/** Work for an answer, beside that of reading items. */
+function workFor(ask: RangeAsk, answer: RangeAnswer): number {
   const told = ask.kind === "items" ? ask.prints.length / SHORT_PRINT_BYTES : 0;
-  if (answer.kind === "equal") return ENDS_READ + told;
-  if (answer.kind === "list") return ENDS_READ + told + answer.items.length + answer.deleted.length;
-  const count = answer.parts.reduce((sum, { total }) => sum + total.count, 0);
-  return ENDS_READ + told + Math.min(count, MOST_CUT);
+  if (answer.kind !== "list") return RANGE_WORK + told;
+  return RANGE_WORK + told + (answer.items.length + answer.deleted.length) * LISTED_WORK;
 }
 
 function answerRange(ask: RangeAsk, query: RangesQuery, after: number, source: RangeSource): RangeAnswer {

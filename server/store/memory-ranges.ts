@@ -18,16 +18,21 @@ export function sortedIds(collection: MemoryCollection): readonly string[] {
 /** Store.readRanges. By scans, without sums that are kept: what other stores are checked against. */
 export function readRanges(collection: MemoryCollection, query: RangesQuery): RangesRead {
   const { revision, compactedRevision, lineage } = collection.state;
+  let itemsRead = 0;
   const entries = (interval: IdInterval, limit: number): RangeEntry[] => {
     const found: RangeEntry[] = [];
     for (const { id, fingerprint } of changesIn(collection, interval)) {
       if (found.length === limit) break;
       if (fingerprint !== undefined) found.push({ id, fingerprint });
     }
+    itemsRead += found.length;
     return found;
   };
   const answers = answerRanges(query, compactedRevision, {
     entries,
+    get itemsRead() {
+      return itemsRead;
+    },
     total(interval) {
       const sum = createRangeSum();
       for (const { fingerprint } of entries(interval, Number.POSITIVE_INFINITY)) sum.add(fingerprint);

@@ -1,5 +1,5 @@
 import { asBuffer } from "../../core/content.js";
-import type { EntryBlock } from "../../core/entry-windows.js";
+import type { EntryBlock } from "../../core/entry-block.js";
 import type { IdInterval } from "../../core/range.js";
 import { createRangeIndex, type RangeIndex, type Segment } from "../../core/range-index.js";
 import type { Database } from "../../core/sqlite.js";
@@ -161,6 +161,9 @@ export function prepareRanges(
       total,
       split,
       entries,
+      get itemsRead() {
+        return index.itemsRead;
+      },
       change: (id, inlineBytes) => changeOf(selectChange.get(key, id) as ItemRow, inlineBytes),
       tombstones({ from, to }, after, limit) {
         // There is none after the head: after a compaction this spares a look through every range.

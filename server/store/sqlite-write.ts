@@ -1,8 +1,9 @@
 import { asBuffer } from "../../core/content.js";
 import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
-import type { RangeChange } from "../../core/range-index.js";
+import type { NewEntries, RangeChange } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
+import { bytesBeginSegment } from "../../core/segment-boundary.js";
 import type { Database } from "../../core/sqlite.js";
 import { type Creations, creationsOf, idAt, writtenAll } from "./creations.js";
 import type { HeldState } from "./decide-write.js";
@@ -33,9 +34,9 @@ export function prepareWrite(
   /** Makes items that there are none of yet. */
   function create(collection: CollectionRow, creations: Creations, nowUs: number): BatchWritten {
     const { key, revision: revisionBefore, conflicts, last_conflict: lastConflict } = collection;
-    const { items, fingerprints, total } = creations;
+    const { items, total } = creations;
     const ranges = indexes.of(key);
-    if (items.isAscending) ranges.noteNew({ count: items.count, idAt: (index) => idAt(items, index), fingerprints });
+    if (items.isAscending) ranges.noteNew(toNewEntries(creations));
     else ranges.note(toRangeChanges(creations));
     rows.insert(key, creations, revisionBefore);
     ranges.flush();
@@ -83,6 +84,19 @@ export function prepareWrite(
     if (plan.changes.length > 0) makeChanges(collection, plan, batch.nowUs);
     const lineage = collections.lineage(key);
     return { outcomes: plan.outcomes, revisionBefore: revision, revision: plan.revision, lineage };
+  };
+}
+
+function toNewEntries({ items, fingerprints }: Creations): NewEntries {
+  const { count, bytes, starts, idBytes } = items;
+  return {
+    count,
+    idAt: (index) => idAt(items, index),
+    begins(index) {
+      const start = starts[index] as number;
+      return bytesBeginSegment(bytes, start, start + (idBytes[index] as number));
+    },
+    fingerprints,
   };
 }
 

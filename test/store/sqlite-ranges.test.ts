@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LEAST_ENTRIES } from "../../core/segment-boundary.js";
 import { openDatabase } from "../../core/sqlite.js";
 import { openSqliteStore } from "../../server/store/sqlite.js";
 import { prepareRangeIndexes } from "../../server/store/sqlite-ranges.js";
@@ -43,11 +44,11 @@ describe("range sums and tombstones of a SQLite store", () => {
     const store = open();
     await createCollection(store);
     store.write([batchOf(numbered(5000))]);
-    expect(checkSegments(path)).toHaveLength(53);
+    expect(checkSegments(path).length).toBeLessThan(5000 / 32);
     for (const write of numbered(500, 5000)) store.write([batchOf([write])]);
     const counts = checkSegments(path);
-    expect(counts).toHaveLength(58);
-    expect(counts.slice(0, -1)).toEqual(Array(57).fill(96));
+    expect(counts.length).toBeLessThan(5500 / 32);
+    expect(Math.min(...counts.slice(0, -1))).toBeGreaterThanOrEqual(LEAST_ENTRIES);
     store.close();
   });
 

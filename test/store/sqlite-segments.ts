@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { createRangeSum } from "../../core/range-sum.js";
+import { MOST_ENTRIES } from "../../core/segment-boundary.js";
 import { openDatabase } from "../../core/sqlite.js";
 import { byteOrder } from "./model.js";
 
@@ -33,7 +34,7 @@ export function checkSegments(path: string): number[] {
     expect(segments).toEqual(found);
     const counts = segments.map(({ count }) => count);
     expect(counts.reduce((all, count) => all + count, 0)).toBe(items.length);
-    expect(segments.filter(({ count, first }) => count > 128 || (count === 0 && first !== ""))).toEqual([]);
+    expect(segments.filter(({ count, first }) => count > MOST_ENTRIES || (count === 0 && first !== ""))).toEqual([]);
     return counts;
   } finally {
     database.close();

@@ -50,7 +50,7 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
     .usage("$0 <command>\n\nKeeps replicas of collections equal to a server's by gRPC.")
     .version(version)
     .example("$0 serve --data ./data  # a server for this machine", "")
-    .example("$0 import places.ndjson --id id --collection places --replica a.replica  # a replica from a file", "")
+    .example("$0 import places.ndjson --id id --collection places --replica a.replica  # from a file", "")
     .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create  # send it to the server", "")
     .example("$0 sync --replica b.replica --server 127.0.0.1:7727 --collection places  # take it elsewhere", "")
     .epilogue(

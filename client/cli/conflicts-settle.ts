@@ -27,11 +27,8 @@ export const resolveHeldCommand = defineCommand({
         describe: "The file is kept as bytes, which need not be text",
       })
       .options(REPLICA)
-      .example("$0 conflicts resolve zrh --take mine --replica a.replica  # the next sync sends it, over theirs", "")
-      .example(
-        "$0 conflicts resolve zrh --take merged.json --replica a.replica  # another version prevails over both",
-        "",
-      ),
+      .example("$0 conflicts resolve zrh --take mine --replica a.replica  # the next sync sends it", "")
+      .example("$0 conflicts resolve zrh --take merged.json --replica a.replica  # a third version", ""),
   async run({ id, take, bytes, ...argv }) {
     const how: ResolveHow = take === "mine" || take === "theirs" ? take : { content: readContentFile(take, bytes) };
     await withReplica(argv, (replica) => {

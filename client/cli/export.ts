@@ -28,10 +28,7 @@ export const exportCommand = defineCommand({
           'Every item as {"id","text"} or {"id","data"}, so that `tercet import --wrapped` gives the same replica',
       })
       .options(REPLICA)
-      .example(
-        "$0 export places.ndjson --replica a.replica  # for `import --id`, where the records have a field with their id",
-        "",
-      )
+      .example("$0 export places.ndjson --replica a.replica  # for `import --id`", "")
       .example("$0 export backup.ndjson --wrapped --replica a.replica  # for `import --wrapped`", "")
       .epilogue(
         'A text that is a JSON object is written as it stands, other contents as {"id","text"} or, bytes, {"id","data"} in base64. One item at a time is in memory; with an item over 64 MiB it fails: `tercet get ID --raw` writes their bytes.',

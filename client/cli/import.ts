@@ -39,10 +39,7 @@ export const importCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example(
-        "$0 import places.ndjson --id id --replica a.replica --collection places  # makes the replica, if need be",
-        "",
-      )
+      .example("$0 import places.ndjson --id id --replica a.replica --collection places  # makes it, too", "")
       .example("curl -s $URL | $0 import - --id key.name --replica a.replica  # from standard input", ""),
   async run(argv) {
     if (argv.id === undefined && argv.wrapped !== true) {

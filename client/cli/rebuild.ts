@@ -21,10 +21,7 @@ export const rebuildCommand = defineCommand({
         requiresArg: true,
         describe: "Collection of the replica, where the file does not tell it any more",
       })
-      .example(
-        "$0 rebuild a.replica && $0 sync --replica a.replica --server 127.0.0.1:7727  # save what is pending, take the rest again",
-        "",
-      )
+      .example("$0 rebuild a.replica && $0 sync --replica a.replica --server 127.0.0.1:7727  # saves it", "")
       .epilogue(
         "What was agreed on with the server is not kept: the next sync takes everything again. Exit status 3 where pending " +
           "changes or conflict records could not be read.",

@@ -26,14 +26,8 @@ export const syncCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example(
-        "$0 sync --replica a.replica --server 127.0.0.1:7727 --create  # the first exchange of a new collection",
-        "",
-      )
-      .example(
-        "$0 sync --replica a.replica --server 127.0.0.1:7727 --standard CLIENT  # changes of this side prevail",
-        "",
-      )
+      .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --create  # the first exchange", "")
+      .example("$0 sync --replica a.replica --server 127.0.0.1:7727 --standard CLIENT  # this side prevails", "")
       .epilogue(
         "Exit status 3 where held items, conflict records or rejected changes remain, also from before: " +
           "`tercet conflicts list` and `tercet pending` show them; of a dry run, where there would be conflicts. A replica is held by one process at a time: while this runs, a `tercet get` of the " +

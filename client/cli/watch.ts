@@ -34,18 +34,9 @@ export const watchCommand = defineCommand({
       })
       .options(REPLICA)
       .options(MAKING)
-      .example(
-        "$0 watch --replica a.replica --server 127.0.0.1:7727  # the replica follows the server; a line for each change",
-        "",
-      )
-      .example(
-        "$0 watch --replica new.replica --server 127.0.0.1:7727 --collection places  # the whole collection, and then what changes",
-        "",
-      )
-      .example(
-        "$0 watch --replica a.replica --server 127.0.0.1:7727 --json --content | jq -r .text  # a program's input: an object a line",
-        "",
-      )
+      .example("$0 watch --replica a.replica --server 127.0.0.1:7727  # a line for each change", "")
+      .example("$0 watch --replica new.replica --server 127.0.0.1:7727 --collection places  # a new replica", "")
+      .example("$0 watch --replica a.replica --server 127.0.0.1:7727 --json --content | jq -r .text", "")
       .epilogue(
         "Prints what came from the server and was stored: at first what had changed since the last exchange. What the " +
           "replica had pending is sent. An item that was changed several times before it was taken comes once, as it is " +

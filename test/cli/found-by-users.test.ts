@@ -101,6 +101,8 @@ describe("help", () => {
     for (const command of commands) {
       const { stdout } = await run([...command, "--help"]);
       const [options = "", shown = ""] = stdout.split("\nExamples:\n");
+      // None is broken at the width of the page: it is copied as it stands.
+      for (const line of (shown.split("\n\n")[0] ?? "").trimEnd().split("\n")) expect(line).toMatch(/tercet |^$/);
       const needed = [...options.matchAll(/^ {2,}(--[\w-]+) [\s\S]*?(?=^ {2,}--|(?![\s\S]))/gm)]
         .filter(([text]) => text.includes("[required]"))
         .map(([, name]) => String(name));

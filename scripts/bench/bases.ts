@@ -43,14 +43,13 @@ export interface Bases {
 export function createBases(directory: string): Bases {
   const made = new Map<string, Promise<Site>>();
 
-  /** Contenders that differ in how they run have the same data. */
   function once(
     of: Contender,
     { items, ids }: Scenario,
     what: string,
     make: (site: Site) => Promise<Site>,
   ): Promise<Site> {
-    const key = `${of.server} ${items} ${ids} ${what}`;
+    const key = `${of.name} ${items} ${ids} ${what}`;
     const known = made.get(key);
     if (known !== undefined) return known;
     const making = make(makeSite(join(directory, `${of.name}-${items}-${ids}-${what}`)));

@@ -68,6 +68,11 @@ export const CONTENDERS: readonly Contender[] = [
   own("tercet", "Tercet", "tercet"),
   own("bare", "bare copy", "bare"),
   own("bare-full", "bare copy, synchronous=FULL", "bare", { variant: "full", mostItems: MOST_ITEMS }),
+  own("bare-proved", "bare copy with fingerprints and a feed, synchronous=FULL", "bare", {
+    variant: "proved",
+    workloads: ["W1", "W2"],
+    mostItems: MOST_ITEMS,
+  }),
   foreign("rest", "REST /changes (express 5)", { workloads: NOT_LARGE }),
   foreign("pouchdb", "PouchDB 9 and express-pouchdb", { mostItems: 100_000 }),
   foreign("nats", "NATS JetStream KV", { binary: { command: "nats-server", package: "nats-server" } }),

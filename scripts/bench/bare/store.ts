@@ -1,4 +1,6 @@
+import { hash } from "node:crypto";
 import { join } from "node:path";
+import { FINGERPRINT_BYTES } from "../../../core/fingerprint.js";
 import type { Database, Statement } from "../../../core/sqlite.js";
 import type { Place } from "../contender.js";
 import { createBatchWriter, type Row } from "./rows.js";
@@ -38,19 +40,27 @@ const ORDERED_TABLE = "CREATE TABLE IF NOT EXISTS item (id TEXT PRIMARY KEY, con
 const RANDOM_TABLE =
   "CREATE TABLE IF NOT EXISTS item (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, content TEXT NOT NULL)";
 
-/** Opens or makes the file. The variant `full` has every commit on the disk before it returns. */
+/** What a copy needs that is to be synchronised again: the order in which items came, their ids, and fingerprints. */
+const PROVED_TABLE = `CREATE TABLE IF NOT EXISTS item (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+  content TEXT NOT NULL, fingerprint BLOB NOT NULL)`;
+
+/**
+ * Opens or makes the file. The variant `full` has every commit on the disk before it returns; `proved` also makes the
+ * fingerprint of each item, as whoever receives it has to, and keeps it: what remains of the floor where contents are proved.
+ */
 export function openBareStore(place: Place): BareStore {
   const random = place.ids === "random";
+  const proved = place.variant === "proved";
   const db = place.openDatabase(join(place.directory, "bare.sqlite"));
   db.pragma("journal_mode = WAL");
-  db.pragma(`synchronous = ${place.variant === "full" ? "FULL" : "NORMAL"}`);
+  db.pragma(`synchronous = ${place.variant === "" ? "NORMAL" : "FULL"}`);
   db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   db.pragma(`cache_size = -${random ? RANDOM_CACHE_KIB : CACHE_KIB}`);
-  db.exec(random ? RANDOM_TABLE : ORDERED_TABLE);
+  db.exec(proved ? PROVED_TABLE : random ? RANDOM_TABLE : ORDERED_TABLE);
   db.exec("CREATE TABLE IF NOT EXISTS marked (id TEXT PRIMARY KEY) WITHOUT ROWID");
   db.exec("CREATE TABLE IF NOT EXISTS large (id TEXT, number INTEGER, piece BLOB, PRIMARY KEY (id, number))");
   const transaction = createTransaction(db);
-  const insert = createPut(db, "INSERT INTO item (id, content) VALUES", "");
+  const insert = proved ? createProvedPut(db) : createPut(db, "INSERT INTO item (id, content) VALUES", "");
   const upsert = createPut(
     db,
     "INSERT INTO item (id, content) VALUES",
@@ -65,7 +75,8 @@ export function openBareStore(place: Place): BareStore {
     insert: (values) => put(insert, values),
     upsert: (values) => put(upsert, values),
     commit: transaction.commit,
-    batches: (which, tally = { rows: 0 }) => batchesOf(which === "all" ? rowsOf(db, random) : markedRows(db), tally),
+    batches: (which, tally = { rows: 0 }) =>
+      batchesOf(which === "all" ? rowsOf(db, random || proved) : markedRows(db), tally),
     mark(ids) {
       const statement = db.prepare("INSERT OR IGNORE INTO marked VALUES (?)");
       transaction.begin();
@@ -107,21 +118,44 @@ function createTransaction(db: Database): Transaction {
 
 /** Puts rows with statements of many rows, and what is left with one of its size, which is kept for the next time. */
 function createPut(db: Database, head: string, tail: string): (values: readonly string[]) => void {
+  const ofRows = statementsOf(db, (rows) => `${head} ${new Array(rows).fill("(?,?)").join(",")} ${tail}`);
+  return (values) => {
+    for (const some of slicesOf(values)) ofRows(some.length / COLUMNS).run(some);
+  };
+}
+
+/** The same with the fingerprint of each, all of a statement bound in one piece. */
+function createProvedPut(db: Database): (values: readonly string[]) => void {
+  const ofRows = statementsOf(db, (rows) => {
+    const print = (row: number): string => `substr(@prints, ${row * FINGERPRINT_BYTES + 1}, ${FINGERPRINT_BYTES})`;
+    const all = Array.from({ length: rows }, (_, row) => `(?,?,${print(row)})`);
+    return `INSERT INTO item (id, content, fingerprint) VALUES ${all.join(",")}`;
+  });
+  return (values) => {
+    for (const some of slicesOf(values)) {
+      const texts: string[] = [];
+      for (let at = 0; at < some.length; at += COLUMNS) {
+        texts.push(hash("sha256", `${some[at]}\0${some[at + 1]}`, "binary"));
+      }
+      ofRows(some.length / COLUMNS).run(some, { prints: Buffer.from(texts.join(""), "latin1") });
+    }
+  };
+}
+
+function statementsOf(db: Database, sql: (rows: number) => string): (rows: number) => Statement {
   const statements = new Map<number, Statement>();
-  const ofRows = (rows: number): Statement => {
+  return (rows) => {
     const known = statements.get(rows);
     if (known !== undefined) return known;
-    const made = db.prepare(`${head} ${new Array(rows).fill("(?,?)").join(",")} ${tail}`);
+    const made = db.prepare(sql(rows));
     statements.set(rows, made);
     return made;
   };
+}
+
+function* slicesOf(values: readonly string[]): Iterable<readonly string[]> {
   const step = ROWS_A_STATEMENT * COLUMNS;
-  return (values) => {
-    for (let from = 0; from < values.length; from += step) {
-      const some = values.slice(from, from + step);
-      ofRows(some.length / COLUMNS).run(some);
-    }
-  };
+  for (let from = 0; from < values.length; from += step) yield values.slice(from, from + step);
 }
 
 function* rowsOf(db: Database, random: boolean): Iterable<readonly Row[]> {

@@ -49,7 +49,7 @@ export interface NewEntries {
  * Range sums that are kept with every write. The ids are cut into segments, each with the count and sum of its items, so
  * that a write changes one small row and the sum of any range reads whole segments and, at its two ends, parts of one. A
  * segment begins where an id says so (segment-boundary.ts), which is where it begins on the other side, too: of a range
- * that the other side asks about there is seldom an end to be read. All segments are held in memory, some 130 bytes each;
+ * that the other side asks about there is seldom an end to be read. All segments are held in memory, some 130 bytes and an id each;
  * after a transaction that was rolled back `reset` forgets them. What was read of items to answer about ranges is kept for
  * the next answer (segment-cache.ts), some 10 MB at most, until it changes, or `forget`.
  */
@@ -62,8 +62,8 @@ export interface RangeIndex {
   flush(): void;
   /** Segments that are in memory. */
   readonly segments: number;
-  /** Items that were read so far to answer about ranges. */
-  readonly itemsRead: number;
+  /** How much was done so far to answer about ranges, in items that were read: others that were looked at count an eighth. */
+  readonly work: number;
   /** Forgets what is in memory. */
   reset(): void;
   /** Forgets the items that were read. */
@@ -76,11 +76,17 @@ export interface RangeIndex {
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
 }
 
+/** Ids that come in order begin a segment once the last one has so many, though none begins one. */
+const FULL_ENTRIES = MOST_ENTRIES / 2;
+/** Segments that are read at once, where they seem to be read one by one: each by itself takes twice as long. */
+const AHEAD_SEGMENTS = 8;
+/** What it takes to look at an item that was read before, in items that are read. */
+const SEEN_WORK = 1 / 8;
 /** Ranges of fewer whole segments are read, to be cut. */
 const LEAST_SEGMENTS = 2;
 const ALL_ENTRIES = Number.MAX_SAFE_INTEGER;
 
-/** A segment in memory; its sum is in the slot of a table, as 5,000,000 items have some 80,000 segments. */
+/** A segment in memory; its sum is in the slot of a table, as 5,000,000 items have some 130,000 segments. */
 interface HeldSegment {
   readonly from: string;
   count: number;
@@ -94,9 +100,9 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
   let dirty = new Set<HeldSegment>();
   /** Of those, the ones in which an id begins a segment of its own. */
   let uncut = new Set<HeldSegment>();
-  const cache = createSegmentCache<HeldSegment>((segment) => {
-    return rows.entries(intervalOf(indexOf(segment.from)), ALL_ENTRIES);
-  });
+  const cache = createSegmentCache<HeldSegment>();
+  let itemsRead = 0;
+  let itemsSeen = 0;
   /** No item has a greater id; undefined where it is not known. */
   let lastId: string | undefined;
   /** The greatest of those that were noted in the last segment while it was not known. */
@@ -189,7 +195,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     const interval = intervalOf(indexOf(segment.from));
     // All of them, without looking for more behind the last one.
     const block = rows.entries(interval, segment.count);
-    if (interval.to === undefined) lastId = block.ids.at(-1);
+    if (interval.to === undefined && block.ids.length === segment.count) lastId = block.ids.at(-1);
     const others = cutSegments(block, interval).map(({ from, total }) => hold({ from, ...total }));
     replace(segment, others);
     for (const other of others) save(other);
@@ -204,6 +210,26 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     }
   }
 
+  /** The items of a segment; where the one before it was read, too, those of some behind it are likely to be asked for next. */
+  function itemsOf(index: number): EntryBlock {
+    const all = segments();
+    const segment = all[index] as HeldSegment;
+    const known = cache.get(segment);
+    if (known !== undefined) return known;
+    const before = all[index - 1];
+    const end = before !== undefined && cache.get(before) !== undefined ? index + AHEAD_SEGMENTS : index + 1;
+    const read = rows.entries({ from: segment.from, to: all[end]?.from }, ALL_ENTRIES);
+    itemsRead += read.ids.length;
+    let first = 0;
+    for (let at = index; at < Math.min(end, all.length); at++) {
+      const to = all[at + 1]?.from;
+      const last = to === undefined ? read.ids.length : firstFrom(read, to);
+      cache.keep(all[at] as HeldSegment, sliceBlock(read, first, last));
+      first = last;
+    }
+    return cache.get(segment) as EntryBlock;
+  }
+
   /** What there is in a range, segment by segment. */
   function* blocksIn({ from, to }: IdInterval): Generator<EntryBlock> {
     const all = segments();
@@ -211,10 +237,12 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
       const segment = all[index] as HeldSegment;
       if (to !== undefined && compareIds(segment.from, to) >= 0) return;
       if (segment.count === 0) continue;
-      const block = cache.get(segment);
+      const block = itemsOf(index);
       const end = all[index + 1]?.from;
       const isWhole = to === undefined || (end !== undefined && compareIds(end, to) <= 0);
-      yield sliceBlock(block, firstFrom(block, from), isWhole ? block.ids.length : firstFrom(block, to));
+      const part = sliceBlock(block, firstFrom(block, from), isWhole ? block.ids.length : firstFrom(block, to));
+      itemsSeen += part.ids.length;
+      yield part;
     }
   }
 
@@ -260,13 +288,14 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     for (let at = 0; at < count; ) {
       const held = (all.at(-1) as HeldSegment).count;
       if (held >= LEAST_ENTRIES && begins(at)) beginSegment(idAt(at));
-      else if (held >= MOST_ENTRIES) beginSegment(separator(lastId ?? "", idAt(at)));
+      else if (held >= FULL_ENTRIES) beginSegment(separator(lastId ?? "", idAt(at)));
       const segment = all.at(-1) as HeldSegment;
-      const most = Math.min(count, at + MOST_ENTRIES - segment.count);
+      const most = Math.min(count, at + FULL_ENTRIES - segment.count);
       let end = at + 1;
       while (end < most && !(segment.count + end - at >= LEAST_ENTRIES && begins(end))) end += 1;
       const sum = createRangeSum();
       sum.addAll(fingerprints.subarray(at * FINGERPRINT_BYTES, end * FINGERPRINT_BYTES));
+      cache.drop(segment);
       sums.add(segment.slot, sum.bytes(), 1);
       segment.count += end - at;
       dirty.add(segment);
@@ -283,6 +312,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
       if (!isIn(index, id)) index = indexOf(id);
       if (before === undefined) index = placeOf(index, id);
       const segment = all[index] as HeldSegment;
+      cache.drop(segment);
       dirty.add(segment);
       if (before !== undefined) {
         segment.count -= 1;
@@ -314,6 +344,7 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
       dirty = new Set();
       uncut = new Set();
       for (const segment of changed) {
+        // What was read since it was noted may be from before it was written.
         cache.drop(segment);
         if (segment.count === 0 && segment.from !== "") {
           rows.remove(segment.from);
@@ -325,8 +356,8 @@ export function createRangeIndex(rows: SegmentRows): RangeIndex {
     get segments() {
       return loaded?.length ?? 0;
     },
-    get itemsRead() {
-      return cache.itemsRead;
+    get work() {
+      return itemsRead + itemsSeen * SEEN_WORK;
     },
     reset() {
       sums = createSumTable();

@@ -5,7 +5,7 @@
  */
 
 /** One id of about so many begins a segment: a power of two. */
-const SEGMENT_IDS = 64;
+const SEGMENT_IDS = 32;
 /** But none that would leave fewer items in the segment before it: ids that were chosen for it make no more segments. */
 export const LEAST_ENTRIES = 8;
 /** A segment with more items is cut all the same: to read one is what a change in it may cost. */

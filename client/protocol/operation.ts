@@ -9,7 +9,7 @@ import type { LocalState } from "../replica/local-state.js";
 import type { OutgoingBatch, OutgoingQuery } from "../replica/outgoing-batch.js";
 import type { ReplicaState } from "../replica/replica-state.js";
 import type { ReplicaStore } from "../replica/store.js";
-import { type AskedRange, refineRanges, type TheirPart } from "./refine-ranges.js";
+import { type AskedRange, type FinerRange, refineRanges, type TheirPart, withEntries } from "./refine-ranges.js";
 
 /** What the client's side of an exchange asks of its replica. One operation is one transaction. */
 export type ClientOperation =
@@ -37,6 +37,8 @@ export type ClientOperation =
   | { readonly kind: "creations"; readonly after: number }
   /** What to ask of the server next, where it differs in these parts; undefined: of everything. */
   | { readonly kind: "refine"; readonly parts: readonly TheirPart[] | undefined }
+  /** What the server is told of these ranges. */
+  | { readonly kind: "entries"; readonly ranges: readonly FinerRange[] }
   /** The first bases in a range, at most `limit`. */
   | { readonly kind: "bases"; readonly interval: IdInterval; readonly limit: number }
   /** The application's own judgement of a conflict: it may take its time. */
@@ -58,7 +60,8 @@ export type ClientResult =
   | { readonly kind: "held"; readonly items: readonly HeldItem[] }
   | { readonly kind: "pending"; readonly changes: readonly PendingChange[] }
   | { readonly kind: "creations"; readonly states: readonly LocalState[] }
-  | { readonly kind: "refine"; readonly ranges: readonly AskedRange[] }
+  | { readonly kind: "refine"; readonly ranges: readonly FinerRange[] }
+  | { readonly kind: "entries"; readonly ranges: readonly AskedRange[] }
   | { readonly kind: "bases"; readonly entries: readonly RangeEntry[] }
   | { readonly kind: "resolve"; readonly resolution: Resolution };
 
@@ -123,6 +126,8 @@ export function runOperation(replica: ReplicaStore, operation: ReplicaOperation)
       return { kind: "creations", states: replica.listUnsettledCreations(operation.after, PAGE) };
     case "refine":
       return { kind: "refine", ranges: refineRanges(replica, operation.parts) };
+    case "entries":
+      return { kind: "entries", ranges: withEntries(replica, operation.ranges) };
     case "bases":
       return { kind: "bases", entries: replica.listBases(operation.interval, operation.limit) };
   }

@@ -42,7 +42,7 @@ export function toRangeQuery(ranges: readonly AskedRange[]): RangeQuery {
   return {
     ends: encodeBounds(ends),
     kinds,
-    counts: ranges.map(({ total }) => total.count),
+    counts: ranges.map(({ total, entries }) => entries?.length ?? total.count),
     sums: Buffer.concat(ranges.flatMap(({ total, entries }) => (entries === undefined ? [shortSumOf(total)] : []))),
     items: Buffer.concat(ranges.flatMap(({ entries }) => (entries === undefined ? [] : [shortPrintsOf(entries)]))),
   };

@@ -9,7 +9,7 @@ import type { ApplyBatch } from "../replica/apply-batch.js";
 import { outOfOrder } from "./faults.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { type Asked, type Listed, readAnswers, readList, toRangeQuery } from "./range-messages.js";
-import type { AskedRange, TheirPart } from "./refine-ranges.js";
+import type { FinerRange, TheirPart } from "./refine-ranges.js";
 
 /** What recovery needs of the machine around it. */
 export interface RecoveryWorld {
@@ -42,6 +42,10 @@ export interface Recovery {
 
 /** Ranges of a query: with what lies between them not more than a query may have. */
 const RANGES_AT_ONCE = MAX_QUERY_RANGES / 2 - 1;
+/** Items of the ranges in a query that are compared item by item: 128 KiB of short fingerprints, and a part of MAX_QUERY_ITEMS. */
+const ITEMS_AT_ONCE = 16_384;
+/** The same of all ranges that are without an answer, whose ids are kept until then: some 5 MB. */
+const MOST_ITEMS_ASKED = 32_768;
 /** While others are without an answer, it is asked about so many or more: few, so that both sides are at work. */
 const ENOUGH = 128;
 /** Ranges that may be without an answer. */
@@ -58,21 +62,35 @@ export function createRecovery(world: RecoveryWorld): Recovery {
   /** Ranges without an answer, in the order in which they were asked. */
   let asked: Asked[] = [];
   /** Ranges that are still to be asked, the latest found last. */
-  const waiting: AskedRange[] = [];
+  const waiting: FinerRange[] = [];
   let busy = false;
 
-  function ask(): void {
-    if (asked.length > 0 && waiting.length < ENOUGH) return;
-    const window = world.windowItems();
-    while (waiting.length > 0 && asked.length < Math.min(MOST_ASKED, window)) {
-      const count = waiting.length > MANY_WAITING ? FEW_RANGES : RANGES_AT_ONCE;
-      const ranges = waiting
-        .splice(-Math.min(count, window - asked.length))
-        .sort((a, b) => compareIds(a.interval.from, b.interval.from));
-      const trip = world.send(toRangeQuery(ranges));
-      asked = [...asked, ...ranges.map((range) => ({ range, trip }))];
-      if (count === FEW_RANGES) return;
+  /** Asks as much of what waits as may be without an answer, a query at a time. */
+  function ask(then: () => void): void {
+    const isMany = waiting.length > MANY_WAITING;
+    const ranges = asked.length > 0 && waiting.length < ENOUGH ? [] : nextRanges(isMany ? FEW_RANGES : RANGES_AT_ONCE);
+    if (ranges.length === 0) return then();
+    world.ask({ kind: "entries", ranges }, (result) => {
+      if (result.kind !== "entries") return;
+      const trip = world.send(toRangeQuery(result.ranges));
+      asked = [...asked, ...result.ranges.map((range) => ({ range, trip }))];
+      if (isMany) then();
+      else ask(then);
+    });
+  }
+
+  /** Takes ranges for a query off those that wait, in the order of their ids. */
+  function nextRanges(most: number): readonly FinerRange[] {
+    const room = Math.min(most, MOST_ASKED - asked.length, world.windowItems() - asked.length);
+    const itemsAsked = asked.reduce((sum, { range }) => sum + (range.entries?.length ?? 0), 0);
+    let items = itemsAsked > MOST_ITEMS_ASKED ? ITEMS_AT_ONCE : 0;
+    let first = waiting.length;
+    while (first > 0 && waiting.length - first < room && items < ITEMS_AT_ONCE) {
+      first -= 1;
+      const { byItems, total } = waiting[first] as FinerRange;
+      if (byItems) items += total.count;
     }
+    return waiting.splice(first).sort((a, b) => compareIds(a.interval.from, b.interval.from));
   }
 
   function refine(parts: readonly TheirPart[] | undefined, then: () => void): void {
@@ -85,12 +103,12 @@ export function createRecovery(world: RecoveryWorld): Recovery {
   }
 
   function goOn(): void {
-    ask();
-    busy = false;
-    if (asked.length > 0) return;
-    busy = true;
-    if (world.rebinds()) complete();
-    else settleCreations(0);
+    ask(() => {
+      busy = asked.length === 0;
+      if (!busy) return;
+      if (world.rebinds()) complete();
+      else settleCreations(0);
+    });
   }
 
   /** What was listed, range by range; then finer ranges of what was split. */
@@ -178,8 +196,9 @@ export function createRecovery(world: RecoveryWorld): Recovery {
     begin() {
       busy = true;
       refine(undefined, () => {
-        ask();
-        busy = false;
+        ask(() => {
+          busy = false;
+        });
       });
     },
     receive(answers) {

@@ -168,7 +168,7 @@ function segmentsOf(read: (interval: IdInterval, limit: number) => EntryBlock): 
     const entries = entriesOf(read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE));
     for (const { id, fingerprint } of entries) {
       const begins = sum.count >= LEAST_ENTRIES && beginsSegment(id);
-      if (begins || sum.count === MOST_ENTRIES) {
+      if (begins || sum.count === MOST_ENTRIES / 2) {
         segments.push({ from, ...totalOf(sum) });
         from = begins ? id : separator(last, id);
         sum = createRangeSum();

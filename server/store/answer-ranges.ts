@@ -21,10 +21,12 @@ export interface RangeSource {
   entries(interval: IdInterval, limit: number): readonly RangeEntry[];
   /** An item that is there, with its content where that has up to so many bytes. */
   change(id: string, inlineBytes: number): StoredChange;
-  /** Items that were read so far, to tell how much work there was. */
-  readonly itemsRead: number;
+  /** How much was done so far, in items that are read. */
+  readonly work: number;
   /** Tombstones with a greater revision than `after`, in the order of their ids, at most `limit`. */
   tombstones(interval: IdInterval, after: number, limit: number): readonly StoredChange[];
+  /** Their ids alone. */
+  tombstoneIds(interval: IdInterval, after: number, limit: number): readonly string[];
 }
 
 /** What an answer counts of `maxBytes`, beside ids and contents: a change, a part, a number. */
@@ -48,18 +50,18 @@ export function answerRanges(query: RangesQuery, compacted: number, source: Rang
   const after = Math.max(query.tombstonesAfter, compacted);
   const answers: RangeAnswer[] = [];
   let bytes = 0;
-  let work = -source.itemsRead;
+  let work = -source.work;
   for (const ask of query.asks) {
     const answer = answerRange(ask, query, after, source);
     answers.push(answer);
     bytes += answerBytes(answer);
     work += workFor(ask, answer);
-    if (bytes >= query.maxBytes || work + source.itemsRead >= MAX_WORK) break;
+    if (bytes >= query.maxBytes || work + source.work >= MAX_WORK) break;
   }
   return answers;
 }
 
-/** Work for an answer, beside that of reading items. */
+/** Work for an answer, beside that of the source. */
 function workFor(ask: RangeAsk, answer: RangeAnswer): number {
   const told = ask.kind === "items" ? ask.prints.length / SHORT_PRINT_BYTES : 0;
   if (answer.kind !== "list") return RANGE_WORK + told;
@@ -109,9 +111,9 @@ function listOf(
  * that are equal: it has none of the ids that were deleted in them.
  */
 function splitTombstones(interval: IdInterval, after: number, source: RangeSource): readonly RangePart[] {
-  const deleted = source.tombstones(interval, after, MAX_CUT_TOMBSTONES);
+  const deleted = source.tombstoneIds(interval, after, MAX_CUT_TOMBSTONES);
   const bounds = Array.from({ length: TOMBSTONE_PARTS - 1 }, (_, index) => {
-    return (deleted[Math.floor((deleted.length * (index + 1)) / TOMBSTONE_PARTS)] as StoredChange).id;
+    return deleted[Math.floor((deleted.length * (index + 1)) / TOMBSTONE_PARTS)] as string;
   });
   return [interval.from, ...bounds].map((from, index) => {
     const part = { from, to: bounds[index] ?? interval.to };

@@ -28,9 +28,13 @@ export function readRanges(collection: MemoryCollection, query: RangesQuery): Ra
     itemsRead += found.length;
     return found;
   };
+  function tombstones(interval: IdInterval, after: number, limit: number): StoredChange[] {
+    const isTold = (change: StoredChange) => change.fingerprint === undefined && change.revision > after;
+    return [...changesIn(collection, interval)].filter(isTold).slice(0, limit);
+  }
   const answers = answerRanges(query, compactedRevision, {
     entries,
-    get itemsRead() {
+    get work() {
       return itemsRead;
     },
     total(interval) {
@@ -40,10 +44,8 @@ export function readRanges(collection: MemoryCollection, query: RangesQuery): Ra
     },
     split: (interval, parts) => cutEntries(entries(interval, Number.POSITIVE_INFINITY), interval, parts),
     change: (id, inlineBytes) => withContent(collection.items.get(id) as StoredChange, inlineBytes),
-    tombstones(interval, after, limit) {
-      const isTold = (change: StoredChange) => change.fingerprint === undefined && change.revision > after;
-      return [...changesIn(collection, interval)].filter(isTold).slice(0, limit);
-    },
+    tombstones,
+    tombstoneIds: (interval, after, limit) => tombstones(interval, after, limit).map(({ id }) => id),
   });
   return { answers, revision, compactedRevision, lineage };
 }

@@ -117,6 +117,9 @@ function prepareIndex(database: Database): (collection: number) => RangeIndex {
     });
 }
 
+/** What a tombstone costs of which no more than the id is read, in items that are read. */
+const TOMBSTONE_ID_WORK = 1 / 4;
+
 type Entries = (collection: number, interval: IdInterval, limit: number) => EntryBlock;
 
 /** Items of a range, in the order of their ids, read from the index alone. */
@@ -145,30 +148,41 @@ export function prepareRanges(
         FROM items INDEXED BY items_by_id WHERE collection = ? AND id = ?`,
     )
     .raw();
+  const tombstonesOf = (columns: string) =>
+    `SELECT ${columns} FROM items INDEXED BY items_by_id
+      WHERE collection = ? AND id >= ? AND id < ? AND fingerprint IS NULL AND revision > ? ORDER BY id LIMIT ?`;
   const selectTombstones = database
-    .prepare<[number, string, string, number, number], ItemRow>(
-      `SELECT ${CHANGE_COLUMNS}, NULL FROM items INDEXED BY items_by_id
-        WHERE collection = ? AND id >= ? AND id < ? AND fingerprint IS NULL AND revision > ? ORDER BY id LIMIT ?`,
-    )
+    .prepare<[number, string, string, number, number], ItemRow>(tombstonesOf(`${CHANGE_COLUMNS}, NULL`))
     .raw();
+  const selectTombstoneIds = database
+    .prepare<[number, string, string, number, number], string>(tombstonesOf("id"))
+    .pluck();
   return (collection, query) => {
     const { key, revision, compacted_revision: compactedRevision } = collection;
     const index = indexes.of(key);
     if (index !== last) last?.forget();
     last = index;
     const { total, split, entries } = index;
+    let tombstoneWork = 0;
     const answers = answerRanges(query, compactedRevision, {
       total,
       split,
       entries,
-      get itemsRead() {
-        return index.itemsRead;
+      get work() {
+        return index.work + tombstoneWork;
       },
       change: (id, inlineBytes) => changeOf(selectChange.get(key, id) as ItemRow, inlineBytes),
       tombstones({ from, to }, after, limit) {
         // There is none after the head: after a compaction this spares a look through every range.
         if (after >= revision) return [];
-        return selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit).map((row) => changeOf(row, -1));
+        const rows = selectTombstones.all(key, from, to ?? AFTER_ALL_IDS, after, limit);
+        tombstoneWork += rows.length;
+        return rows.map((row) => changeOf(row, -1));
+      },
+      tombstoneIds({ from, to }, after, limit) {
+        const ids = selectTombstoneIds.all(key, from, to ?? AFTER_ALL_IDS, after, limit);
+        tombstoneWork += ids.length * TOMBSTONE_ID_WORK;
+        return ids;
       },
     });
     return { answers, revision, compactedRevision, lineage: collections.lineage(key) };

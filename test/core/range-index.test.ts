@@ -230,6 +230,43 @@ describe("a range index", () => {
     expect(atRandom.reads).toBeLessThan(2 * none.length);
   });
 
+  it("answers by what is written, also before it is flushed", () => {
+    const world = createWorld();
+    write(world, numbered(50), "1");
+    const part = { from: "i000005", to: "i000015" };
+    expect(world.index.entries(part, 99)).toHaveLength(10);
+    for (const [id, before, after] of [
+      ["i000010", world.items.get("i000010"), fingerprintOf("i000010", "2")],
+      ["i000010b", undefined, fingerprintOf("i000010b", "2")],
+    ] as const) {
+      world.index.note([{ id, before, after }]);
+      world.items.set(id, after);
+      expect(world.index.entries(part, 99)).toEqual(entriesIn(world.items, part));
+      expect(world.index.total(part)).toEqual(sumOf(entriesIn(world.items, part)));
+    }
+    world.index.flush();
+    check(world);
+    const behind = numbered(60, 100);
+    world.index.total(WHOLE);
+    world.index.entries({ from: "i000045", to: undefined }, 99);
+    writeNew(world, behind, "1");
+    expect(world.index.entries({ from: "i000045", to: undefined }, 999)).toHaveLength(65);
+  });
+
+  it("counts what it reads, and what it looks at again for less", () => {
+    const world = createWorld();
+    writeNew(world, numbered(10_000), "1");
+    const all = { from: "", to: undefined };
+    const before = world.index.work;
+    world.index.entries(all, 10_000);
+    const first = world.index.work - before;
+    world.index.entries(all, 10_000);
+    const again = world.index.work - before - first;
+    expect(first).toBeGreaterThanOrEqual(10_000);
+    expect(again).toBeGreaterThan(1000);
+    expect(again).toBeLessThan(first / 4);
+  });
+
   it("takes up where another left off", () => {
     const world = createWorld();
     write(world, shuffled(numbered(2000)), "1");

@@ -1,5 +1,5 @@
 import { readAnswers, toRangeQuery } from "../../client/protocol/range-messages.js";
-import { refineRanges } from "../../client/protocol/refine-ranges.js";
+import { refineRanges, withEntries } from "../../client/protocol/refine-ranges.js";
 import { type ClientFace, compare, compareRecovered, type KnownState } from "../../core/compare.js";
 import { type Content, fromContentField } from "../../core/content.js";
 import { cutEntries } from "../../core/cut-entries.js";
@@ -186,7 +186,7 @@ export function createWalker(apiOf: () => Api, collection: string, standard: Cha
 
   async function recover(): Promise<readonly string[]> {
     const lost: string[] = [];
-    let asked = refineRanges(ranges, undefined).map((range) => ({ range, trip: 1 }));
+    let asked = withEntries(ranges, refineRanges(ranges, undefined)).map((range) => ({ range, trip: 1 }));
     let head: Checkpoint | undefined;
     let theirs: Epoch[] = [];
     while (asked.length > 0) {
@@ -206,7 +206,10 @@ export function createWalker(apiOf: () => Api, collection: string, standard: Cha
         lost.push(...met.filter(({ as }) => as === "lost").map(({ change }) => change.id));
         await takeAll(met.filter(({ as }) => as === "take").map(({ change }) => change));
       }
-      const finer = refineRanges(ranges, read.parts).map((range) => ({ range, trip: read.trip + 1 }));
+      const finer = withEntries(ranges, refineRanges(ranges, read.parts)).map((range) => ({
+        range,
+        trip: read.trip + 1,
+      }));
       asked = [...asked.slice(answers.outcomes.length), ...(read.parts.length === 0 ? [] : finer)];
       asked.sort((a, b) => compareIds(a.range.interval.from, b.range.interval.from));
     }

@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { createRecovery } from "../../client/protocol/recovery.js";
+import type { FinerRange } from "../../client/protocol/refine-ranges.js";
+import { LEAF_ITEMS, MAX_QUERY_ITEMS, MAX_QUERY_RANGES, SHORT_PRINT_BYTES } from "../../core/reconcile.js";
+import { type RangeAnswers, RangeOutcome, type RangeQuery } from "../../gen/tercet/v1/sync.js";
+
+const NOTHING = createBlank();
+
+/** A range whose bases are all compared item by item. */
+function leaf(at: number): FinerRange {
+  const from = `i${String(at).padStart(6, "0")}`;
+  return { interval: { from, to: `${from}x` }, total: { count: LEAF_ITEMS, sum: Buffer.alloc(32) }, byItems: true };
+}
+
+function createBlank(): Omit<RangeAnswers, "outcomes"> {
+  const head = { token: Buffer.of(1), revision: 1 };
+  const none = { parts: [], counts: [], sums: Buffer.alloc(0), lists: [], ends: { shared: [], rest: [] } };
+  return { ...none, head, forkRevision: 0, compactedRevision: 0, lineage: [], witness: undefined };
+}
+
+test("however many ranges differ, a query is within its limits, and few items are without an answer", () => {
+  const ranges = Array.from({ length: 10_000 }, (_, at) => leaf(at));
+  const queries: RangeQuery[] = [];
+  let held = 0;
+  let complete = false;
+  const recovery = createRecovery({
+    ask(operation, then) {
+      if (operation.kind === "refine") then({ kind: "refine", ranges });
+      if (operation.kind === "creations") then({ kind: "creations", states: [] });
+      if (operation.kind !== "entries") return;
+      const entries = Array.from({ length: LEAF_ITEMS }, () => ({ id: "", fingerprint: Buffer.alloc(32) }));
+      held += operation.ranges.length * LEAF_ITEMS;
+      then({
+        kind: "entries",
+        ranges: operation.ranges.map(({ interval, total }) => ({ interval, total, entries })),
+      });
+    },
+    send: (query) => queries.push(query),
+    found: (_changes, _doubtful, _trip, then) => then(),
+    complete: () => {
+      complete = true;
+    },
+    fail: (fault) => expect.unreachable(fault.message),
+    rebinds: () => false,
+    windowItems: () => 100_000,
+  });
+  recovery.begin();
+  let answered = 0;
+  for (let at = 0; at < queries.length; at++) {
+    const { counts, kinds, items } = queries[at] as RangeQuery;
+    expect(items.length / SHORT_PRINT_BYTES).toBe(counts.reduce((sum, count) => sum + count, 0));
+    expect(items.length / SHORT_PRINT_BYTES).toBeLessThanOrEqual(MAX_QUERY_ITEMS / 2);
+    expect(kinds.length).toBeLessThanOrEqual(MAX_QUERY_RANGES);
+    expect(held).toBeLessThanOrEqual(MAX_QUERY_ITEMS);
+    const outcomes = counts.map(() => RangeOutcome.RANGE_OUTCOME_EQUAL);
+    held -= counts.length * LEAF_ITEMS;
+    answered += counts.length;
+    recovery.receive({ ...NOTHING, outcomes });
+  }
+  expect(answered).toBe(ranges.length);
+  expect(complete).toBe(true);
+});

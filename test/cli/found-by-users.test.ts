@@ -115,6 +115,49 @@ describe("help", () => {
   });
 });
 
+describe("the words that name flags", () => {
+  test.each(["help", "version", "completion"])("are ids and contents like any other: %s", async (word) => {
+    const { run, json, one, path } = desk({ TERCET_REPLICA: "a.replica", TERCET_SERVER: server.address });
+    await one(["init", "--collection", word]);
+    for (const words of [
+      ["zrh", word],
+      ["gva", "--", word],
+      [word, "x"],
+    ]) {
+      expect((await run(["put", ...words])).stdout).toMatch(new RegExp(`^put ${words[0]} `));
+    }
+    expect((await json(["list"])).map(({ id }) => id)).toEqual(["gva", word, "zrh"].sort());
+    for (const id of ["zrh", "gva"]) expect(await one(["get", id])).toMatchObject({ text: word });
+    for (const words of [[word], ["--", word]]) expect((await run(["get", ...words])).stdout.trim()).toBe("x");
+    await one(["export", word]);
+    expect(existsSync(path(word))).toBe(true);
+    await one(["delete", "gva", word]);
+    expect((await json(["list"])).map(({ id }) => id)).toEqual(["zrh"]);
+    await one(["sync", "--create"]);
+    expect(await one(["collections", "get", word])).toMatchObject({ name: word });
+    await one(["collections", "delete", word, "--yes"]);
+    expect((await json(["collections", "list"])).map(({ name }) => name)).not.toContain(word);
+  });
+
+  test("ask for help as flags, and where the name of a command stands", async () => {
+    const { run } = desk();
+    const texts = await Promise.all(
+      [["--help"], ["help"], ["put", "--help"], ["help", "put"]].map((args) => run(args)),
+    );
+    for (const { status, stderr } of texts) expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const [top, word, put, ofPut] = texts.map(({ stdout }) => stdout);
+    expect([word, ofPut]).toEqual([top, put]);
+    const family = (await run(["conflicts", "--help"])).stdout;
+    expect((await run(["conflicts", "help"])).stdout).toBe(family);
+    const inner = (await run(["conflicts", "show", "--help"])).stdout;
+    expect((await run(["help", "conflicts", "show"])).stdout).toBe(inner);
+    expect(new Set([top, put, family, inner]).size).toBe(4);
+    const refused = await run(["list", "help", "--replica", "a"]);
+    expect(refused).toMatchObject({ status: 2, stdout: "" });
+    expect(refused.stderr).toMatch(/^tercet: Unknown argument: help\nSee: tercet list --help\n$/);
+  });
+});
+
 describe("arguments that are not UTF-8", () => {
   /** Through a shell: Node can't give such bytes to a process. */
   function inShell(cwd: string, line: string): Promise<{ status: number; stdout: string; stderr: string }> {

@@ -20,6 +20,12 @@ export function checkWhole(field: string, value: number | undefined): void {
   throw invalidField(field, `must be a whole number from 0 up, not ${String(value)}`);
 }
 
+/** ITEM_TOO_LARGE of a content that `is` so large. The limit is the server's, of which a replica knows what it was told last. */
+export function tooLarge(is: string, limit: number): Fault {
+  const known = `an item has up to ${limit} by what this replica knows so far: a sync tells it its server's limit`;
+  return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", `${is}; ${known}`);
+}
+
 /** @throws TercetError INVALID_ID, INVALID_FIELD or ITEM_TOO_LARGE where a replica does not take such an item. */
 export function checkItem(id: string, content: Content, limit: number): void {
   const fault = checkId(id) ?? contentFault(content, limit);
@@ -37,10 +43,7 @@ function contentFault(content: Content, limit: number): Fault | undefined {
     return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "must be a string or bytes");
   }
   const size = contentSize(content);
-  if (size > limit) {
-    const description = `is ${size} bytes; an item has up to ${limit}`;
-    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
-  }
+  if (size > limit) return tooLarge(`is ${size} bytes`, limit);
   if (typeof content === "string" && !content.isWellFormed()) {
     return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "has a lone surrogate; put it as bytes");
   }

@@ -212,6 +212,28 @@ describe("errors in words", () => {
     expect(unreachable.stderr).toBe("tercet: can't reach a Tercet server at 127.0.0.1:1: nothing listens there\n");
   });
 
+  test("of an item over the limit say that a sync tells the server's own, and it does", async () => {
+    const { directory, path, run, one, error } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "x", "1", "--collection", "c"]);
+    const syncWith = async (limit: string): Promise<void> => {
+      const served = await serve(directory, ["--item-limit", limit]);
+      await one(["sync", "--create", "--server", served.address]);
+      await served.stop();
+    };
+    await syncWith("100");
+    writeFileSync(path("file"), "x".repeat(150));
+    for (const words of [["x".repeat(150)], ["--file", "file"]]) {
+      const refused = await error(["put", "large", ...words]);
+      expect(refused).toMatchObject({ status: 1, reason: "ITEM_TOO_LARGE" });
+      expect(refused["message"]).toMatch(
+        /is 150 bytes; an item has up to 100 by what this replica knows so far: a sync /,
+      );
+    }
+    await syncWith("200");
+    expect(await one(["put", "large", "--file", "file"])).toMatchObject({ size: 150 });
+    expect((await run(["put", "--help"])).stdout.replace(/\s+/g, " ")).toContain("a sync tells a new replica so");
+  });
+
   test("say no other way on where the same sync can be tried again", () => {
     const told = { code: "FAILED_PRECONDITION", reason: "TOKEN_COMPACTED" } as const;
     const underway = new TercetError("compacted; the next exchange recovers", { ...told, retryAfterMs: 0 });

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkArguments } from "../../client/cli/arguments.js";
 import { explainRefusal } from "../../client/cli/sync-failure.js";
-import { TercetError } from "../../client/index.js";
+import { openReplica, TercetError } from "../../client/index.js";
 import { openDatabase } from "../../core/sqlite.js";
 import { atEnd, BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
 
@@ -232,6 +232,22 @@ describe("errors in words", () => {
     await syncWith("200");
     expect(await one(["put", "large", "--file", "file"])).toMatchObject({ size: 150 });
     expect((await run(["put", "--help"])).stdout.replace(/\s+/g, " ")).toContain("a sync tells a new replica so");
+  });
+
+  test("of a replica in use advise nothing that loses changes", async () => {
+    const { path, run } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "x", "1", "--collection", "c"]);
+    const held = openReplica(path("a.replica"));
+    const { stderr } = await run(["put", "y", "2"]);
+    held.close();
+    // What is in the log beside it would be missing of a copy.
+    expect(stderr).not.toMatch(/copy/);
+    expect(stderr).toMatch(
+      /Wait until .* `tercet watch` holds its replica for as long as it runs\n {2}reason: REPLICA_IN_USE/,
+    );
+    expect((await run(["watch", "--help"])).stdout.replace(/\s+/g, " ")).toMatch(
+      /other commands on that file are refused.* only programs that use the library send changes live/,
+    );
   });
 
   test("say no other way on where the same sync can be tried again", () => {

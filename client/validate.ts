@@ -8,6 +8,18 @@ export function invalidField(field: string, description: string): TercetError {
   return toError(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, description));
 }
 
+/** @throws TercetError INVALID_FIELD where it is no object: programs in JavaScript may leave out what types ask for. */
+export function checkObject(field: string, value: object): void {
+  if (typeof value === "object" && value !== null) return;
+  throw invalidField(field, `must be an object, not ${String(value)}`);
+}
+
+/** @throws TercetError INVALID_FIELD where it is no path of a file. */
+export function checkPath(field: string, value: string): void {
+  if (typeof value === "string" && value !== "") return;
+  throw invalidField(field, `must be the path of a file, not ${JSON.stringify(value)}`);
+}
+
 /** @throws TercetError INVALID_FIELD where it is given and no number above 0; Infinity is one. */
 export function checkPositive(field: string, value: number | undefined): void {
   if (value === undefined || (typeof value === "number" && value > 0)) return;

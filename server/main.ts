@@ -116,10 +116,10 @@ export async function startServer(
   options: ServerOptions,
   surroundings: Surroundings = SURROUNDINGS,
 ): Promise<RunningServer> {
+  checkOptions(options);
   const host = options.host ?? DEFAULT_HOST;
   const log = options.logger ?? pino({ level: "silent" });
   if (options.logger !== undefined) routeGrpcLog(log);
-  checkOptions(options);
   const credentials = createCredentials(options.tls);
   const feeds = createFeeds();
   const sqlite = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });

@@ -150,6 +150,8 @@ function usageText(message: string, args: readonly string[], commands: CommandLi
   }
   const [first = "", ...rest] = message.split("\n").filter((line) => line.trim() !== "");
   if (first.startsWith("Missing required argument") && rest.length > 0) return rest.join("; ");
+  const [, one, other] = /^Missing dependent arguments:\s+(\S+) -> (\S+)/.exec(message) ?? [];
+  if (one !== undefined) return `--${one} needs --${other}, too`;
   const [, option, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message) ?? [];
   if (option !== undefined) return `--${option} can't be ${given}: choose one of ${choices}`;
   const text = [first, ...rest].map((line) => line.trim()).join(" ");

@@ -6,6 +6,7 @@ import { checkArguments } from "../../client/cli/arguments.js";
 import { explainRefusal } from "../../client/cli/sync-failure.js";
 import { openReplica, TercetError } from "../../client/index.js";
 import { openDatabase } from "../../core/sqlite.js";
+import { CERTIFICATE, KEY } from "../client/tls-certificates.js";
 import { atEnd, BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
 
 /*
@@ -193,6 +194,31 @@ describe("arguments that are not UTF-8", () => {
 });
 
 describe("errors in words", () => {
+  test("name the option of TLS and the file that are at fault", async () => {
+    const { path, run, directory } = desk({ TERCET_SERVER: server.address });
+    writeFileSync(path("cert.pem"), CERTIFICATE);
+    writeFileSync(path("key.pem"), KEY);
+    const cases: readonly [flags: readonly string[], status: number, words: string][] = [
+      [["--tls-ca", "key.pem"], 2, "--tls-ca: key.pem is not a certificate in PEM"],
+      [["--tls-ca", "nope.pem"], 1, "--tls-ca: can't use nope.pem: there is no such file or directory"],
+      [["--tls-cert", "cert.pem"], 2, "--tls-cert needs --tls-key, too"],
+      [["--tls-key", "key.pem"], 2, "--tls-key needs --tls-cert, too"],
+      [["--tls-cert", "key.pem", "--tls-key", "key.pem"], 2, "--tls-cert: key.pem is not a certificate in PEM"],
+    ];
+    const before = readdirSync(directory);
+    for (const [flags, status, words] of cases) {
+      for (const command of [
+        ["collections", "list"],
+        ["sync", "--replica", "a.replica", "--collection", "c"],
+      ]) {
+        const refused = await run([...command, ...flags]);
+        expect(refused).toMatchObject({ status, stdout: "" });
+        expect(refused.stderr.split("\n")[0]).toBe(`tercet: ${words}`);
+      }
+    }
+    expect(readdirSync(directory)).toEqual(before);
+  });
+
   test("name the reason, of a replica file as of the server", async () => {
     const { path, run } = desk({ TERCET_REPLICA: "a.replica" });
     await run(["put", "x", "1", "--collection", "none-of-these"]);

@@ -87,6 +87,21 @@ describe("startServer", () => {
     expect(error).toHaveProperty("message", expect.stringMatching(/^options must be an object with a directory/));
   });
 
+  it.each(["127.0.0.1", "0.0.0.0"])("makes nothing where the port is in use, at %s", async (host) => {
+    const other = await startServer({ directory: join(parent, "other"), host, port: 0 });
+    try {
+      expect(await refusal({ host, port: other.port })).toBe(
+        `cannot listen on ${host}:${other.port}: the port is in use`,
+      );
+    } finally {
+      await other.close();
+    }
+    const { port } = other;
+    const again = await startServer({ directory: join(parent, "other"), host, port });
+    expect(again.port).toBe(port);
+    await again.close();
+  });
+
   it("says which of certificate, key and authorities is wrong", async () => {
     const key = Buffer.from(KEY);
     const nothing = Buffer.from("nothing");

@@ -9,7 +9,8 @@ import {
   type RunnableCommand,
   readSettings,
   type Settings,
-  shieldDashes,
+  shieldWords,
+  unshieldText,
   withSettings,
 } from "./cli/settings.js";
 
@@ -46,7 +47,7 @@ export async function runCommandLine(line: CommandLine): Promise<void> {
 async function parse({ commands, version, args }: CommandLine, settings: Settings): Promise<void> {
   const { default: yargs } = await import("yargs");
   let failed: unknown;
-  const root = withGlobals(yargs(shieldDashes(args)))
+  const root = withGlobals(yargs(shieldWords(wordAsFlag(args, commands))))
     .usage("$0 <command>\n\nKeeps replicas of collections equal to a server's by gRPC.")
     .version(version)
     .example("$0 serve --data ./data  # a server for this machine", "")
@@ -64,7 +65,8 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
     .strict()
     .fail((message, error) => {
       // A message comes with what yargs refuses, and none with what a command throws.
-      failed ??= typeof message === "string" ? usageError(usageText(message, args, commands), { cause: error }) : error;
+      const text = typeof message === "string" ? usageText(unshieldText(message), args, commands) : undefined;
+      failed ??= text === undefined ? error : usageError(text, { cause: error });
       throw failed;
     });
   for (const entry of commands) register(root, entry, settings);
@@ -73,6 +75,14 @@ async function parse({ commands, version, args }: CommandLine, settings: Setting
   } catch (error) {
     throw failed ?? error;
   }
+}
+
+/** `help` where the name of a command stands asks for help; everywhere else it is a word like any other. */
+function wordAsFlag(args: readonly string[], commands: CommandLine["commands"]): readonly string[] {
+  const [first, second, ...rest] = args;
+  if (first === "help") return [...args.slice(1), "--help"];
+  const family = commands.some((entry) => "family" in entry && entry.family === first);
+  return family && second === "help" ? [String(first), ...rest, "--help"] : args;
 }
 
 /** Options of every command, and how arguments are read. */
@@ -140,6 +150,8 @@ function usageText(message: string, args: readonly string[], commands: CommandLi
   }
   const [first = "", ...rest] = message.split("\n").filter((line) => line.trim() !== "");
   if (first.startsWith("Missing required argument") && rest.length > 0) return rest.join("; ");
+  const [, one, other] = /^Missing dependent arguments:\s+(\S+) -> (\S+)/.exec(message) ?? [];
+  if (one !== undefined) return `--${one} needs --${other}, too`;
   const [, option, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)/.exec(message) ?? [];
   if (option !== undefined) return `--${option} can't be ${given}: choose one of ${choices}`;
   const text = [first, ...rest].map((line) => line.trim()).join(" ");

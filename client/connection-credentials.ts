@@ -1,10 +1,14 @@
 import { isIP } from "node:net";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { tlsFault } from "./check-tls.js";
 import type { ConnectOptions } from "./connection.js";
+import { invalidField } from "./validate.js";
 
-/** The credentials of a connection: none, or TLS. */
+/** The credentials of a connection: none, or TLS. @throws TercetError INVALID_FIELD where they are not what they should be. */
 export function channelCredentials({ tls }: Pick<ConnectOptions, "tls">): ChannelCredentials {
+  const fault = tlsFault(tls);
+  if (fault !== undefined) throw invalidField(fault.part === "" ? "tls" : `tls.${fault.part}`, fault.description);
   if (tls === undefined) return credentials.createInsecure();
   if (tls === true) return withoutAddressAsName(credentials.createSsl());
   const buffer = (bytes: Uint8Array | undefined): Buffer | null => (bytes === undefined ? null : Buffer.from(bytes));

@@ -17,7 +17,7 @@ import { channelCredentials } from "./connection-credentials.js";
 import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
-import { checkPositive } from "./validate.js";
+import { checkObject, checkPositive, invalidField } from "./validate.js";
 
 /** Port that a server listens on where nothing else is said. */
 export const DEFAULT_PORT = 7727;
@@ -101,6 +101,8 @@ export function connectAnew(address: string, options: ConnectOptions): Connectio
 }
 
 function open(address: string, options: ConnectOptions, channel: ChannelOptions): Connection {
+  if (typeof address !== "string") throw invalidField("address", `must be ${EXAMPLE}`);
+  checkObject("options", options);
   const target = toTarget(address);
   const client = new Client(target, channelCredentials(options), channel);
   const running = new Set<Promise<void>>();
@@ -175,11 +177,12 @@ function open(address: string, options: ConnectOptions, channel: ChannelOptions)
   };
 }
 
+const EXAMPLE = `host:port, for example 127.0.0.1:${DEFAULT_PORT}`;
+
 /** `host`, `host:port` or `[IPv6]:port`, with the port that is meant. */
 function toTarget(address: string): string {
   const [, host, port] = /^(\[[\da-fA-F:.]+\]|[^:/\s]+)(?::(\d{1,5}))?$/.exec(address) ?? [];
-  const example = `host:port, for example 127.0.0.1:${DEFAULT_PORT}`;
-  if (host === undefined) throw badAddress(`"${address}" is no address of a server: ${example}`);
+  if (host === undefined) throw badAddress(`"${address}" is no address of a server: ${EXAMPLE}`);
   if (port !== undefined && (Number(port) < 1 || Number(port) > 65_535)) {
     throw badAddress(`"${address}" is no address of a server: ports are from 1 to 65535`);
   }

@@ -2,13 +2,12 @@ import { createHash } from "node:crypto";
 import { open as openFile } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TextDecoder } from "node:util";
-import { ErrorReason, fieldFault } from "../core/fault.js";
 import { checkId } from "../core/id.js";
 import { TercetError, toError } from "./error.js";
 import type { LocalItem, LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
-import { invalidField } from "./validate.js";
+import { invalidField, tooLarge } from "./validate.js";
 
 /** Bytes of a piece: what is held in memory of a content that is streamed. */
 const PIECE_BYTES = 256 * 1024;
@@ -61,7 +60,7 @@ export function streamedContents(open: () => ReplicaStore, itemLimit: () => numb
       for await (const piece of inPieces(source)) {
         size += piece.length;
         const limit = itemLimit();
-        if (size > limit) throw tooLarge(`is over ${limit} bytes, the most that an item has`);
+        if (size > limit) throw toError(tooLarge(`is over ${limit} bytes`, limit));
         checkText(decoder, piece);
         sum.update(piece);
         key = open().stage(key ?? { text }, piece).key;
@@ -83,9 +82,7 @@ export function streamedContents(open: () => ReplicaStore, itemLimit: () => numb
       try {
         const stats = await file.stat();
         const limit = itemLimit();
-        if (stats.isFile() && stats.size > limit) {
-          throw tooLarge(`is ${stats.size} bytes; an item has up to ${limit}`);
-        }
+        if (stats.isFile() && stats.size > limit) throw toError(tooLarge(`is ${stats.size} bytes`, limit));
         const source = file.createReadStream({ autoClose: false, highWaterMark: PIECE_BYTES });
         return await put(id, source, options?.text === true, write);
       } finally {
@@ -178,8 +175,4 @@ function forget(open: () => ReplicaStore, key: number): void {
   } catch {
     // Why it was given up is what matters.
   }
-}
-
-function tooLarge(description: string): TercetError {
-  return toError(fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description));
 }

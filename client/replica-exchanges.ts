@@ -86,10 +86,11 @@ export function replicaExchanges(
   function sync(options: SyncOptions): Promise<SyncReport>;
   function sync(options: LiveOptions): LiveSync;
   function sync(options: SyncOptions | LiveOptions): Promise<SyncReport> | LiveSync {
-    const live: unknown = options.live;
+    // What types ask for, programs in JavaScript may leave out: the promise rejects, then.
+    const live: unknown = (options as Partial<SyncOptions | LiveOptions> | undefined)?.live;
     if (live !== undefined && typeof live !== "boolean") throw invalidField("live", "must be true or false");
-    if (options.live === true) return beginLive(options);
-    return exchange(({ syncReplica }) => syncReplica(store, options, world));
+    if (live === true) return beginLive(options as LiveOptions);
+    return exchange(({ syncReplica }) => syncReplica(store, options as SyncOptions, world));
   }
 
   function checkEvent(event: string): void {

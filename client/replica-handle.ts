@@ -24,7 +24,7 @@ import {
 import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
-import { checkPositive, checkWhole } from "./validate.js";
+import { checkObject, checkPath, checkPositive, checkWhole } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { createVerdicts } from "./verdicts.js";
 
@@ -195,10 +195,12 @@ export interface OpenOptions {
 /**
  * Makes a replica file for a collection and opens it.
  *
- * @throws TercetError INVALID_COLLECTION_NAME; StorageError: `exists` where the file exists, `failed` where it can't be made or
+ * @throws TercetError INVALID_COLLECTION_NAME, INVALID_FIELD; StorageError: `exists` where the file exists, `failed` where it can't be made or
  * leftovers of another replica of that name (`-wal`, `-shm`, `-journal`) are beside it.
  */
 export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
+  checkPath("path", path);
+  checkObject("options", options);
   const fault = checkCollectionName(options.collection);
   if (fault !== undefined) throw toError(fault);
   checkPositive("cacheMiB", options.cacheMiB);
@@ -208,10 +210,12 @@ export function createReplica(path: string, options: OpenOptions & { readonly co
 /**
  * Opens a replica file, and holds it until `close` or the end of the process.
  *
- * @throws StorageError: `failed` where there is none, `foreign` where it is no replica or of another schema version, `busy`
+ * @throws TercetError INVALID_FIELD; StorageError: `failed` where there is none, `foreign` where it is no replica or of another schema version, `busy`
  * where somebody else has it open, `damaged`.
  */
 export function openReplica(path: string, options: OpenOptions = {}): Replica {
+  checkPath("path", path);
+  checkObject("options", options);
   checkPositive("cacheMiB", options.cacheMiB);
   return replicaOn(openSqliteReplica(path, options));
 }

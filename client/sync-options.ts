@@ -6,7 +6,7 @@ import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
-import { checkPositive, checkWhole, invalidField } from "./validate.js";
+import { checkObject, checkPositive, checkWhole, invalidField } from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
@@ -99,8 +99,9 @@ export function checkStandard(name: StandardName | undefined): ChangeStandard {
 
 /** @throws TercetError INVALID_FIELD. */
 export function checkOptions(options: SyncOptions | LiveOptions): void {
-  const { server, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
   // What types say, programs in JavaScript may not know.
+  checkObject("options", options);
+  const { server, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
   if (typeof server !== "string" && typeof (server as Partial<Connection> | undefined)?.exchange !== "function") {
     throw invalidField("server", "must be host:port or a connection");
   }

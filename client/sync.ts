@@ -111,6 +111,7 @@ export interface SyncWorld {
 
 /** Runs one exchange of a replica store. */
 export async function syncReplica(store: ReplicaStore, options: SyncOptions, world: SyncWorld): Promise<SyncReport> {
+  checkOptions(options);
   const mode = options.dryRun === true ? "dry-run" : "sync";
   const begun = begin(store, options, mode, { ...world, signal: signalOf(options, world) });
   await begun.ended;
@@ -123,6 +124,7 @@ export async function verifyReplica(
   options: VerifyOptions,
   world: SyncWorld,
 ): Promise<VerifyReport> {
+  checkOptions(options);
   const { revision } = store.state();
   // Contents are not compared: none need to come.
   const limits = { ...options.limits, inlineBytes: 1 };
@@ -217,7 +219,6 @@ function begin(
   mode: "sync" | "dry-run" | "verify",
   { signal, room, onProgress = options.onProgress, onIdle }: BeginWorld,
 ): Begun {
-  checkOptions(options);
   const standard = checkStandard(options.standard);
   const stepTimeoutMs = options.stepTimeoutMs ?? STEP_TIMEOUT_MS;
   const { resolver, server } = options;

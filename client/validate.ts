@@ -8,6 +8,18 @@ export function invalidField(field: string, description: string): TercetError {
   return toError(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, field, description));
 }
 
+/** @throws TercetError INVALID_FIELD where it is no object: programs in JavaScript may leave out what types ask for. */
+export function checkObject(field: string, value: object): void {
+  if (typeof value === "object" && value !== null) return;
+  throw invalidField(field, `must be an object, not ${String(value)}`);
+}
+
+/** @throws TercetError INVALID_FIELD where it is no path of a file. */
+export function checkPath(field: string, value: string): void {
+  if (typeof value === "string" && value !== "") return;
+  throw invalidField(field, `must be the path of a file, not ${JSON.stringify(value)}`);
+}
+
 /** @throws TercetError INVALID_FIELD where it is given and no number above 0; Infinity is one. */
 export function checkPositive(field: string, value: number | undefined): void {
   if (value === undefined || (typeof value === "number" && value > 0)) return;
@@ -18,6 +30,12 @@ export function checkPositive(field: string, value: number | undefined): void {
 export function checkWhole(field: string, value: number | undefined): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
   throw invalidField(field, `must be a whole number from 0 up, not ${String(value)}`);
+}
+
+/** ITEM_TOO_LARGE of a content that `is` so large. The limit is the server's, of which a replica knows what it was told last. */
+export function tooLarge(is: string, limit: number): Fault {
+  const known = `an item has up to ${limit} by what this replica knows so far: a sync tells it its server's limit`;
+  return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", `${is}; ${known}`);
 }
 
 /** @throws TercetError INVALID_ID, INVALID_FIELD or ITEM_TOO_LARGE where a replica does not take such an item. */
@@ -37,10 +55,7 @@ function contentFault(content: Content, limit: number): Fault | undefined {
     return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "must be a string or bytes");
   }
   const size = contentSize(content);
-  if (size > limit) {
-    const description = `is ${size} bytes; an item has up to ${limit}`;
-    return fieldFault(ErrorReason.ERROR_REASON_ITEM_TOO_LARGE, "content", description);
-  }
+  if (size > limit) return tooLarge(`is ${size} bytes`, limit);
   if (typeof content === "string" && !content.isWellFormed()) {
     return fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "content", "has a lone surrogate; put it as bytes");
   }

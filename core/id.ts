@@ -9,6 +9,8 @@ const COLLECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** What is wrong with an id, in words, or undefined. A lone surrogate stands for bytes that were not UTF-8. */
 export function idProblem(id: string): string | undefined {
+  // What types say, programs in JavaScript may not know.
+  if (typeof id !== "string") return "must be a string";
   if (id.length === 0) return "must not be empty";
   if (id.length > MAX_ID_BYTES || (id.length * 3 > MAX_ID_BYTES && Buffer.byteLength(id) > MAX_ID_BYTES)) {
     return `must not be over ${MAX_ID_BYTES} bytes of UTF-8, is ${Buffer.byteLength(id)}`;
@@ -26,7 +28,7 @@ export function checkId(id: string, field = "id"): Fault | undefined {
 
 /** The fault of a collection's name in `field`, or undefined where it is a good one. */
 export function checkCollectionName(name: string, field = "collection"): Fault | undefined {
-  if (COLLECTION_NAME.test(name)) return undefined;
+  if (typeof name === "string" && COLLECTION_NAME.test(name)) return undefined;
   return fieldFault(
     ErrorReason.ERROR_REASON_INVALID_COLLECTION_NAME,
     field,

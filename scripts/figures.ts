@@ -31,6 +31,7 @@ const options = await yargs(hideBin(process.argv))
     const right = sizesIn(items).every((size) => Number.isInteger(size) && size >= LEAST_ITEMS);
     return right || `--items must be numbers of ${LEAST_ITEMS} or more, with commas between them`;
   })
+  .epilogue("A target that is missed (MISS) does not change the exit status.")
   .version(false)
   .strict()
   .parse();

@@ -19,13 +19,27 @@ export const TIME_BOUNDS = {
   housekeepingMs: { least: 1, most: MAX_TIMER_MS },
 } as const satisfies Readonly<Record<string, LimitBounds>>;
 
-/** The options that have bounds. */
-export type BoundedOptions = { readonly [K in keyof typeof TIME_BOUNDS]?: number } & {
+/** The options that are checked. */
+export type CheckedOptions = { readonly directory: string; readonly host?: string; readonly port?: number } & {
+  readonly [K in keyof typeof TIME_BOUNDS]?: number;
+} & {
   readonly limits?: Partial<Limits>;
 };
 
-/** Throws a StartError that names the first option that is out of its bounds. */
-export function checkOptions(options: BoundedOptions): void {
+/** Throws a StartError that names the first option that is missing or out of its bounds. */
+export function checkOptions(options: CheckedOptions): void {
+  // What types ask for, programs in JavaScript may leave out.
+  if (typeof options !== "object" || options === null) {
+    throw new StartError(`options must be an object with a directory, not ${String(options)}`);
+  }
+  const { directory, host = "127.0.0.1", port = 0 } = options;
+  if (typeof directory !== "string" || directory === "") {
+    throw new StartError(`directory must be the path of the data directory, not ${JSON.stringify(directory)}`);
+  }
+  if (typeof host !== "string") throw new StartError(`host must be an address to listen on, not ${String(host)}`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new StartError(`port must be a whole number from 0 to 65535, not ${port}`);
+  }
   for (const name of Object.keys(TIME_BOUNDS) as (keyof typeof TIME_BOUNDS)[]) {
     const value = options[name];
     const { least, most } = TIME_BOUNDS[name];

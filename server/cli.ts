@@ -181,14 +181,21 @@ export function announces(
   return !(logged && stdout.isTTY === true && stderr.isTTY === true);
 }
 
-/** A file of PEM. */
-function readPem(path: string): Buffer {
+/** The file of an option, in PEM. */
+function readPem(option: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new StartError(`can't read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    const { code = "", message } = cause as NodeJS.ErrnoException;
+    throw new StartError(`--${option}: can't read ${path}: ${WHY_UNREAD[code] ?? message}`, { cause });
   }
 }
+
+const WHY_UNREAD: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "it is a directory",
+  EACCES: "this user may not",
+};
 
 function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
   const { tlsCert, tlsKey, tlsCa } = argv;
@@ -213,9 +220,9 @@ function toOptions(argv: ArgumentsCamelCase<ServeArguments>): ServerOptions {
       ? {}
       : {
           tls: {
-            cert: readPem(tlsCert),
-            key: readPem(tlsKey),
-            ...(tlsCa === undefined ? {} : { ca: readPem(tlsCa) }),
+            cert: readPem("tls-cert", tlsCert),
+            key: readPem("tls-key", tlsKey),
+            ...(tlsCa === undefined ? {} : { ca: readPem("tls-ca", tlsCa) }),
           },
         }),
   };

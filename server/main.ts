@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { isIP } from "node:net";
 import type { ServerCredentials } from "@grpc/grpc-js";
 import { type Logger, pino } from "pino";
 import { DEFAULT_LIMITS } from "../core/limits.js";
 import type { Limits } from "../gen/tercet/v1/sync.js";
 import { checkOptions } from "./check-options.js";
+import { checkPort } from "./check-port.js";
 import { DEFAULT_SKEW_US } from "./protocol/validate-push.js";
 import { type Connections, keepConnections } from "./rpc/connections.js";
 import { createCredentials, type TlsOptions } from "./rpc/credentials.js";
@@ -116,11 +118,13 @@ export async function startServer(
   options: ServerOptions,
   surroundings: Surroundings = SURROUNDINGS,
 ): Promise<RunningServer> {
+  checkOptions(options);
   const host = options.host ?? DEFAULT_HOST;
   const log = options.logger ?? pino({ level: "silent" });
   if (options.logger !== undefined) routeGrpcLog(log);
-  checkOptions(options);
   const credentials = createCredentials(options.tls);
+  const port = options.port ?? DEFAULT_PORT;
+  await checkFree(host, port);
   const feeds = createFeeds();
   const sqlite = openSqliteStore({ directory: options.directory, epoch: randomBytes(EPOCH_BYTES) });
   const store = createLiveStore(createSyncedStore(sqlite), feeds.advanced);
@@ -142,18 +146,18 @@ export async function startServer(
   let rpc: RpcServer | undefined;
   try {
     rpc = createRpcServer(world);
-    const port = await bind(rpc, host, options.port ?? DEFAULT_PORT, credentials);
+    const bound = await bind(rpc, host, port, credentials);
     if (!widenReceiveWindow(rpc.server)) log.warn("uploads over long links stay slow: this grpc-js has other insides");
     const connections = keepConnections(rpc.server);
     rpc.setServing(true);
     if (options.tls === undefined && !isLoopback(host)) {
       log.warn({ host }, "serving other machines without TLS: whoever reaches this port can read and write everything");
     }
-    const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+    const address = withPort(host, bound);
     log.info({ address, directory: options.directory }, "serving");
     const housekeeping = keepHouse(world, options, surroundings);
     const graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
-    return { address, port, ...createShutdown({ rpc, connections, world, commit, housekeeping, graceMs }) };
+    return { address, port: bound, ...createShutdown({ rpc, connections, world, commit, housekeeping, graceMs }) };
   } catch (error) {
     rpc?.server.forceShutdown();
     await store.close();
@@ -176,14 +180,29 @@ function keepHouse(world: RpcWorld, options: ServerOptions, { repeat }: Surround
   });
 }
 
+/** Before anything is made: of an IP address, as a name may stand for several, and gRPC takes what of them it can have. */
+async function checkFree(host: string, port: number): Promise<void> {
+  if (port === 0 || isIP(host) === 0) return;
+  await checkPort(host, port).catch((error: Error) => {
+    throw cannotListen(host, port, error);
+  });
+}
+
 function bind(rpc: RpcServer, host: string, port: number, credentials: ServerCredentials): Promise<number> {
-  const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   return new Promise((resolve, reject) => {
-    rpc.server.bindAsync(address, credentials, (error, bound) => {
+    rpc.server.bindAsync(withPort(host, port), credentials, (error, bound) => {
       if (error === null) resolve(bound);
-      else reject(new StartError(`cannot listen on ${address}: ${whyNot(error.message)}`, { cause: error }));
+      else reject(cannotListen(host, port, error));
     });
   });
+}
+
+function withPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function cannotListen(host: string, port: number, cause: Error): StartError {
+  return new StartError(`cannot listen on ${withPort(host, port)}: ${whyNot(cause.message)}`, { cause });
 }
 
 function whyNot(message: string): string {

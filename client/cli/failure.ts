@@ -82,7 +82,7 @@ const STORAGE: Readonly<Record<StorageErrorKind, readonly [CanonicalCode, string
 
 const STORAGE_HINTS: Readonly<Record<StorageErrorKind, string>> = {
   full: ". Make room and run it again: nothing of the transaction was stored",
-  busy: ". Wait until the other one is done, or use a copy",
+  busy: ". Wait until that one is done, or end it: `tercet watch` holds its replica for as long as it runs",
   exists: "",
   foreign: ". Name a replica file, or make one: tercet init --collection NAME --replica FILE",
   damaged: ". What can be read of it can be saved: tercet rebuild FILE",

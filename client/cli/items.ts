@@ -31,7 +31,8 @@ export const putCommand = defineCommand({
       .example('$0 put zrh \'{"name":"Zürich"}\' --replica a.replica  # text', "")
       .example("$0 put logo --file logo.png --bytes --replica a.replica  # bytes", "")
       .epilogue(
-        "A file is never in memory as a whole: it may be as large as an item may be, 64 MiB or what the server says.",
+        "A file is never in memory as a whole: it may be as large as an item may be, 64 MiB or what the server said last. " +
+          "Where the server takes more (`serve --item-limit`), a sync tells a new replica so.",
       ),
   async run(argv) {
     const size = await put(argv);

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import type { Collection } from "../../gen/tercet/v1/collection.js";
+import { tlsFault } from "../check-tls.js";
 import type { CallBounds, Connection, ConnectOptions } from "../connection.js";
+import type { CanonicalCode } from "../error.js";
 import type { ReplicaStatus } from "../replica-handle.js";
-import { type Failure, toFailure, USAGE, usageError } from "./failure.js";
+import { CliError, type Failure, toFailure, USAGE, usageError } from "./failure.js";
 import { explainRefusal } from "./sync-failure.js";
 
 /** Which server, and how to reach it. */
@@ -77,14 +79,24 @@ export function timeoutOf({ timeout }: ServerArguments): number | undefined {
 /** TLS as the flags say. */
 export function connectOptions({ tls, tlsCa, tlsCert, tlsKey }: ServerArguments): ConnectOptions {
   if (tlsCa === undefined && tlsCert === undefined) return tls === true ? { tls: true } : {};
-  return {
-    tls: {
-      ...(tlsCa === undefined ? {} : { ca: readFileSync(tlsCa) }),
-      ...(tlsCert === undefined || tlsKey === undefined
-        ? {}
-        : { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) }),
-    },
-  };
+  const paths = { ca: tlsCa, cert: tlsCert, key: tlsKey };
+  const read = Object.entries(paths).flatMap(([part, path]) =>
+    path === undefined ? [] : [[part, readPem(part, path)]],
+  );
+  const options: ConnectOptions = { tls: Object.fromEntries(read) };
+  const fault = tlsFault(options.tls);
+  if (fault === undefined || fault.part === "") return options;
+  throw usageError(`--tls-${fault.part}: ${paths[fault.part]} ${fault.description}`);
+}
+
+function readPem(part: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const { message, error: facts } = toFailure(error);
+    const { code, reason } = facts as { readonly code: CanonicalCode; readonly reason: string };
+    throw new CliError(`--tls-${part}: ${message}`, { code, reason }, { cause: error });
+  }
 }
 
 /** A server that was asked for and can't be compared with: why, as the object of `--json` and in words. */

@@ -92,23 +92,28 @@ export function configError(message: string): CliError {
   return new CliError(message, { code: "INVALID_ARGUMENT", reason: "BAD_CONFIG", status: 2 });
 }
 
-/** Stands before a dash that yargs must not take for a flag's. No id has it, being a control character. */
+/** Stands before what yargs must not take for anything but a word. No id has it, being a control character. */
 const SHIELD = "\u0001";
 
 /**
  * Arguments without `--`: what is behind it is taken as it is, also where it begins with a dash. So is a lone dash, which
- * yargs would drop.
+ * yargs would drop, and the word `help`, which it would take for `--help` where it stands last.
  */
-export function shieldDashes(args: readonly string[]): string[] {
+export function shieldWords(args: readonly string[]): string[] {
   const end = args.includes("--") ? args.indexOf("--") : args.length;
-  const before = args.slice(0, end).map((arg) => (arg === "-" ? SHIELD + arg : arg));
-  const behind = args.slice(end + 1).map((arg) => (arg.startsWith("-") ? SHIELD + arg : arg));
+  const before = args.slice(0, end).map((arg) => (arg === "-" || arg === "help" ? SHIELD + arg : arg));
+  const behind = args.slice(end + 1).map((arg) => (arg.startsWith("-") || arg === "help" ? SHIELD + arg : arg));
   return [...before, ...behind];
+}
+
+/** The text as it was typed. */
+export function unshieldText(text: string): string {
+  return text.replaceAll(SHIELD, "");
 }
 
 function unshield(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(unshield);
-  return typeof value === "string" && value.startsWith(`${SHIELD}-`) ? value.slice(1) : value;
+  return typeof value === "string" && value.startsWith(SHIELD) ? value.slice(1) : value;
 }
 
 interface Declared {

@@ -47,7 +47,8 @@ export const watchCommand = defineCommand({
           "trying again would not help ends it as it ends `tercet sync`; a host that has no name is tried again, too. " +
           "With --json standard output has id, kind, revision, modifyTime, size and fingerprint of each change, standard " +
           "error objects with `state` (and `error` and `retryAt` while it waits), and in the end `remaining`. " +
-          "The replica is held meanwhile: a `tercet put` to the same file is refused (REPLICA_IN_USE).",
+          "The replica is held meanwhile: other commands on that file are refused (REPLICA_IN_USE), a `tercet put` too, " +
+          "so that only programs that use the library send changes live.",
       ),
   async run(argv) {
     checkAddress(argv.server);

@@ -5,6 +5,7 @@ import { checkCollectionName } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import { toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
+import { checkObject, checkPath } from "../validate.js";
 import { closeBooks, emptyLedger, moveBase, openBooks } from "./books.js";
 import type { Stored } from "./large.js";
 import type { PendingRow } from "./rows.js";
@@ -51,10 +52,13 @@ export interface RebuildReport {
  * behind: the next exchange takes everything from there again. The damaged file stays as it is; its directory and that of
  * the new one need room for a copy.
  *
- * @throws StorageError `failed` where there is no such file; `busy`; `exists` where `newPath` exists; `foreign` where nothing
+ * @throws TercetError INVALID_FIELD; StorageError `failed` where there is no such file; `busy`; `exists` where `newPath` exists; `foreign` where nothing
  * of a replica is in the file; `damaged` where it does not tell its collection, and `options` do not either.
  */
 export function rebuildReplica(damagedPath: string, newPath: string, options: RebuildOptions = {}): RebuildReport {
+  checkPath("damagedPath", damagedPath);
+  checkPath("newPath", newPath);
+  checkObject("options", options);
   if (existsSync(newPath)) {
     throw new StorageError("exists", `cannot create a replica at ${newPath}: the file exists`);
   }

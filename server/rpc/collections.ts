@@ -12,6 +12,7 @@ import {
   CollectionServiceService as Methods,
 } from "../../gen/tercet/v1/collection_service.js";
 import { ChangeStandard, changeStandardToJSON } from "../../gen/tercet/v1/item.js";
+import type { CollectionState } from "../store/collection-state.js";
 import { collectionNotFound } from "../store/run-operation.js";
 import { toCollection } from "./collection-messages.js";
 import { compactCollection } from "./compact-collection.js";
@@ -79,14 +80,24 @@ function collectionExists(name: string, standard: ChangeStandard): Fault {
   };
 }
 
+/** There is a collection of that name, but it is not the one that was meant. */
+function otherUid({ name, uid }: CollectionState, meant: Uint8Array): Fault {
+  const [is, other] = [uid, meant].map((bytes) => asBuffer(bytes).toString("hex"));
+  return {
+    reason: ErrorReason.ERROR_REASON_COLLECTION_NOT_FOUND,
+    message: `the collection "${name}" has the uid ${is}, not ${other}: there is none of that uid`,
+    metadata: { collection: name, uid: String(is) },
+  };
+}
+
 function deleteCollection(world: RpcWorld): UnaryHandler<DeleteCollectionRequest, DeleteCollectionResponse> {
   return async ({ collection: name, uid }) => {
     if (uid.length !== 0 && uid.length !== 16) {
       refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "uid", "must be empty or 16 bytes"));
     }
     const state = await findCollection(world, name);
-    const isMeant = uid.length === 0 || asBuffer(uid).equals(state.uid);
-    if (!isMeant || !(await world.store.deleteCollection(state.uid))) throw new FaultError(collectionNotFound(name));
+    if (uid.length !== 0 && !asBuffer(uid).equals(state.uid)) throw new FaultError(otherUid(state, uid));
+    if (!(await world.store.deleteCollection(state.uid))) throw new FaultError(collectionNotFound(name));
     return {};
   };
 }

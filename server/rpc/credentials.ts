@@ -18,6 +18,9 @@ const CA = "tls.ca (--tls-ca)";
 /** What a server shows and asks for when a connection is made. Throws a StartError that names the option at fault. */
 export function createCredentials(tls: TlsOptions | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
+  for (const [option, pem] of [[CERT, tls.cert] as const, [KEY, tls.key] as const]) {
+    if (!(pem instanceof Uint8Array)) throw new StartError(`${option} must be bytes, of PEM`);
+  }
   if (isKey(tls.cert) && isCertificate(tls.key)) {
     throw new StartError(`${CERT} is a private key and ${KEY} a certificate: they are swapped`);
   }

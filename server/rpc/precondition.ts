@@ -20,14 +20,25 @@ export const ANY_STATE: Expectation = {
 
 /** What a precondition asks of a write; throws PRECONDITION_MISSING, or what is wrong with it. */
 export function toExpectation(precondition: Precondition | undefined): Expectation {
+  return expectationOf(precondition, 'say which state it replaces: "fingerprint", "absent", or "any"');
+}
+
+/** The same of a deletion: what is absent can't be deleted. */
+export function toDeletionExpectation(precondition: Precondition | undefined): Expectation {
+  if (precondition?.state?.$case === "absent") {
+    const description = "makes no sense for a deletion";
+    refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "precondition.absent", description));
+  }
+  return expectationOf(precondition, 'say in which state it is deleted: "fingerprint" or "any"');
+}
+
+function expectationOf(precondition: Precondition | undefined, advice: string): Expectation {
   const state = precondition?.state;
   const seen = precondition?.revisionSeen;
   refuse(notNegative(seen, "precondition.revision_seen"));
   switch (state?.$case) {
-    case undefined: {
-      const description = 'say which state it replaces: "fingerprint", "absent", or "any"';
-      throw new FaultError(fieldFault(ErrorReason.ERROR_REASON_PRECONDITION_MISSING, "precondition", description));
-    }
+    case undefined:
+      throw new FaultError(fieldFault(ErrorReason.ERROR_REASON_PRECONDITION_MISSING, "precondition", advice));
     case "fingerprint":
       refuse(checkFingerprint(state.value, "precondition.fingerprint"));
       return { expected: state.value.value, seen, overrides: undefined };

@@ -19,7 +19,7 @@ import type { BatchWritten, Write } from "../store/write-batch.js";
 import { PAGE_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";
 import { findCollection, stillThere } from "./find-collection.js";
-import { preconditionFailed, toExpectation } from "./precondition.js";
+import { preconditionFailed, toDeletionExpectation, toExpectation } from "./precondition.js";
 import { checkRequestId, type Requests } from "./requests.js";
 import type { UnaryHandler } from "./unary.js";
 import type { RpcWorld } from "./world.js";
@@ -54,13 +54,9 @@ export function deleteItem(world: WriteWorld): UnaryHandler<DeleteItemRequest, D
   return async (request) => {
     const state = await findCollection(world, request.collection);
     refuse(checkId(request.id));
-    if (request.precondition?.state?.$case === "absent") {
-      const description = "makes no sense for a deletion";
-      refuse(fieldFault(ErrorReason.ERROR_REASON_INVALID_FIELD, "precondition.absent", description));
-    }
     refuse(notNegative(request.modifyTimeUs, "modify_time_us"));
     const { modifyTimeUs } = request;
-    const write = { id: request.id, upsert: undefined, ...toExpectation(request.precondition), modifyTimeUs };
+    const write = { id: request.id, upsert: undefined, ...toDeletionExpectation(request.precondition), modifyTimeUs };
     checkRequestId(request.requestId);
     const call = {
       state,

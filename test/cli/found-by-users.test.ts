@@ -4,8 +4,9 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkArguments } from "../../client/cli/arguments.js";
 import { explainRefusal } from "../../client/cli/sync-failure.js";
-import { TercetError } from "../../client/index.js";
+import { openReplica, TercetError } from "../../client/index.js";
 import { openDatabase } from "../../core/sqlite.js";
+import { CERTIFICATE, KEY } from "../client/tls-certificates.js";
 import { atEnd, BINARY, desk, endDesks, type Served, serve, serveForAll } from "./harness.js";
 
 /*
@@ -115,6 +116,49 @@ describe("help", () => {
   });
 });
 
+describe("the words that name flags", () => {
+  test.each(["help", "version", "completion"])("are ids and contents like any other: %s", async (word) => {
+    const { run, json, one, path } = desk({ TERCET_REPLICA: "a.replica", TERCET_SERVER: server.address });
+    await one(["init", "--collection", word]);
+    for (const words of [
+      ["zrh", word],
+      ["gva", "--", word],
+      [word, "x"],
+    ]) {
+      expect((await run(["put", ...words])).stdout).toMatch(new RegExp(`^put ${words[0]} `));
+    }
+    expect((await json(["list"])).map(({ id }) => id)).toEqual(["gva", word, "zrh"].sort());
+    for (const id of ["zrh", "gva"]) expect(await one(["get", id])).toMatchObject({ text: word });
+    for (const words of [[word], ["--", word]]) expect((await run(["get", ...words])).stdout.trim()).toBe("x");
+    await one(["export", word]);
+    expect(existsSync(path(word))).toBe(true);
+    await one(["delete", "gva", word]);
+    expect((await json(["list"])).map(({ id }) => id)).toEqual(["zrh"]);
+    await one(["sync", "--create"]);
+    expect(await one(["collections", "get", word])).toMatchObject({ name: word });
+    await one(["collections", "delete", word, "--yes"]);
+    expect((await json(["collections", "list"])).map(({ name }) => name)).not.toContain(word);
+  });
+
+  test("ask for help as flags, and where the name of a command stands", async () => {
+    const { run } = desk();
+    const texts = await Promise.all(
+      [["--help"], ["help"], ["put", "--help"], ["help", "put"]].map((args) => run(args)),
+    );
+    for (const { status, stderr } of texts) expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const [top, word, put, ofPut] = texts.map(({ stdout }) => stdout);
+    expect([word, ofPut]).toEqual([top, put]);
+    const family = (await run(["conflicts", "--help"])).stdout;
+    expect((await run(["conflicts", "help"])).stdout).toBe(family);
+    const inner = (await run(["conflicts", "show", "--help"])).stdout;
+    expect((await run(["help", "conflicts", "show"])).stdout).toBe(inner);
+    expect(new Set([top, put, family, inner]).size).toBe(4);
+    const refused = await run(["list", "help", "--replica", "a"]);
+    expect(refused).toMatchObject({ status: 2, stdout: "" });
+    expect(refused.stderr).toMatch(/^tercet: Unknown argument: help\nSee: tercet list --help\n$/);
+  });
+});
+
 describe("arguments that are not UTF-8", () => {
   /** Through a shell: Node can't give such bytes to a process. */
   function inShell(cwd: string, line: string): Promise<{ status: number; stdout: string; stderr: string }> {
@@ -150,6 +194,31 @@ describe("arguments that are not UTF-8", () => {
 });
 
 describe("errors in words", () => {
+  test("name the option of TLS and the file that are at fault", async () => {
+    const { path, run, directory } = desk({ TERCET_SERVER: server.address });
+    writeFileSync(path("cert.pem"), CERTIFICATE);
+    writeFileSync(path("key.pem"), KEY);
+    const cases: readonly [flags: readonly string[], status: number, words: string][] = [
+      [["--tls-ca", "key.pem"], 2, "--tls-ca: key.pem is not a certificate in PEM"],
+      [["--tls-ca", "nope.pem"], 1, "--tls-ca: can't use nope.pem: there is no such file or directory"],
+      [["--tls-cert", "cert.pem"], 2, "--tls-cert needs --tls-key, too"],
+      [["--tls-key", "key.pem"], 2, "--tls-key needs --tls-cert, too"],
+      [["--tls-cert", "key.pem", "--tls-key", "key.pem"], 2, "--tls-cert: key.pem is not a certificate in PEM"],
+    ];
+    const before = readdirSync(directory);
+    for (const [flags, status, words] of cases) {
+      for (const command of [
+        ["collections", "list"],
+        ["sync", "--replica", "a.replica", "--collection", "c"],
+      ]) {
+        const refused = await run([...command, ...flags]);
+        expect(refused).toMatchObject({ status, stdout: "" });
+        expect(refused.stderr.split("\n")[0]).toBe(`tercet: ${words}`);
+      }
+    }
+    expect(readdirSync(directory)).toEqual(before);
+  });
+
   test("name the reason, of a replica file as of the server", async () => {
     const { path, run } = desk({ TERCET_REPLICA: "a.replica" });
     await run(["put", "x", "1", "--collection", "none-of-these"]);
@@ -167,6 +236,44 @@ describe("errors in words", () => {
     expect((await run(["verify"])).stderr).toMatch(/^tercet: .*\n {2}reason: REPLICA_DAMAGED\n$/);
     const unreachable = await run(["sync", "--server", "127.0.0.1:1"]);
     expect(unreachable.stderr).toBe("tercet: can't reach a Tercet server at 127.0.0.1:1: nothing listens there\n");
+  });
+
+  test("of an item over the limit say that a sync tells the server's own, and it does", async () => {
+    const { directory, path, run, one, error } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "x", "1", "--collection", "c"]);
+    const syncWith = async (limit: string): Promise<void> => {
+      const served = await serve(directory, ["--item-limit", limit]);
+      await one(["sync", "--create", "--server", served.address]);
+      await served.stop();
+    };
+    await syncWith("100");
+    writeFileSync(path("file"), "x".repeat(150));
+    for (const words of [["x".repeat(150)], ["--file", "file"]]) {
+      const refused = await error(["put", "large", ...words]);
+      expect(refused).toMatchObject({ status: 1, reason: "ITEM_TOO_LARGE" });
+      expect(refused["message"]).toMatch(
+        /is 150 bytes; an item has up to 100 by what this replica knows so far: a sync /,
+      );
+    }
+    await syncWith("200");
+    expect(await one(["put", "large", "--file", "file"])).toMatchObject({ size: 150 });
+    expect((await run(["put", "--help"])).stdout.replace(/\s+/g, " ")).toContain("a sync tells a new replica so");
+  });
+
+  test("of a replica in use advise nothing that loses changes", async () => {
+    const { path, run } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "x", "1", "--collection", "c"]);
+    const held = openReplica(path("a.replica"));
+    const { stderr } = await run(["put", "y", "2"]);
+    held.close();
+    // What is in the log beside it would be missing of a copy.
+    expect(stderr).not.toMatch(/copy/);
+    expect(stderr).toMatch(
+      /Wait until .* `tercet watch` holds its replica for as long as it runs\n {2}reason: REPLICA_IN_USE/,
+    );
+    expect((await run(["watch", "--help"])).stdout.replace(/\s+/g, " ")).toMatch(
+      /other commands on that file are refused.* only programs that use the library send changes live/,
+    );
   });
 
   test("say no other way on where the same sync can be tried again", () => {

@@ -1,6 +1,15 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { connect, createReplica, METHODS, openReplica, type Replica, type SyncOptions } from "../../client/index.js";
+import {
+  connect,
+  createReplica,
+  METHODS,
+  openReplica,
+  type Replica,
+  rebuildReplica,
+  type SyncOptions,
+} from "../../client/index.js";
 import { type Place, refusal, startPlace } from "./harness.js";
 
 describe("what the library refuses", () => {
@@ -28,6 +37,32 @@ describe("what the library refuses", () => {
     const told = await refusal(() => replica.sync({ server: place.server, create: true, ...options }));
     expect(told).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", fields: [field] });
     expect(replica.status().revision).toBe(0);
+  });
+
+  it("what programs in JavaScript leave out, by its name", async () => {
+    const path = join(place.directory, "new.replica");
+    const none = undefined as never;
+    const calls: readonly [field: string, call: () => unknown, reason?: string][] = [
+      ["path", () => createReplica(none, { collection: "c" })],
+      ["options", () => createReplica(path, none)],
+      ["collection", () => createReplica(path, {} as never), "INVALID_COLLECTION_NAME"],
+      ["path", () => openReplica(none)],
+      ["options", () => openReplica(path, null as never)],
+      ["damagedPath", () => rebuildReplica(none, path)],
+      ["newPath", () => rebuildReplica(path, none)],
+      ["options", () => replica.sync(none)],
+      ["server", () => replica.sync({} as never)],
+      ["server", () => replica.sync({ live: true } as never)],
+      ["options", () => replica.verify(none)],
+      ["address", () => connect(none)],
+      ["options", () => connect(place.server, null as never)],
+      ["id", () => replica.put(none, "x"), "INVALID_ID"],
+      ["content", () => replica.put("x", none)],
+    ];
+    for (const [field, call, reason = "INVALID_FIELD"] of calls) {
+      expect(await refusal(call)).toMatchObject({ code: "INVALID_ARGUMENT", reason, fields: [field] });
+    }
+    expect(existsSync(path)).toBe(false);
   });
 
   it("takes options that say as much as nothing", async () => {

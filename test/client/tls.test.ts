@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,6 +52,32 @@ test("a certificate for another address or name is refused", async () => {
     await refused.toMatchObject({ code: "UNAVAILABLE", message: expect.stringMatching("ALTNAME_INVALID") });
   }
 });
+
+test("what is no certificate, or not its key, is refused by its name", async () => {
+  const address = await serve(CERTIFICATE);
+  const other = Buffer.from(generateKeyPairSync("ec", EC).privateKey.export({ type: "pkcs8", format: "pem" }));
+  const cases: readonly [field: string, tls: unknown][] = [
+    ["tls", false],
+    ["tls.ca", { ca: KEY }],
+    ["tls.ca", { ca: Buffer.from("nothing") }],
+    ["tls.ca", { ca: "/path" }],
+    ["tls.cert", { cert: CERTIFICATE }],
+    ["tls.key", { key: KEY }],
+    ["tls.cert", { cert: KEY, key: CERTIFICATE }],
+    ["tls.key", { cert: CERTIFICATE, key: CERTIFICATE }],
+    ["tls.key", { cert: CERTIFICATE, key: other }],
+  ];
+  for (const [field, tls] of cases) {
+    const refused = { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", fields: [{ field }] };
+    await expect(replica.sync({ server: address, create: true, tls: tls as never })).rejects.toMatchObject(refused);
+    await expect(replica.sync({ server: address, live: true, tls: tls as never }).ended).rejects.toMatchObject(refused);
+  }
+  const bundle = Buffer.concat([CERTIFICATE, OTHER_CERTIFICATE]);
+  const tls = { ca: bundle, cert: CERTIFICATE, key: KEY };
+  expect(await replica.sync({ server: address, create: true, tls })).toMatchObject({ verified: true });
+});
+
+const EC = { namedCurve: "P-256" } as const;
 
 test("credentials without what the name is told by are taken as they are", () => {
   const others = {} as ChannelCredentials;

@@ -13,6 +13,15 @@ const page = readFileSync(join(root, "proto", "README.md"), "utf8");
 /** Many processes, one after the other, on a machine that may have others to run. */
 const MANY_MS = 180_000;
 
+describe("proto/README.md", () => {
+  it("has a server of its own, not that of the Quick start with what it has written", () => {
+    const quickStart = readFileSync(join(root, "README.md"), "utf8");
+    const directories = [page, quickStart].map((text) => /tercet\.js serve --data (\/tmp\/[^/\s]+)/.exec(text)?.[1]);
+    expect(directories).toEqual(["/tmp/tercet-cookbook", "/tmp/tercet-try"]);
+    for (const directory of directories) expect([page, quickStart].join()).toContain(`remove \`${directory}\``);
+  });
+});
+
 describe(`grpcurl${leftOut ? ": left out, as it is built by Go, which is not installed" : ""}`, () => {
   let tools: string;
   let test: TestServer;

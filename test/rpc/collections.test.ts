@@ -53,6 +53,12 @@ describe("CollectionService", () => {
     await test.create("gone");
     await test.api.batchWriteItems({ collection: "gone", pushes: [upsert("a", "1")] });
     const uid = (await test.api.getCollection({ collection: "gone" })).collection?.uid ?? Buffer.alloc(0);
+    const other = Buffer.alloc(16, 7);
+    expect(await refusalOf(test.api.deleteCollection({ collection: "gone", uid: other }))).toMatchObject({
+      code: "NOT_FOUND",
+      reason: "COLLECTION_NOT_FOUND",
+      message: `the collection "gone" has the uid ${uid.toString("hex")}, not ${other.toString("hex")}: there is none of that uid`,
+    });
     await test.api.deleteCollection({ collection: "gone", uid });
     const missing = { code: "NOT_FOUND", reason: "COLLECTION_NOT_FOUND", metadata: { collection: "gone" } };
     expect(await refusalOf(test.api.getCollection({ collection: "gone" }))).toMatchObject(missing);

@@ -128,6 +128,14 @@ describe("ItemService", () => {
     expect((await test.api.writeItem({ collection, item: past, precondition: absent })).change?.modifyTimeUs).toBe(5);
   });
 
+  it("says how to name the state of a deletion, without what a deletion can't have", async () => {
+    const { reason, message } = await refusalOf(test.api.deleteItem({ collection, id: "a" }));
+    expect({ reason, message }).toEqual({
+      reason: "PRECONDITION_MISSING",
+      message: 'precondition: say in which state it is deleted: "fingerprint" or "any"',
+    });
+  });
+
   it("deletes, and leaves what is not there", async () => {
     await write("a", "one", absent);
     expect((await test.api.deleteItem({ collection, id: "never", precondition: any })).change).toBeUndefined();

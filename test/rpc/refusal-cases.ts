@@ -239,6 +239,20 @@ export const refusalCases: RefusalCase[] = [
     fields: ["precondition"],
   },
   {
+    what: "DeleteItem: a fingerprint of an unknown algorithm",
+    call: (api, collection) =>
+      api.deleteItem({ collection, id: "kept", precondition: { state: { $case: "fingerprint", value: unknown } } }),
+    reason: "UNKNOWN_ALGORITHM",
+    fields: ["precondition.fingerprint.algorithm"],
+  },
+  {
+    what: "DeleteItem: a fingerprint that is none",
+    call: (api, collection) =>
+      api.deleteItem({ collection, id: "kept", precondition: { state: { $case: "fingerprint", value: short } } }),
+    reason: "FINGERPRINT_MISMATCH",
+    fields: ["precondition.fingerprint.value"],
+  },
+  {
     what: "DeleteItem: absent",
     call: (api, collection) => api.deleteItem({ collection, id: "kept", precondition: absent }),
     reason: "INVALID_FIELD",

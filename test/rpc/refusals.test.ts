@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
@@ -45,6 +46,27 @@ describe("bad input to unary calls", () => {
     const refusal = await leavesAllAsItWas(() => refusalOf(call(test.api, collection)));
     expect(refusal).toMatchObject({ code, reason, fields });
     expect(refusal.message).not.toBe("");
+  });
+
+  it.each(["item_service", "collection_service"])("%s.proto names every reason with the call", (file) => {
+    const path = new URL(`../../proto/tercet/v1/${file}.proto`, import.meta.url);
+    const [head = "", body = ""] = readFileSync(path, "utf8").split(/^service /m);
+    const documented = new Map(
+      [...body.matchAll(/((?: {2}\/\/.*\n)+) {2}rpc (\w+)\(/g)].map(([, comment, name]) => {
+        const request = body.slice(body.indexOf(`\nmessage ${name}Request `)).split("\n}\n")[0];
+        return [name, head + comment + request];
+      }),
+    );
+    let held = 0;
+    const unnamed: string[] = [];
+    for (const { what, reason } of refusalCases) {
+      const words = documented.get(what.split(":")[0]);
+      if (words === undefined) continue;
+      held += 1;
+      if (!new RegExp(`\\b${reason}\\b`).test(words)) unnamed.push(`${what}: ${reason}`);
+    }
+    expect(held).toBeGreaterThan(20);
+    expect(unnamed).toEqual([]);
   });
 
   it("a content over 1 MiB is refused with the way that it can come, not with a limit that the server does not have", async () => {

@@ -75,6 +75,33 @@ describe("startServer", () => {
     },
   );
 
+  it("refuses what programs in JavaScript leave out, by its name", async () => {
+    expect(await refusal({ directory: undefined as never })).toMatch(/^directory must be the path of the data dir/);
+    expect(await refusal({ directory: "" })).toMatch(/^directory must be/);
+    expect(await refusal({ host: 5 as never })).toMatch(/^host must be an address to listen on, not 5/);
+    for (const port of ["7727" as never, -1, 65_536, 0.5])
+      expect(await refusal({ port })).toMatch(/^port must be a whole/);
+    expect(await refusal({ tls: {} as never })).toBe("tls.cert (--tls-cert) must be bytes, of PEM");
+    const error = await startServer(undefined as never).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StartError);
+    expect(error).toHaveProperty("message", expect.stringMatching(/^options must be an object with a directory/));
+  });
+
+  it.each(["127.0.0.1", "0.0.0.0"])("makes nothing where the port is in use, at %s", async (host) => {
+    const other = await startServer({ directory: join(parent, "other"), host, port: 0 });
+    try {
+      expect(await refusal({ host, port: other.port })).toBe(
+        `cannot listen on ${host}:${other.port}: the port is in use`,
+      );
+    } finally {
+      await other.close();
+    }
+    const { port } = other;
+    const again = await startServer({ directory: join(parent, "other"), host, port });
+    expect(again.port).toBe(port);
+    await again.close();
+  });
+
   it("says which of certificate, key and authorities is wrong", async () => {
     const key = Buffer.from(KEY);
     const nothing = Buffer.from("nothing");

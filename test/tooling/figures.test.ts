@@ -47,6 +47,11 @@ function scenario(name: string): ScenarioFigures {
 }
 
 describe("the figures", () => {
+  test("say in their help what a miss does", async () => {
+    const { stdout: help } = await figuresProcess("--help");
+    expect(help.replace(/\s+/g, " ")).toContain("missed (MISS) does not change the exit status");
+  });
+
   test("are of the scenarios that were asked for, and of this machine", () => {
     expect(figures.scenarios.map(({ name, items }) => ({ name, items }))).toEqual([
       { name: "changes", items: ITEMS },

@@ -79,7 +79,7 @@ export interface DeleteCollectionResponse {
 export interface ListConflictsRequest {
   /** Name of the collection. */
   collection: string;
-  /** Only of this item. Empty: of all. */
+  /** Only of this item (INVALID_ID). Empty: of all. */
   id: string;
   /** Most records in the page, up to 1,000. 0: 100. */
   pageSize: number;

@@ -2091,8 +2091,9 @@ export const ItemServiceService = {
     responseDeserialize: (value: Buffer): WriteItemResponse => WriteItemResponse.decode(value),
   },
   /**
-   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that
-   * is not there is left so and the call succeeds.
+   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which says in
+   * which state the item is). An item that is not there is left so and the call succeeds. Also INVALID_ARGUMENT:
+   * PRECONDITION_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, REQUEST_ID_REUSED.
    */
   deleteItem: {
     path: "/tercet.v1.ItemService/DeleteItem" as const,
@@ -2179,8 +2180,9 @@ export interface ItemServiceServer extends UntypedServiceImplementation {
    */
   writeItem: handleUnaryCall<WriteItemRequest, WriteItemResponse>;
   /**
-   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that
-   * is not there is left so and the call succeeds.
+   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which says in
+   * which state the item is). An item that is not there is left so and the call succeeds. Also INVALID_ARGUMENT:
+   * PRECONDITION_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, REQUEST_ID_REUSED.
    */
   deleteItem: handleUnaryCall<DeleteItemRequest, DeleteItemResponse>;
   /**
@@ -2265,8 +2267,9 @@ export interface ItemServiceClient extends Client {
     callback: (error: ServiceError | null, response: WriteItemResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED). An item that
-   * is not there is left so and the call succeeds.
+   * Deletes one item, durably, if the precondition holds: else FAILED_PRECONDITION (PRECONDITION_FAILED, which says in
+   * which state the item is). An item that is not there is left so and the call succeeds. Also INVALID_ARGUMENT:
+   * PRECONDITION_MISSING, FINGERPRINT_MISMATCH, UNKNOWN_ALGORITHM, REQUEST_ID_REUSED.
    */
   deleteItem(
     request: DeleteItemRequest,

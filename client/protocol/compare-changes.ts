@@ -13,6 +13,8 @@ export interface KnownChange extends Change {
   readonly staged?: number;
   /** It is the base's own content, which is large and known. */
   readonly kept?: boolean;
+  /** The server told nothing of a creation that was sent: it has none so far, but what was sent may be under way yet. */
+  readonly presumed?: boolean;
 }
 
 /** Whether the content of a change is at hand. */
@@ -70,6 +72,8 @@ export function decide(
   let comparison = fork === undefined ? compare(face, change) : compareRecovered(face, change, fork);
   if (rejudges && local.pending?.held === true) comparison = "conflict";
   if (comparison === "known") return undefined;
+  // Deleted here since it was sent: the deletion stays pending, and is pushed, so that what was sent can't come to be later.
+  if (comparison === "agreed" && change.presumed === true) return undefined;
   const followed = comparison === "lost" && follows;
   return {
     change,

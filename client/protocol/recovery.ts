@@ -6,6 +6,7 @@ import { MAX_QUERY_RANGES } from "../../core/reconcile.js";
 import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers, RangeList, RangeQuery } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch } from "../replica/apply-batch.js";
+import type { KnownChange } from "./compare-changes.js";
 import { outOfOrder } from "./faults.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
 import { type Asked, type Listed, readAnswers, readList, toRangeQuery } from "./range-messages.js";
@@ -180,7 +181,7 @@ export function createRecovery(world: RecoveryWorld): Recovery {
       const last = result.states.at(-1);
       if (last === undefined) return complete();
       const revision = headOf().head?.revision ?? 0;
-      const gone = result.states.map(({ id }) => ({ ...absent(id, 0), revision }));
+      const gone = result.states.map(({ id }): KnownChange => ({ ...absent(id, 0), revision, presumed: true }));
       world.found(gone, [], 0, () => settleCreations(last.sequence));
     });
   }

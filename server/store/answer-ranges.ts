@@ -35,7 +35,7 @@ const PART_BYTES = 32;
 const NUMBER_BYTES = 2;
 
 /** Work that is done at a time, in items that are read: some 10 to 20 ms. The rest of a query is answered in another turn. */
-const MAX_WORK = 5_000;
+const MAX_WORK = 6_000;
 /** What a range costs of which nothing is read, and what is listed, beside being read. */
 const RANGE_WORK = 16;
 const LISTED_WORK = 2;

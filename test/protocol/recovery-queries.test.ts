@@ -1,7 +1,11 @@
 import { expect, test } from "vitest";
+import { decide } from "../../client/protocol/compare-changes.js";
 import { createRecovery } from "../../client/protocol/recovery.js";
 import type { FinerRange } from "../../client/protocol/refine-ranges.js";
+import type { LocalState } from "../../client/replica/local-state.js";
+import { fingerprintOf } from "../../core/fingerprint.js";
 import { LEAF_ITEMS, MAX_QUERY_ITEMS, MAX_QUERY_RANGES, SHORT_PRINT_BYTES } from "../../core/reconcile.js";
+import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { type RangeAnswers, RangeOutcome, type RangeQuery } from "../../gen/tercet/v1/sync.js";
 
 const NOTHING = createBlank();
@@ -59,4 +63,38 @@ test("however many ranges differ, a query is within its limits, and few items ar
   }
   expect(answered).toBe(ranges.length);
   expect(complete).toBe(true);
+});
+
+test("a creation that was sent, and deleted here since, stays to be deleted where the server knows nothing of it", () => {
+  // What was sent may be under way yet, and would be made by the time it comes (simulation, seed 1900).
+  const local = {
+    id: "x",
+    sequence: 2,
+    sent: undefined,
+    base: undefined,
+    modifyTimeUs: 1,
+    group: 0,
+    pending: { fingerprint: undefined, modifyTimeUs: 1, held: false },
+    sendings: [fingerprintOf("x", "sent")],
+  } as unknown as LocalState;
+  const change = {
+    id: "x",
+    revision: 3,
+    fingerprint: undefined,
+    size: 0,
+    modifyTimeUs: 0,
+    group: 0,
+    content: undefined,
+  };
+  const circumstances = {
+    standard: ChangeStandard.CHANGE_STANDARD_SERVER,
+    ceilingUs: 9,
+    fork: 3,
+    follows: false,
+    rejudges: false,
+    stops: false,
+  };
+  expect(decide(local, { ...change, presumed: true }, circumstances, false)).toBeUndefined();
+  // Its deletion was told: nothing that was sent before it can be made any more.
+  expect(decide(local, change, circumstances, false)?.comparison).toBe("agreed");
 });

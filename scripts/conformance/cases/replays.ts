@@ -108,6 +108,13 @@ export const replayCases: readonly Case[] = [
     run: (place) => lateArrival(place, { kept: "kept" }, { x: "one" }, { x: null }, { kept: "kept" }),
   },
   {
+    name: "replay/late-creation-after-it-was-deleted-and-recovered-from",
+    run: (place) =>
+      lateArrival(place, { kept: "kept" }, { x: "one" }, { x: null }, { kept: "kept" }, (replica) =>
+        replica.loseCheckpoint(),
+      ),
+  },
+  {
     name: "replay/late-push-after-a-newer-one",
     run: (place) => lateArrival(place, { x: "old" }, { x: "one" }, { x: "two" }, { x: "two" }),
   },
@@ -137,11 +144,13 @@ async function lateArrival(
   sent: Readonly<Record<string, string | null>>,
   then: Readonly<Record<string, string | null>>,
   items: Readonly<Record<string, string>>,
+  meanwhile: (replica: TesteeReplica) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   const replica = await place.equal(base);
   await replica.change(sent);
   const late = await sendInVain(place, replica);
   await replica.change(then);
+  await meanwhile(replica);
   same("report", await place.sync(replica), { verified: true, conflicts: [] });
   await arrive(place, late);
   same("report after the late arrival", await place.sync(replica), { verified: true, conflicts: [], received: 0 });

@@ -122,10 +122,14 @@ async function complete(session: Session, { found, preamble }: Search): Promise<
   session.recovering = false;
 }
 
-/** A creation that was sent, and that the server tells nothing of, may have been made, and deleted by somebody else. */
+/**
+ * A creation that was sent, and that the server tells nothing of, may have been made, and deleted by somebody else. One
+ * that was deleted here since is still to be deleted there: what was sent may be under way yet.
+ */
 function unsettledCreations({ entries }: Replica, revision: number): State[] {
-  const sent = [...entries.values()].filter(({ base, pending }) => {
-    return base?.fingerprint === undefined && pending !== undefined && pending.sendings.length > 0;
+  const sent = [...entries.values()].filter(({ mine, base, pending }) => {
+    const isCreation = mine !== undefined && base?.fingerprint === undefined;
+    return isCreation && pending !== undefined && pending.sendings.length > 0;
   });
   return sent.map(({ id }) => stateOf(id, undefined, revision));
 }

@@ -175,11 +175,11 @@ func (s *session) completeRecovery(search *search) error {
 }
 
 // unsettledCreations were sent, and may have been made, and deleted by others, where the server tells nothing of
-// them.
+// them. One that was deleted here since is still to be deleted there: what was sent may be under way yet.
 func unsettledCreations(replica *Replica, revision int64) []State {
 	var states []State
 	for _, entry := range replica.Pending() {
-		if entry.Base.fingerprint() == NoItem && len(entry.Pending.Sendings) > 0 {
+		if entry.Mine != nil && entry.Base.fingerprint() == NoItem && len(entry.Pending.Sendings) > 0 {
 			states = append(states, State{ID: entry.ID, Revision: revision})
 		}
 	}

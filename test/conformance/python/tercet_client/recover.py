@@ -135,8 +135,12 @@ def _complete(session: Session, search: Search) -> None:
 
 
 def _unsettled_creations(replica: Replica) -> list[str]:
-    """Creations that were sent: those that the server tells nothing of may have been made, and deleted by others."""
-    return [entry.id for entry in replica.pending() if entry.base_fingerprint is None and entry.pending.sendings]
+    """Creations that were sent: those that the server tells nothing of may have been made, and deleted by others.
+
+    One that was deleted here since is still to be deleted there: what was sent may be under way yet.
+    """
+    pending = [entry for entry in replica.pending() if entry.mine and entry.base_fingerprint is None]
+    return [entry.id for entry in pending if entry.pending.sendings]
 
 
 def _to_query(search: Search, ranges: list[Range]) -> sync_pb2.RangeQuery:

@@ -135,11 +135,12 @@ impl Session<'_> {
 }
 
 /// Creations that were sent: those that the server tells nothing of may have been made, and deleted
-/// by others.
+/// by others. One that was deleted here since is still to be deleted there: what was sent may be
+/// under way yet.
 fn unsettled_creations(replica: &Replica) -> Vec<String> {
     let sent = replica.entries.values().filter(|entry| {
         let is_sent = entry.pending.as_ref().is_some_and(|pending| !pending.sendings.is_empty());
-        is_sent && entry.base_fingerprint().is_none()
+        is_sent && entry.mine.is_some() && entry.base_fingerprint().is_none()
     });
     sent.map(|entry| entry.id.clone()).collect()
 }

@@ -132,10 +132,14 @@ final class Recovery {
     session.recovering = false;
   }
 
-  /** Creations that were sent, and are not told of, may have been made, and deleted by others. */
+  /**
+   * Creations that were sent, and are not told of, may have been made, and deleted by others. One
+   * that was deleted here since is still to be deleted there: what was sent may be under way yet.
+   */
   private void addUnsettledCreations(long revision) {
     for (var entry : session.replica.pending()) {
-      if (entry.baseFingerprint() == null && !entry.pending.sendings.isEmpty()) {
+      var isCreation = entry.mine != null && entry.baseFingerprint() == null;
+      if (isCreation && !entry.pending.sendings.isEmpty()) {
         found.putIfAbsent(entry.id, State.gone(entry.id, revision));
       }
     }

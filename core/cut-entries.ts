@@ -3,7 +3,7 @@ import { FINGERPRINT_BYTES } from "./fingerprint.js";
 import { separator } from "./id.js";
 import type { IdInterval, RangeEntry, RangePart } from "./range.js";
 import { createRangeSum, totalOf } from "./range-sum.js";
-import { beginsSegment, LEAST_ENTRIES, MOST_ENTRIES } from "./segment-boundary.js";
+import { beginsSegment, FULL_ENTRIES, LEAST_ENTRIES, MOST_ENTRIES } from "./segment-boundary.js";
 
 /** Cuts entries that lie in a range into parts of about the same size; each has an entry, and together they are the range. */
 export function cutEntries(entries: readonly RangeEntry[], interval: IdInterval, parts: number): readonly RangePart[] {
@@ -43,8 +43,7 @@ export function cutSegments(block: EntryBlock, interval: IdInterval): readonly R
       to: to === undefined ? interval.to : ids[to],
     };
     const size = (to ?? ids.length) - from;
-    // Half full, so that the next few items do not cut them again.
-    const parts = size > MOST_ENTRIES ? Math.ceil((2 * size) / MOST_ENTRIES) : 1;
+    const parts = size > MOST_ENTRIES ? Math.ceil(size / FULL_ENTRIES) : 1;
     return cutBlock(sliceBlock(block, from, from + size), part, parts);
   });
 }

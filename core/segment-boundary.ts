@@ -10,6 +10,8 @@ const SEGMENT_IDS = 32;
 export const LEAST_ENTRIES = 8;
 /** A segment with more items is cut all the same: to read one is what a change in it may cost. */
 export const MOST_ENTRIES = 512;
+/** Where none of its ids begins one, so many are in a segment that is made: the next few items do not cut it again. */
+export const FULL_ENTRIES = MOST_ENTRIES / 2;
 
 /** Whether a segment begins with this id: by its bytes in UTF-8, and by nothing else. */
 export function beginsSegment(id: string): boolean {

@@ -3,9 +3,10 @@ import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds, separator } from "../../core/id.js";
 import { isAscending, type ProvedColumns, idAt as takenId } from "../../core/item-columns.js";
 import type { IdInterval, RangeEntry, RangePart } from "../../core/range.js";
-import { createRangeIndex, type NewEntries, type RangeChange, type Segment } from "../../core/range-index.js";
+import { changesOf, createRangeIndex, type NewEntries, type RangeChange } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
-import { beginsSegment, bytesBeginSegment, LEAST_ENTRIES, MOST_ENTRIES } from "../../core/segment-boundary.js";
+import { beginsSegment, bytesBeginSegment, FULL_ENTRIES, LEAST_ENTRIES } from "../../core/segment-boundary.js";
+import type { Segment } from "../../core/segment-table.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import type { Books } from "./books.js";
@@ -84,7 +85,7 @@ export function sqliteRanges(db: Database): SqliteRanges {
   }
 
   function noteNew(items: NewEntries, areInOrder: boolean): void {
-    if (!areInOrder) return noteMoves(movesOf(items));
+    if (!areInOrder) return noteMoves(changesOf(items));
     if (isStale()) return index.forget();
     touched = true;
     index.noteNew(items);
@@ -150,13 +151,6 @@ function entriesAdded(run: CreationRun): NewEntries {
   };
 }
 
-function movesOf({ count, idAt, fingerprints }: NewEntries): RangeChange[] {
-  return Array.from({ length: count }, (_, at): RangeChange => {
-    const after = fingerprints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES);
-    return { id: idAt(at), before: undefined, after };
-  });
-}
-
 /** Cuts all bases into segments. */
 function segmentsOf(read: (interval: IdInterval, limit: number) => EntryBlock): Segment[] {
   const segments: Segment[] = [];
@@ -168,7 +162,7 @@ function segmentsOf(read: (interval: IdInterval, limit: number) => EntryBlock): 
     const entries = entriesOf(read({ from: last === "" ? "" : `${last}\u0000`, to: undefined }, READ_AT_ONCE));
     for (const { id, fingerprint } of entries) {
       const begins = sum.count >= LEAST_ENTRIES && beginsSegment(id);
-      if (begins || sum.count === MOST_ENTRIES / 2) {
+      if (begins || sum.count === FULL_ENTRIES) {
         segments.push({ from, ...totalOf(sum) });
         from = begins ? id : separator(last, id);
         sum = createRangeSum();

@@ -1,7 +1,8 @@
 import { asBuffer } from "../../core/content.js";
 import type { EntryBlock } from "../../core/entry-block.js";
 import type { IdInterval } from "../../core/range.js";
-import { createRangeIndex, type RangeIndex, type Segment } from "../../core/range-index.js";
+import { createRangeIndex, type RangeIndex } from "../../core/range-index.js";
+import type { Segment } from "../../core/segment-table.js";
 import type { Database } from "../../core/sqlite.js";
 import { type JoinedTuple, joinedEntries, toBlock } from "../../core/sqlite-entries.js";
 import { answerRanges } from "./answer-ranges.js";

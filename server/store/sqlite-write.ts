@@ -1,7 +1,6 @@
 import { asBuffer } from "../../core/content.js";
-import { FINGERPRINT_BYTES } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
-import type { NewEntries, RangeChange } from "../../core/range-index.js";
+import { changesOf, type NewEntries, type RangeChange } from "../../core/range-index.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { bytesBeginSegment } from "../../core/segment-boundary.js";
 import type { Database } from "../../core/sqlite.js";
@@ -36,8 +35,9 @@ export function prepareWrite(
     const { key, revision: revisionBefore, conflicts, last_conflict: lastConflict } = collection;
     const { items, total } = creations;
     const ranges = indexes.of(key);
-    if (items.isAscending) ranges.noteNew(toNewEntries(creations));
-    else ranges.note(toRangeChanges(creations));
+    const entries = toNewEntries(creations);
+    if (items.isAscending) ranges.noteNew(entries);
+    else ranges.note(changesOf(entries));
     rows.insert(key, creations, revisionBefore);
     ranges.flush();
     const before = totalIn(collection);
@@ -98,13 +98,6 @@ function toNewEntries({ items, fingerprints }: Creations): NewEntries {
     },
     fingerprints,
   };
-}
-
-function toRangeChanges({ items, fingerprints }: Creations): RangeChange[] {
-  return Array.from({ length: items.count }, (_, index): RangeChange => {
-    const after = fingerprints.subarray(index * FINGERPRINT_BYTES, (index + 1) * FINGERPRINT_BYTES);
-    return { id: idAt(items, index), before: undefined, after };
-  });
 }
 
 /** The key of the content that was uploaded for a write; undefined: there is none. */

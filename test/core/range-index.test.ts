@@ -5,9 +5,10 @@ import { toEntryBlock } from "../../core/entry-block.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { compareIds } from "../../core/id.js";
 import type { IdInterval, RangeEntry } from "../../core/range.js";
-import { createRangeIndex, type RangeIndex, type Segment, type SegmentRows } from "../../core/range-index.js";
+import { createRangeIndex, type RangeIndex, type SegmentRows } from "../../core/range-index.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import { beginsSegment } from "../../core/segment-boundary.js";
+import type { Segment } from "../../core/segment-table.js";
 
 const WHOLE = { from: "", to: undefined };
 

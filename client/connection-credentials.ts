@@ -5,7 +5,11 @@ import { tlsFault } from "./check-tls.js";
 import type { ConnectOptions } from "./connection.js";
 import { invalidField } from "./validate.js";
 
-/** The credentials of a connection: none, or TLS. @throws TercetError INVALID_FIELD where they are not what they should be. */
+/**
+ * The credentials of a connection: none, or TLS.
+ *
+ * @throws TercetError INVALID_FIELD where they are not what they should be.
+ */
 export function channelCredentials({ tls }: Pick<ConnectOptions, "tls">): ChannelCredentials {
   const fault = tlsFault(tls);
   if (fault !== undefined) throw invalidField(fault.part === "" ? "tls" : `tls.${fault.part}`, fault.description);

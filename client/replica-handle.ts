@@ -195,8 +195,8 @@ export interface OpenOptions {
 /**
  * Makes a replica file for a collection and opens it.
  *
- * @throws TercetError INVALID_COLLECTION_NAME, INVALID_FIELD; StorageError: `exists` where the file exists, `failed` where it can't be made or
- * leftovers of another replica of that name (`-wal`, `-shm`, `-journal`) are beside it.
+ * @throws TercetError INVALID_COLLECTION_NAME, INVALID_FIELD; StorageError: `exists` where the file exists, `failed` where it
+ * can't be made or leftovers of another replica of that name (`-wal`, `-shm`, `-journal`) are beside it.
  */
 export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
   checkPath("path", path);
@@ -210,8 +210,8 @@ export function createReplica(path: string, options: OpenOptions & { readonly co
 /**
  * Opens a replica file, and holds it until `close` or the end of the process.
  *
- * @throws TercetError INVALID_FIELD; StorageError: `failed` where there is none, `foreign` where it is no replica or of another schema version, `busy`
- * where somebody else has it open, `damaged`.
+ * @throws TercetError INVALID_FIELD; StorageError: `failed` where there is none, `foreign` where it is no replica or of
+ * another schema version, `busy` where somebody else has it open, `damaged`.
  */
 export function openReplica(path: string, options: OpenOptions = {}): Replica {
   checkPath("path", path);

@@ -3,8 +3,7 @@ import { ErrorReason, type Fault, fieldFault } from "./fault.js";
 /** Most bytes of an id in UTF-8. */
 export const MAX_ID_BYTES = 512;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+const CONTROL = /\p{Cc}/u;
 const COLLECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** What is wrong with an id, in words, or undefined. A lone surrogate stands for bytes that were not UTF-8. */

@@ -7,8 +7,8 @@ import type { RangeTotal } from "./range-sum.js";
  * of each that differs, so that a round trip is two levels.
  *
  * For 1,000,000 items: 16 ranges of 62,500, parts of 3,900, 490, 60, 15, 4, and then the items; for 100,000: 16 ranges of
- * 6,250, parts of 780, 100, 35, and the items; a level more where segments are larger than most. Few parts cost fewer bytes,
- * many parts fewer round trips.
+ * 6,250, parts of 780, 100, 40, 10, and the items; a level less where segments are smaller than most. Few parts cost fewer
+ * bytes, many parts fewer round trips.
  */
 
 /**

@@ -152,8 +152,7 @@ function failure(
   return { status, message, lines: lines.map(oneLine), error: { code, reason, message, ...facts } };
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they would reach the terminal
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g;
+const CONTROL = /\p{Cc}+/gu;
 
 /** Text from elsewhere without what a terminal would obey. */
 export function oneLine(text: string): string {

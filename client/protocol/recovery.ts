@@ -43,9 +43,9 @@ export interface Recovery {
 
 /** Ranges of a query: with what lies between them not more than a query may have. */
 const RANGES_AT_ONCE = MAX_QUERY_RANGES / 2 - 1;
-/** Items of the ranges in a query that are compared item by item: 128 KiB of short fingerprints, and a part of MAX_QUERY_ITEMS. */
+/** Items of the ranges in a query that are compared item by item, about: 128 KiB of short fingerprints. */
 const ITEMS_AT_ONCE = 16_384;
-/** The same of all ranges that are without an answer, whose ids are kept until then: some 5 MB. */
+/** The same of all ranges that are without an answer, whose entries are kept until then: some 5 MB. */
 const MOST_ITEMS_ASKED = 32_768;
 /** While others are without an answer, it is asked about so many or more: few, so that both sides are at work. */
 const ENOUGH = 128;
@@ -84,12 +84,12 @@ export function createRecovery(world: RecoveryWorld): Recovery {
   function nextRanges(most: number): readonly FinerRange[] {
     const room = Math.min(most, MOST_ASKED - asked.length, world.windowItems() - asked.length);
     const itemsAsked = asked.reduce((sum, { range }) => sum + (range.entries?.length ?? 0), 0);
-    let items = itemsAsked > MOST_ITEMS_ASKED ? ITEMS_AT_ONCE : 0;
+    let itemsLeft = Math.min(ITEMS_AT_ONCE, MOST_ITEMS_ASKED - itemsAsked);
     let first = waiting.length;
-    while (first > 0 && waiting.length - first < room && items < ITEMS_AT_ONCE) {
+    while (first > 0 && waiting.length - first < room && itemsLeft > 0) {
       first -= 1;
       const { byItems, total } = waiting[first] as FinerRange;
-      if (byItems) items += total.count;
+      if (byItems) itemsLeft -= total.count;
     }
     return waiting.splice(first).sort((a, b) => compareIds(a.interval.from, b.interval.from));
   }

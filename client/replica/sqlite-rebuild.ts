@@ -52,8 +52,9 @@ export interface RebuildReport {
  * behind: the next exchange takes everything from there again. The damaged file stays as it is; its directory and that of
  * the new one need room for a copy.
  *
- * @throws TercetError INVALID_FIELD; StorageError `failed` where there is no such file; `busy`; `exists` where `newPath` exists; `foreign` where nothing
- * of a replica is in the file; `damaged` where it does not tell its collection, and `options` do not either.
+ * @throws TercetError INVALID_FIELD; StorageError `failed` where there is no such file; `busy`; `exists` where `newPath`
+ * exists; `foreign` where nothing of a replica is in the file; `damaged` where it does not tell its collection, and
+ * `options` do not either.
  */
 export function rebuildReplica(damagedPath: string, newPath: string, options: RebuildOptions = {}): RebuildReport {
   checkPath("damagedPath", damagedPath);

@@ -164,6 +164,21 @@ describe("a range index", () => {
     expect(world.index.total(WHOLE)).toEqual({ count: 0, sum: Buffer.alloc(32) });
   });
 
+  it("knows what was noted behind all, though that is not written yet", () => {
+    const world = createWorld();
+    write(world, numbered(10), "1");
+    world.index.reset();
+    const [begins = ""] = numbered(2000, 100).filter(beginsSegment);
+    // It would begin a segment, and these be in the one before it.
+    const noted = numbered(3, Number(begins.slice(1)) + 1);
+    world.index.note(noted.map((id) => ({ id, before: undefined, after: fingerprintOf(id, "1") })));
+    const after = fingerprintOf(begins, "1");
+    world.index.noteNew({ count: 1, idAt: () => begins, begins: () => true, fingerprints: after });
+    for (const id of [begins, ...noted]) world.items.set(id, fingerprintOf(id, "1"));
+    world.index.flush();
+    check(world);
+  });
+
   it("forgets what was noted and rolled back", () => {
     const world = createWorld();
     write(world, numbered(500), "1");

@@ -92,6 +92,30 @@ describe("a compacted token", () => {
     equal(store, replica);
   });
 
+  test("a creation that was sent and is under way yet, and was deleted here since, is not made after a recovery", () => {
+    const { store, replica } = together(many(5));
+    change(replica, { x: "mine" });
+    const first = exchange({
+      store,
+      replica,
+      tamperRequest: (message) => (message.message?.$case === "push" ? { message: undefined } : message),
+    });
+    expect(first.report.sent).toBe(0);
+    change(replica, { x: null });
+    elsewhere(store, { "item-000001": null });
+    compact(store);
+    const { report } = clean(exchange({ store, replica, standard: SERVER }));
+    expect(report).toMatchObject({ sentDeletions: 1, conflictCount: 0 });
+    expect(report.recovery).toMatchObject({ why: "compacted" });
+    // The deletion is there for what comes late to be held against.
+    const { uid } = serverState(store);
+    const everything = { uid, after: 0, tombstonesAfter: 0, maxBytes: 1e6, maxChanges: 100, inlineBytes: -1 };
+    expect(now(store.readChanges(everything))?.changes.filter(({ id }) => id === "x")).toMatchObject([
+      { fingerprint: undefined },
+    ]);
+    equal(store, replica);
+  });
+
   test("the horizon may overtake an exchange that is under way", () => {
     const { store, replica } = together(many(50));
     let done = false;

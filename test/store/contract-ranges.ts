@@ -155,6 +155,23 @@ export function describeRanges(current: () => Store): void {
     expect(await askRanges(store, [])).toEqual([]);
   });
 
+  it("answers a part of what would take long, and the rest when it is asked for again", async () => {
+    const store = current();
+    const writes = numbered(20_000);
+    await writeOne(store, ...writes);
+    const asks = Array.from({ length: 40 }, (_, at) => {
+      const [from, to] = [at * 500, (at + 1) * 500].map((index) => writes[index]?.id);
+      return { kind: "items", interval: { from: from ?? "", to }, prints: Buffer.alloc(8) } as const;
+    });
+    const counts: number[] = [];
+    for (let left: readonly RangeAsk[] = asks; left.length > 0; left = left.slice(counts.at(-1))) {
+      counts.push((await askRanges(store, left, { maxBytes: 1e9 })).length);
+      expect(counts.at(-1)).toBeGreaterThan(0);
+    }
+    expect(Math.max(...counts)).toBeLessThan(20);
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(asks.length);
+  });
+
   it("tells the collection of the same snapshot", async () => {
     const store = current();
     await writeOne(store, put("a", "1"), remove("never", { fence: true }));

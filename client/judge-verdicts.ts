@@ -1,7 +1,7 @@
 import { reasonName } from "../core/fault.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import type { Action } from "./replica/action.js";
-import type { ApplyBatch, ApplyResult } from "./replica/apply-batch.js";
+import type { ApplyResult } from "./replica/apply-batch.js";
 import type { LocalState } from "./replica/local-state.js";
 import type { ReplicaStore } from "./replica/store.js";
 import type { Verdict } from "./verdict.js";
@@ -38,14 +38,31 @@ export function judgeResolved(seen: Seen, find: (seen: Seen) => number | undefin
   return { verdict: asBefore(seen) ?? { outcome: "discarded" }, final: true };
 }
 
+/** Finds what the server decided on a change that was sent. */
+export type FindDecision = (sent: { readonly id: string; readonly sequence: number }) => Decision | undefined;
+type Decision = Extract<Action, { kind: "settle" | "reject" }>;
+
+/** What is decided by these actions. They are gone through when the first is asked for. */
+export function decisionsOf(actions: readonly Action[]): FindDecision {
+  let bySequence: Map<number, Decision> | undefined;
+  return ({ id, sequence }) => {
+    bySequence ??= new Map(actions.filter(isDecision).map((action) => [action.sequence, action]));
+    const decision = bySequence.get(sequence);
+    return decision?.id === id ? decision : undefined;
+  };
+}
+
+function isDecision(action: Action): action is Decision {
+  return action.kind === "settle" || action.kind === "reject";
+}
+
 /** An exchange has stored what it decided. */
-export function judgeApplied(seen: Seen, batch: ApplyBatch, result: ApplyResult, find: FindRecord): Judged {
+export function judgeApplied(seen: Seen, decisions: FindDecision, result: ApplyResult, find: FindRecord): Judged {
   const { version, before, after } = seen;
-  const { id, sequence } = before;
+  const decision = decisions(before);
   if (isStill(seen)) {
-    const rejection = batch.actions.find((action) => action.kind === "reject" && isOf(action, id, sequence));
-    if (rejection?.kind === "reject") {
-      const { reason, message } = rejection;
+    if (decision?.kind === "reject") {
+      const { reason, message } = decision;
       return { verdict: { outcome: "rejected", reason: reasonName(reason), message }, final: false };
     }
     const isHeld = after.pending?.held === true && version.verdict?.outcome !== "held";
@@ -57,15 +74,10 @@ export function judgeApplied(seen: Seen, batch: ApplyBatch, result: ApplyResult,
   const { pending } = after;
   const goesOn = pending !== undefined && sameFingerprint(pending.fingerprint, before.pending?.fingerprint);
   if (goesOn) return { timeUs: pending.modifyTimeUs };
-  const settled = batch.actions.find((action) => action.kind === "settle" && isOf(action, id, sequence));
-  if (settled?.kind === "settle") {
-    return { verdict: { outcome: "applied", revision: settled.revision }, final: true };
+  if (decision?.kind === "settle") {
+    return { verdict: { outcome: "applied", revision: decision.revision }, final: true };
   }
   return { verdict: asBefore(seen) ?? { outcome: "discarded" }, final: true };
-}
-
-function isOf(action: Extract<Action, { kind: "settle" | "reject" }>, id: string, sequence: number): boolean {
-  return action.id === id && action.sequence === sequence;
 }
 
 /** The item is what this version made it: the server has made the same of it. */

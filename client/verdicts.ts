@@ -1,7 +1,16 @@
-import { type Judged, judgeApplied, judgeResolved, judgeWrite, type Seen, standing } from "./judge-verdicts.js";
+import {
+  decisionsOf,
+  type Judged,
+  judgeApplied,
+  judgeResolved,
+  judgeWrite,
+  type Seen,
+  standing,
+} from "./judge-verdicts.js";
 import type { GroupLimits, LocalWrite } from "./replica/local-items.js";
 import type { LocalState } from "./replica/local-state.js";
 import { oneByOne } from "./replica/one-by-one.js";
+import { idAt, type SettledRun } from "./replica/outgoing-columns.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { checkPositive } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
@@ -86,6 +95,15 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     for (const waiter of waiters) waiter.resolve(verdict);
   }
 
+  function tellSettled({ columns, from, to, revision }: SettledRun): void {
+    for (let at = from; at < to; at++) {
+      const id = idAt(columns, at);
+      const version = openVersion(id);
+      if (version === undefined) open.delete(id);
+      else tell(id, version, { outcome: "applied", revision: revision + at - from }, true);
+    }
+  }
+
   /** Does the work, and judges by the states before and after it what became of the versions that are followed. */
   function watch<T>(ids: Iterable<string>, work: () => T, judge: (seen: Seen, result: T) => Judged): T {
     const followed = new Map<string, Version>();
@@ -128,13 +146,20 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
       );
     },
     apply(given) {
-      const batch = open.size > 0 ? oneByOne(given) : given;
+      // A version that is followed is pending, unless nobody holds it any more.
+      if (open.size > 0 && held.state().pending === 0) open.clear();
+      if (open.size === 0) return held.apply(given);
+      const whole = (given.settled ?? []).filter((run) => held.settlesWhole(run));
+      const batch = oneByOne(given, whole);
       const records = recordsOf(held);
-      return watch(
+      const decisions = decisionsOf(batch.actions);
+      const done = watch(
         idsOf(batch.actions),
         () => held.apply(batch),
-        (seen, result) => judgeApplied(seen, batch, result, records),
+        (seen, result) => judgeApplied(seen, decisions, result, records),
       );
+      for (const run of whole) tellSettled(run);
+      return done;
     },
   };
 

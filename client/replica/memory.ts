@@ -202,6 +202,7 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
     listBases: (interval, limit) => [...bases(interval)].slice(0, limit),
     takeOutgoing: (query) =>
       early.taken(transaction((rows, _books, _conflicts, staged) => takeRows(query, rows, staged))),
+    settlesWhole: () => false,
     apply(batch): ApplyResult {
       const { actions, nowUs, opened } = oneByOne(batch);
       return transaction((rows, books) => {

@@ -1,7 +1,7 @@
 import { changeAt, type ProvedColumns } from "../../core/item-columns.js";
 import type { Action } from "./action.js";
 import type { ApplyBatch } from "./apply-batch.js";
-import { settlesOf } from "./outgoing-columns.js";
+import { type SettledRun, settlesOf } from "./outgoing-columns.js";
 
 /** What taking items in columns comes to, item by item. */
 export function toActions(items: ProvedColumns): Action[] {
@@ -12,10 +12,15 @@ export function toActions(items: ProvedColumns): Action[] {
   });
 }
 
-/** The same batch with all that it has in columns and runs as actions, in the order in which a replica does them. */
-export function oneByOne(batch: ApplyBatch): ApplyBatch {
+/**
+ * The same batch with all that it has in columns and runs as actions, in the order in which a replica does them; but for
+ * these of its runs.
+ */
+export function oneByOne(batch: ApplyBatch, whole: readonly SettledRun[] = []): ApplyBatch {
   const { items, settled, ...rest } = batch;
   if (items === undefined && settled === undefined) return batch;
   const taken = items === undefined ? [] : toActions(items);
-  return { ...rest, actions: [...taken, ...(settled ?? []).flatMap(settlesOf), ...batch.actions] };
+  const runs = (settled ?? []).filter((run) => !whole.includes(run));
+  const actions = [...taken, ...runs.flatMap(settlesOf), ...batch.actions];
+  return { ...rest, ...(whole.length === 0 ? {} : { settled: whole }), actions };
 }

@@ -34,6 +34,8 @@ export interface BulkRows {
    * @throws GroupTooLarge by `limits`.
    */
   write(changes: readonly LocalWrite[], books: Books, nowUs: number, limits: GroupLimits | undefined): number[];
+  /** Whether all of a run are pending just as they were sent. */
+  settlesWhole(run: SettledRun): boolean;
   /** What there is in `items` of these ids. */
   findItems(ids: readonly string[]): Map<string, ItemRow>;
   /** The contents of those that have a pending change. */
@@ -149,11 +151,16 @@ export function bulkRows(
     return true;
   }
 
+  function settlesWhole({ columns: { firstSequence }, from, to }: SettledRun): boolean {
+    return find.countCreations(firstSequence + from, firstSequence + to - 1) === to - from;
+  }
+
   /** The same of creations in a row. */
-  function settleRun({ columns, from, to, revision }: SettledRun, books: Books): boolean {
+  function settleRun(run: SettledRun, books: Books): boolean {
+    if (!settlesWhole(run)) return false;
+    const { columns, from, to, revision } = run;
     const first = columns.firstSequence + from;
     const last = columns.firstSequence + to - 1;
-    if (find.countCreations(first, last) !== to - from) return false;
     if (!made.add(first, last, revision - first)) cleanBetween.run(revision - first, first, last);
     addBases(books, { columns, from, to });
     books.pending -= to - from;
@@ -261,6 +268,7 @@ export function bulkRows(
       }
       return groupWrites(rows, books, changes, written, limits);
     },
+    settlesWhole,
     findItems: find.items,
     findContents: find.contents,
     findPending: find.pending,

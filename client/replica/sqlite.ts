@@ -243,6 +243,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       guard(refuseLost);
       return early.take(query) ?? early.taken(transaction(() => takeOutgoing(query)));
     },
+    settlesWhole: (run) => guard(() => bulk.settlesWhole(run)),
     apply(batch) {
       const { opened } = batch;
       return applying((books) => {

@@ -8,6 +8,7 @@ import type { HeldItem, LocalConflict } from "./local-conflicts.js";
 import type { GroupLimits, LocalItem, LocalListQuery, LocalWrite, PendingChange, WriteResult } from "./local-items.js";
 import type { LocalState } from "./local-state.js";
 import type { OutgoingBatch, OutgoingQuery } from "./outgoing-batch.js";
+import type { SettledRun } from "./outgoing-columns.js";
 import type { ReplicaState } from "./replica-state.js";
 
 /**
@@ -120,6 +121,8 @@ export interface ReplicaStore {
   splitRange(interval: IdInterval, parts: number): readonly RangePart[];
   /** The bases in a range in the order of their ids, at most `limit`: ids and fingerprints. */
   listBases(interval: IdInterval, limit: number): readonly RangeEntry[];
+  /** Whether verdicts in a row are on creations that are pending just as they were sent, so that they are settled at once. */
+  settlesWhole(run: SettledRun): boolean;
   /** Writes what an exchange decided. Every action is conditional on the sequence number that was judged (R8). */
   apply(batch: ApplyBatch): ApplyResult;
   /** Waits until everything applied is on the disk. */

@@ -1,4 +1,5 @@
-import type { Content } from "../../core/content.js";
+import { type Content, contentSize } from "../../core/content.js";
+import { sameFingerprint } from "../../core/fingerprint.js";
 import type { Database } from "../../core/sqlite.js";
 import type { Action } from "./action.js";
 import type { ApplyBatch, ApplyResult } from "./apply-batch.js";
@@ -14,7 +15,7 @@ import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
 import { bulkFinders, type Settle } from "./sqlite-find.js";
 import { itemTaker } from "./sqlite-items.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
-import { madeRuns } from "./sqlite-made.js";
+import { madeRuns, REVISION } from "./sqlite-made.js";
 import type { SentMark, SqliteRows } from "./sqlite-rows.js";
 import { RUN_ROWS, sized } from "./sqlite-sized.js";
 
@@ -63,7 +64,7 @@ export function bulkRows(
     "(?, ?, ?, ?, ?, ?)",
     (values) => `INSERT INTO items (id, pending, fingerprint, revision, modify_time_us, content) VALUES ${values}
       ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, revision = excluded.revision,
-      modify_time_us = excluded.modify_time_us, content = excluded.content, pending = 0, creation = NULL`,
+      modify_time_us = excluded.modify_time_us, content = excluded.content, pending = excluded.pending, creation = NULL`,
   );
   const addItems = sized(
     db,
@@ -76,6 +77,15 @@ export function bulkRows(
     "(?, 1, ?, ?, 0, ?, ?)",
     (values) => `INSERT INTO items (id, pending, creation, fingerprint, revision, modify_time_us, content)
       VALUES ${values}`,
+  );
+  // Clean items become the bases of changes, with their contents: a large one stays in one row.
+  const addChanges = sized(
+    db,
+    "(?, ?, ?, ?, ?)",
+    (values) => `WITH change (sequence, id, fingerprint, size, modify_time_us) AS (VALUES ${values})
+      INSERT INTO pending SELECT change.sequence, change.id, change.fingerprint, change.size, change.modify_time_us,
+        ${REVISION}, items.fingerprint, NULL, NULL, NULL, 0, 0, items.modify_time_us, 0, 0, items.content
+      FROM change CROSS JOIN items ON items.id = change.id`,
   );
   const cleanItems = sized(
     db,
@@ -210,7 +220,7 @@ export function bulkRows(
     return !standsAlone(action.upsert, wholeBytes);
   }
 
-  function writeNew(
+  function writeRun(
     changes: readonly (Small | (LocalWrite & { readonly upsert: undefined }))[],
     books: Books,
     timeUs: number,
@@ -219,20 +229,32 @@ export function bulkRows(
     const known = books.items === 0 ? undefined : find.items(ids);
     const pending = books.pending === 0 ? undefined : find.pending(ids);
     const creations: unknown[] = [];
+    const overwriting: unknown[] = [];
+    const overwritten: unknown[] = [];
     const written = changes.map((change) => {
       const { id, upsert } = change;
-      if (upsert === undefined || known?.has(id) === true || pending?.has(id) === true) {
+      const item = known?.get(id);
+      if (upsert === undefined || pending?.has(id) === true) {
         return writeChange(rows, books, change, timeUs);
       }
+      const { fingerprint, content } = upsert;
+      if (sameFingerprint(item?.fingerprint, fingerprint)) return undefined;
       books.lastSequence += 1;
-      books.items += 1;
       books.pending += 1;
       books.lastTimeUs = timeUs;
       const sequence = books.lastSequence;
-      creations.push(id, sequence, upsert.fingerprint, timeUs, upsert.content);
+      if (item === undefined) {
+        books.items += 1;
+        creations.push(id, sequence, fingerprint, timeUs, content);
+      } else {
+        overwriting.push(sequence, id, fingerprint, contentSize(content), timeUs);
+        overwritten.push(id, 1, fingerprint, 0, timeUs, content);
+      }
       return { sequence, group: 0 };
     });
     addCreations.run(creations, 5);
+    addChanges.run(overwriting, 5);
+    putItems.run(overwritten, 6);
     return written;
   }
 
@@ -264,7 +286,7 @@ export function bulkRows(
       for (let at = 0; at < changes.length; at = written.length) {
         const run = runOf(changes, at, isSmall);
         if (run.length === 0) written.push(writeChange(rows, books, changes[at] as LocalWrite, timeUs));
-        for (const each of writeNew(run, books, timeUs)) written.push(each);
+        for (const each of writeRun(run, books, timeUs)) written.push(each);
       }
       return groupWrites(rows, books, changes, written, limits);
     },

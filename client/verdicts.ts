@@ -45,7 +45,8 @@ export interface Verdicts {
 interface Version {
   timeUs: number;
   verdict: Verdict | undefined;
-  readonly waiters: Set<Waiter>;
+  /** None where nobody ever waited. */
+  waiters: Set<Waiter> | undefined;
 }
 
 /** Versions of one write: those not in `versions` have `timeUs`, and no verdict. */
@@ -68,7 +69,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
   function versionOf(writing: Writing, id: string): Version {
     let version = writing.versions.get(id);
     if (version === undefined) {
-      version = { timeUs: writing.timeUs, verdict: undefined, waiters: new Set() };
+      version = { timeUs: writing.timeUs, verdict: undefined, waiters: undefined };
       writing.versions.set(id, version);
     }
     return version;
@@ -89,6 +90,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
   function tell(id: string, version: Version, verdict: Verdict, final: boolean): void {
     version.verdict = verdict;
     if (final) open.delete(id);
+    if (version.waiters === undefined) return;
     awaited.delete(version);
     const waiters = [...version.waiters];
     version.waiters.clear();
@@ -96,11 +98,17 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
   }
 
   function tellSettled({ columns, from, to, revision }: SettledRun): void {
+    // Neighbours are of the same write, and to look through a weak reference takes long.
+    let reference: WeakRef<Writing> | undefined;
+    let writing: Writing | undefined;
     for (let at = from; at < to; at++) {
       const id = idAt(columns, at);
-      const version = openVersion(id);
-      if (version === undefined) open.delete(id);
-      else tell(id, version, { outcome: "applied", revision: revision + at - from }, true);
+      const next = open.get(id);
+      if (next === undefined) continue;
+      if (next !== reference) writing = next.deref();
+      reference = next;
+      if (writing === undefined) open.delete(id);
+      else tell(id, versionOf(writing, id), { outcome: "applied", revision: revision + at - from }, true);
     }
   }
 
@@ -168,6 +176,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     if (closedBy !== undefined) return Promise.reject(closedBy);
     if (options.signal?.aborted === true) return Promise.reject(cancelled());
     awaited.set(version, writing);
+    version.waiters ??= new Set();
     return waitAmong(version.waiters, options, () => awaited.delete(version));
   }
 
@@ -184,7 +193,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
   function join(writing: Writing, reference: WeakRef<Writing>, { id, sequence, pending }: LocalState): void {
     const known = openVersion(id);
     const timeUs = pending?.modifyTimeUs ?? 0;
-    const version = known ?? { timeUs, verdict: standing(held, sequence, pending), waiters: new Set() };
+    const version = known ?? { timeUs, verdict: standing(held, sequence, pending), waiters: undefined };
     writing.versions.set(id, version);
     if (awaited.has(version)) awaited.set(version, writing);
     follow(id, reference);
@@ -221,7 +230,8 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     },
     close(error) {
       closedBy = error;
-      for (const version of [...awaited.keys()]) for (const waiter of [...version.waiters]) waiter.reject(error);
+      for (const version of [...awaited.keys()])
+        for (const waiter of [...(version.waiters ?? [])]) waiter.reject(error);
     },
   };
 }

@@ -7,7 +7,7 @@ import { TercetError, toError } from "./error.js";
 import type { LocalItem, LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
-import { invalidField, tooLarge } from "./validate.js";
+import { checkPath, invalidField, tooLarge } from "./validate.js";
 
 /** Bytes of a piece: what is held in memory of a content that is streamed. */
 const PIECE_BYTES = 256 * 1024;
@@ -77,6 +77,7 @@ export function streamedContents(open: () => ReplicaStore, itemLimit: () => numb
   return {
     async putFile(id, path, options, write) {
       check(id, options);
+      checkPath("path", path);
       open();
       const file = await openFile(path, "r");
       try {
@@ -91,6 +92,12 @@ export function streamedContents(open: () => ReplicaStore, itemLimit: () => numb
     },
     async putStream(id, source, options, write) {
       check(id, options);
+      if (typeof (source as Partial<typeof source> | undefined)?.[Symbol.asyncIterator] !== "function") {
+        throw invalidField(
+          "source",
+          "must be a readable stream, or something else to go through by for await, of bytes",
+        );
+      }
       open();
       return await put(id, source, options?.text === true, write);
     },

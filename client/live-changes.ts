@@ -6,7 +6,7 @@ import type { ApplyBatch, ApplyResult } from "./replica/apply-batch.js";
 import { toActions } from "./replica/one-by-one.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
-import { invalidField } from "./validate.js";
+import { checkFunction } from "./validate.js";
 
 /** A change that an exchange made to an item of the replica. The content is read with `Replica.get`. */
 export interface AppliedChange {
@@ -91,7 +91,7 @@ export function createChangeFeed(): ChangeFeed {
       return waiting?.promise;
     },
     on(listener) {
-      if (typeof listener !== "function") throw invalidField("listener", "must be a function");
+      checkFunction("listener", listener);
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },

@@ -9,7 +9,7 @@ import { decodeSettings } from "./protocol/settings.js";
 import { type GroupLimits, GroupTooLarge, type LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex, type Item, toItem } from "./replica-views.js";
-import { checkItem, invalidField } from "./validate.js";
+import { checkFunction, checkItem, checkIterable, invalidField } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import type { Followed, Verdicts } from "./verdicts.js";
 
@@ -106,7 +106,12 @@ export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): Rep
     putMany(items) {
       const limit = itemLimit();
       const changes = new Map<string, LocalWrite>();
-      for (const [id, content] of items) changes.set(id, toWrite(id, content, limit));
+      checkIterable("items", items, PAIRS);
+      for (const item of items) {
+        checkIterable("items", item, PAIRS);
+        const [id, content] = item;
+        changes.set(id, toWrite(id, content, limit));
+      }
       const ids = [...changes.keys()];
       const written = ids.length === 0 ? undefined : verdicts.write([...changes.values()], nowUs());
       return {
@@ -123,6 +128,7 @@ export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): Rep
     },
     transaction(run) {
       const limit = itemLimit();
+      checkFunction("changes", run);
       const changed = new Map<string, LocalWrite>();
       let written: Followed | undefined;
       const note = (change: LocalWrite): Change => {
@@ -155,6 +161,8 @@ export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): Rep
     },
   };
 }
+
+const PAIRS = "pairs [id, content]";
 
 function nowUs(): number {
   return Date.now() * 1000;

@@ -14,6 +14,17 @@ export function checkObject(field: string, value: object): void {
   throw invalidField(field, `must be an object, not ${String(value)}`);
 }
 
+/** @throws TercetError INVALID_FIELD where it is no function. */
+export function checkFunction(field: string, value: unknown): void {
+  if (typeof value !== "function") throw invalidField(field, "must be a function");
+}
+
+/** @throws TercetError INVALID_FIELD where `for` can't go through it; a string is not meant. */
+export function checkIterable(field: string, value: Iterable<unknown>, of: string): void {
+  if (typeof value === "object" && value !== null && typeof value[Symbol.iterator] === "function") return;
+  throw invalidField(field, `must be an array, or something else to go through, of ${of}`);
+}
+
 /** @throws TercetError INVALID_FIELD where it is no path of a file. */
 export function checkPath(field: string, value: string): void {
   if (typeof value === "string" && value !== "") return;

@@ -58,11 +58,22 @@ describe("what the library refuses", () => {
       ["options", () => connect(place.server, null as never)],
       ["id", () => replica.put(none, "x"), "INVALID_ID"],
       ["content", () => replica.put("x", none)],
+      ["items", () => replica.putMany(none)],
+      ["items", () => replica.putMany({ x: "1" } as never)],
+      ["items", () => replica.putMany(["xy"] as never)],
+      ["content", () => replica.putMany([["x"]] as never)],
+      ["changes", () => replica.transaction(none)],
+      ["path", () => replica.putFile("x", none)],
+      ["source", () => replica.putStream("x", none)],
+      ["source", () => replica.putStream("x", "content" as never)],
+      ["options", () => replica.pruneConflicts(none)],
+      ["listener", () => replica.on("change", none)],
     ];
     for (const [field, call, reason = "INVALID_FIELD"] of calls) {
       expect(await refusal(call)).toMatchObject({ code: "INVALID_ARGUMENT", reason, fields: [field] });
     }
     expect(existsSync(path)).toBe(false);
+    expect(replica.status().items).toBe(0);
   });
 
   it("takes options that say as much as nothing", async () => {

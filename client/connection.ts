@@ -236,12 +236,19 @@ function whyUnreachable(details: string): string {
   if (/wrong version number|packet length too long|unexpected message/.test(details)) {
     return "what listens there does not speak TLS (is it the right port, and TLS on both sides or on neither?)";
   }
-  if (/Protocol error|Failed to connect/.test(details)) {
-    return "what listens there does not speak gRPC (is it the right port, and TLS on both sides or on neither?)";
+  if (/alert certificate required/.test(details))
+    return "it asks for a certificate of this client (tls.cert and tls.key)";
+  if (/alert (unknown ca|bad certificate|certificate expired)/.test(details)) {
+    return "it does not accept the certificate that this client shows (tls.cert)";
   }
-  return details
+  if (/Protocol error|Failed to connect/.test(details)) {
+    return "what listens there does not speak gRPC (is it the right port, TLS on both sides or on neither, and this client's certificate, if it shows one, accepted?)";
+  }
+  const why = details
     .replace(/^No connection established\. Last error: (Error: )?/, "")
     .replace(/\.? *Resolution note: *$/, "");
+  const isUntrusted = /^(self-signed certificate|unable to (verify|get)|certificate (signature|is not))/.test(why);
+  return isUntrusted ? `its certificate is not trusted: ${why} (tls.ca is to have its authority)` : why;
 }
 
 interface Details {

@@ -77,6 +77,22 @@ test("what is no certificate, or not its key, is refused by its name", async () 
   expect(await replica.sync({ server: address, create: true, tls })).toMatchObject({ verified: true });
 });
 
+test("what is wrong with the certificates of both sides is said in words", async () => {
+  const asking = { cert: CERTIFICATE, key: KEY, ca: CERTIFICATE };
+  server = await startServer({ directory: join(directory, "data"), port: 0, tls: asking });
+  const cases = [
+    [{ ca: CERTIFICATE }, "it asks for a certificate of this client (tls.cert and tls.key)"],
+    [{ ca: CERTIFICATE, cert: OTHER_CERTIFICATE, key: KEY }, "this client's certificate, if it shows one, accepted?"],
+    [true, "its certificate is not trusted: self-signed certificate (tls.ca is to have its authority)"],
+  ] as const;
+  for (const [tls, message] of cases) {
+    const refused = expect(replica.sync({ server: server.address, create: true, tls })).rejects;
+    await refused.toMatchObject({ code: "UNAVAILABLE", message: expect.stringContaining(message) });
+  }
+  const tls = { ca: CERTIFICATE, cert: CERTIFICATE, key: KEY };
+  expect(await replica.sync({ server: server.address, create: true, tls })).toMatchObject({ verified: true });
+});
+
 const EC = { namedCurve: "P-256" } as const;
 
 test("credentials without what the name is told by are taken as they are", () => {

@@ -17,7 +17,7 @@ import { channelCredentials } from "./connection-credentials.js";
 import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
-import { checkObject, checkPositive, invalidField } from "./validate.js";
+import { checkNames, checkObject, checkPositive, invalidField } from "./validate.js";
 
 /** Port that a server listens on where nothing else is said. */
 export const DEFAULT_PORT = 7727;
@@ -89,6 +89,8 @@ const CHANNEL_OPTIONS: ChannelOptions = {
  * @throws TercetError INVALID_ARGUMENT where that is no address.
  */
 export function connect(address: string, options: ConnectOptions = {}): Connection {
+  checkObject("options", options);
+  checkNames("", options, ["tls"]);
   return open(address, options, CHANNEL_OPTIONS);
 }
 
@@ -102,7 +104,6 @@ export function connectAnew(address: string, options: ConnectOptions): Connectio
 
 function open(address: string, options: ConnectOptions, channel: ChannelOptions): Connection {
   if (typeof address !== "string") throw invalidField("address", `must be ${EXAMPLE}`);
-  checkObject("options", options);
   const target = toTarget(address);
   const client = new Client(target, channelCredentials(options), channel);
   const running = new Set<Promise<void>>();

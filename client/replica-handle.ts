@@ -24,7 +24,7 @@ import {
 import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
-import { checkObject, checkPath, checkPositive, checkWhole } from "./validate.js";
+import { checkNames, checkObject, checkPath, checkPositive, checkWhole } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { createVerdicts } from "./verdicts.js";
 
@@ -201,6 +201,7 @@ export interface OpenOptions {
 export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
   checkPath("path", path);
   checkObject("options", options);
+  checkNames("", options, ["collection", "cacheMiB"]);
   const fault = checkCollectionName(options.collection);
   if (fault !== undefined) throw toError(fault);
   checkPositive("cacheMiB", options.cacheMiB);
@@ -216,6 +217,7 @@ export function createReplica(path: string, options: OpenOptions & { readonly co
 export function openReplica(path: string, options: OpenOptions = {}): Replica {
   checkPath("path", path);
   checkObject("options", options);
+  checkNames("", options, ["cacheMiB"]);
   checkPositive("cacheMiB", options.cacheMiB);
   return replicaOn(openSqliteReplica(path, options));
 }

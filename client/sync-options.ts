@@ -1,3 +1,4 @@
+import { LIMIT_NAMES } from "../core/limits.js";
 import { parseStandard } from "../core/standard.js";
 import { ChangeStandard } from "../gen/tercet/v1/item.js";
 import type { Limits } from "../gen/tercet/v1/sync.js";
@@ -6,7 +7,7 @@ import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
-import { checkObject, checkPositive, checkWhole, invalidField } from "./validate.js";
+import { checkNames, checkObject, checkPositive, checkWhole, invalidField } from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
@@ -86,6 +87,27 @@ export type VerifyOptions = Omit<
   "live" | "standard" | "resolver" | "create" | "recreate" | "onHistoryChange" | "dryRun" | "conflictRetentionMs"
 >;
 
+const NAMES = Object.keys({
+  server: true,
+  tls: true,
+  live: true,
+  standard: true,
+  resolver: true,
+  create: true,
+  recreate: true,
+  onHistoryChange: true,
+  dryRun: true,
+  conflictRetentionMs: true,
+  signal: true,
+  timeoutMs: true,
+  stepTimeoutMs: true,
+  onProgress: true,
+  limits: true,
+  client: true,
+  backoff: true,
+  onState: true,
+} satisfies Record<keyof SyncOptions | keyof LiveOptions, true>);
+
 /** The standard of a name. @throws TercetError UNKNOWN_STANDARD. */
 export function checkStandard(name: StandardName | undefined): ChangeStandard {
   if (name === undefined) return ChangeStandard.CHANGE_STANDARD_UNSPECIFIED;
@@ -101,6 +123,7 @@ export function checkStandard(name: StandardName | undefined): ChangeStandard {
 export function checkOptions(options: SyncOptions | LiveOptions): void {
   // What types say, programs in JavaScript may not know.
   checkObject("options", options);
+  checkNames("", options, NAMES);
   const { server, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
   if (typeof server !== "string" && typeof (server as Partial<Connection> | undefined)?.exchange !== "function") {
     throw invalidField("server", "must be host:port or a connection");
@@ -108,6 +131,7 @@ export function checkOptions(options: SyncOptions | LiveOptions): void {
   if (options.live !== true) checkPositive("timeoutMs", options.timeoutMs);
   checkPositive("stepTimeoutMs", stepTimeoutMs);
   checkPositive("conflictRetentionMs", conflictRetentionMs);
+  checkNames("limits.", limits, LIMIT_NAMES);
   for (const [name, value] of Object.entries(limits)) checkWhole(`limits.${name}`, value);
   if (!["offer", "follow", "stop"].includes(onHistoryChange)) {
     throw invalidField("onHistoryChange", 'must be "offer", "follow" or "stop"');

@@ -235,7 +235,8 @@ function begin(
     onHistoryChange: options.onHistoryChange ?? "offer",
     resolves: resolver !== undefined,
   });
-  const own = typeof server !== "string" ? undefined : live ? connectAnew(server, options) : connect(server, options);
+  const secured = options.tls === undefined ? {} : { tls: options.tls };
+  const own = typeof server !== "string" ? undefined : live ? connectAnew(server, secured) : connect(server, secured);
   const connection = own ?? (server as Connection);
   const began = performance.now();
   const timeoutMs = options.live === true ? undefined : options.timeoutMs;

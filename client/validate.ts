@@ -1,6 +1,7 @@
 import { type Content, contentSize } from "../core/content.js";
 import { ErrorReason, type Fault, fieldFault } from "../core/fault.js";
 import { checkId } from "../core/id.js";
+import { unknownName } from "../core/unknown-name.js";
 import { type TercetError, toError } from "./error.js";
 
 /** The error of a field that was given something it can't be. */
@@ -12,6 +13,12 @@ export function invalidField(field: string, description: string): TercetError {
 export function checkObject(field: string, value: object): void {
   if (typeof value === "object" && value !== null) return;
   throw invalidField(field, `must be an object, not ${String(value)}`);
+}
+
+/** @throws TercetError INVALID_FIELD where something is said by another name than these. */
+export function checkNames(of: string, value: object, names: readonly string[]): void {
+  const other = unknownName(value, names);
+  if (other !== undefined) throw invalidField(`${of}${other}`, `is not known; there are ${names.join(", ")}`);
 }
 
 /** @throws TercetError INVALID_FIELD where it is no function. */

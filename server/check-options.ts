@@ -1,4 +1,5 @@
 import { LIMIT_BOUNDS, LIMIT_NAMES, type LimitBounds } from "../core/limits.js";
+import { unknownName } from "../core/unknown-name.js";
 import type { Limits } from "../gen/tercet/v1/sync.js";
 import { StartError } from "./start-error.js";
 
@@ -19,6 +20,8 @@ export const TIME_BOUNDS = {
   housekeepingMs: { least: 1, most: MAX_TIMER_MS },
 } as const satisfies Readonly<Record<string, LimitBounds>>;
 
+const NAMES = ["directory", "host", "port", ...Object.keys(TIME_BOUNDS), "limits", "logger", "tls"];
+
 /** The options that are checked. */
 export type CheckedOptions = { readonly directory: string; readonly host?: string; readonly port?: number } & {
   readonly [K in keyof typeof TIME_BOUNDS]?: number;
@@ -32,6 +35,8 @@ export function checkOptions(options: CheckedOptions): void {
   if (typeof options !== "object" || options === null) {
     throw new StartError(`options must be an object with a directory, not ${String(options)}`);
   }
+  const other = unknownName(options, NAMES);
+  if (other !== undefined) throw new StartError(`${other} is not known; there are ${NAMES.join(", ")}`);
   const { directory, host = "127.0.0.1", port = 0 } = options;
   if (typeof directory !== "string" || directory === "") {
     throw new StartError(`directory must be the path of the data directory, not ${JSON.stringify(directory)}`);
@@ -45,6 +50,10 @@ export function checkOptions(options: CheckedOptions): void {
     const { least, most } = TIME_BOUNDS[name];
     if (value === undefined || (value >= least && value <= most)) continue;
     throw new StartError(`${name} must be from ${least} to ${most} milliseconds, not ${value}`);
+  }
+  const otherLimit = unknownName(options.limits ?? {}, LIMIT_NAMES);
+  if (otherLimit !== undefined) {
+    throw new StartError(`limits.${otherLimit} is not known; there are ${LIMIT_NAMES.join(", ")}`);
   }
   for (const name of LIMIT_NAMES) {
     const value = options.limits?.[name];

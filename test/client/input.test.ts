@@ -10,6 +10,7 @@ import {
   rebuildReplica,
   type SyncOptions,
 } from "../../client/index.js";
+import { startServer } from "../../server/index.js";
 import { type Place, refusal, startPlace } from "./harness.js";
 
 describe("what the library refuses", () => {
@@ -74,6 +75,34 @@ describe("what the library refuses", () => {
     }
     expect(existsSync(path)).toBe(false);
     expect(replica.status().items).toBe(0);
+  });
+
+  it("options that nobody would listen to, by their names", async () => {
+    const path = join(place.directory, "new.replica");
+    const { server } = place;
+    const calls: readonly [field: string, call: (other: object) => unknown][] = [
+      ["resolve", (other) => replica.sync({ server, create: true, ...other })],
+      ["resolve", (other) => replica.sync({ server, live: true, ...other }).ended],
+      ["resolve", (other) => replica.verify({ server, ...other })],
+      ["limits.resolve", (other) => replica.sync({ server, create: true, limits: other })],
+      ["resolve", (other) => createReplica(path, { collection: "c", ...other })],
+      ["resolve", (other) => openReplica(path, other)],
+      ["resolve", (other) => rebuildReplica(path, `${path}2`, other)],
+      ["resolve", (other) => connect(server, other)],
+    ];
+    for (const [field, call] of calls) {
+      const told = await refusal(() => call({ resolve: () => "mine" }));
+      expect(told).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELD", fields: [field] });
+    }
+    expect(existsSync(path)).toBe(false);
+    expect(replica.status().revision).toBe(0);
+    for (const other of [{ tombstones: 1 }, { limits: { items: 1 } }] as object[]) {
+      const directory = join(place.directory, "other");
+      await expect(startServer({ directory, port: 0, ...other })).rejects.toThrow(
+        /^(tombstones|limits\.items) is not known/,
+      );
+      expect(existsSync(directory)).toBe(false);
+    }
   });
 
   it("takes options that say as much as nothing", async () => {

@@ -18,6 +18,7 @@ import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
 import { checkNames, checkObject, checkPositive, invalidField } from "./validate.js";
+import { whyUnreachable } from "./why-unreachable.js";
 
 /** Port that a server listens on where nothing else is said. */
 export const DEFAULT_PORT = 7727;
@@ -228,28 +229,6 @@ function withoutDetails(error: ServiceError, address: string): string {
     default:
       return error.details;
   }
-}
-
-/** What grpc-js says where no connection came about, in words. */
-function whyUnreachable(details: string): string {
-  if (/ECONNREFUSED/.test(details)) return "nothing listens there";
-  if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(details)) return "no host has that name";
-  if (/wrong version number|packet length too long|unexpected message/.test(details)) {
-    return "what listens there does not speak TLS (is it the right port, and TLS on both sides or on neither?)";
-  }
-  if (/alert certificate required/.test(details))
-    return "it asks for a certificate of this client (tls.cert and tls.key)";
-  if (/alert (unknown ca|bad certificate|certificate expired)/.test(details)) {
-    return "it does not accept the certificate that this client shows (tls.cert)";
-  }
-  if (/Protocol error|Failed to connect/.test(details)) {
-    return "what listens there does not speak gRPC (is it the right port, TLS on both sides or on neither, and this client's certificate, if it shows one, accepted?)";
-  }
-  const why = details
-    .replace(/^No connection established\. Last error: (Error: )?/, "")
-    .replace(/\.? *Resolution note: *$/, "");
-  const isUntrusted = /^(self-signed certificate|unable to (verify|get)|certificate (signature|is not))/.test(why);
-  return isUntrusted ? `its certificate is not trusted: ${why} (tls.ca is to have its authority)` : why;
 }
 
 interface Details {

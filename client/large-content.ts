@@ -7,7 +7,7 @@ import { TercetError, toError } from "./error.js";
 import type { LocalItem, LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
-import { checkPath, invalidField, tooLarge } from "./validate.js";
+import { checkObject, checkPath, invalidField, tooLarge } from "./validate.js";
 
 /** Bytes of a piece: what is held in memory of a content that is streamed. */
 const PIECE_BYTES = 256 * 1024;
@@ -92,12 +92,7 @@ export function streamedContents(open: () => ReplicaStore, itemLimit: () => numb
     },
     async putStream(id, source, options, write) {
       check(id, options);
-      if (typeof (source as Partial<typeof source> | undefined)?.[Symbol.asyncIterator] !== "function") {
-        throw invalidField(
-          "source",
-          "must be a readable stream, or something else to go through by for await, of bytes",
-        );
-      }
+      checkPieces(source);
       open();
       return await put(id, source, options?.text === true, write);
     },
@@ -160,9 +155,17 @@ async function* inPieces(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
+/** Whatever `for await` goes through, but a string. */
+function checkPieces(source: Partial<AsyncIterable<unknown> & Iterable<unknown>> | null | undefined): void {
+  const method = source?.[Symbol.asyncIterator] ?? source?.[Symbol.iterator];
+  if (typeof source === "object" && typeof method === "function") return;
+  throw invalidField("source", "must be a readable stream, or something else to go through by for await, of bytes");
+}
+
 function check(id: string, options: PutOptions = {}): void {
   const fault = checkId(id);
   if (fault !== undefined) throw toError(fault);
+  checkObject("options", options);
   const { text = false } = options;
   if (typeof text !== "boolean") throw invalidField("text", "must be true or false");
 }

@@ -35,7 +35,7 @@ export function checkIterable(field: string, value: Iterable<unknown>, of: strin
 /** @throws TercetError INVALID_FIELD where it is no path of a file. */
 export function checkPath(field: string, value: string): void {
   if (typeof value === "string" && value !== "") return;
-  throw invalidField(field, `must be the path of a file, not ${JSON.stringify(value)}`);
+  throw invalidField(field, `must be the path of a file, not ${value === "" ? '""' : typeof value}`);
 }
 
 /** @throws TercetError INVALID_FIELD where it is given and no number above 0; Infinity is one. */

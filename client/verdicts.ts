@@ -12,7 +12,7 @@ import type { LocalState } from "./replica/local-state.js";
 import { oneByOne } from "./replica/one-by-one.js";
 import { idAt, type SettledRun } from "./replica/outgoing-columns.js";
 import type { ReplicaStore } from "./replica/store.js";
-import { checkPositive } from "./validate.js";
+import { checkObject, checkPositive } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { recordsOf, recordsSince } from "./verdict-records.js";
 import { cancelled, type Waiter, waitAmong } from "./wait-verdict.js";
@@ -53,6 +53,8 @@ interface Version {
 interface Writing {
   readonly timeUs: number;
   readonly versions: Map<string, Version>;
+  /** Those that it has versions of: they are known by them, and stay as long as this. */
+  readonly joined: Set<Writing>;
 }
 
 const LEAST_SWEPT = 4096;
@@ -97,6 +99,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     for (const waiter of waiters) waiter.resolve(verdict);
   }
 
+  /** Only local writes make creations, and each opens its version: what is open of these ids are the versions that were sent. */
   function tellSettled({ columns, from, to, revision }: SettledRun): void {
     // Neighbours are of the same write, and to look through a weak reference takes long.
     let reference: WeakRef<Writing> | undefined;
@@ -183,6 +186,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
   function followed(writing: Writing): Followed {
     return {
       async verdict(id, options = {}) {
+        checkObject("options", options);
         checkPositive("timeoutMs", options.timeoutMs);
         return await wait(versionOf(writing, id), writing, options);
       },
@@ -191,11 +195,14 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
 
   /** Follows the version of a state, together with those who follow it already. */
   function join(writing: Writing, reference: WeakRef<Writing>, { id, sequence, pending }: LocalState): void {
-    const known = openVersion(id);
+    const owner = open.get(id)?.deref();
+    if (owner !== undefined) {
+      writing.versions.set(id, versionOf(owner, id));
+      writing.joined.add(owner);
+      return;
+    }
     const timeUs = pending?.modifyTimeUs ?? 0;
-    const version = known ?? { timeUs, verdict: standing(held, sequence, pending), waiters: undefined };
-    writing.versions.set(id, version);
-    if (awaited.has(version)) awaited.set(version, writing);
+    writing.versions.set(id, { timeUs, verdict: standing(held, sequence, pending), waiters: undefined });
     follow(id, reference);
   }
 
@@ -205,7 +212,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
       const { sequences } = store.write(changes, nowUs, group);
       const at = sequences.findIndex((sequence) => sequence > 0);
       const [first] = at < 0 ? [] : held.lookup([(changes[at] as LocalWrite).id]);
-      const writing: Writing = { timeUs: first?.pending?.modifyTimeUs ?? 0, versions: new Map() };
+      const writing: Writing = { timeUs: first?.pending?.modifyTimeUs ?? 0, versions: new Map(), joined: new Set() };
       const reference = new WeakRef(writing);
       const { pending, revision } = held.state();
       const unchanged: string[] = [];
@@ -224,7 +231,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     follow(id) {
       const [state] = held.lookup([id]);
       if (state?.pending === undefined) return undefined;
-      const writing: Writing = { timeUs: 0, versions: new Map() };
+      const writing: Writing = { timeUs: 0, versions: new Map(), joined: new Set() };
       join(writing, new WeakRef(writing), state);
       return followed(writing);
     },

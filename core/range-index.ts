@@ -38,10 +38,10 @@ export interface NewEntries {
 }
 
 /** New items as changes. */
-export function changesOf({ count, idAt, fingerprints }: NewEntries): RangeChange[] {
-  return Array.from({ length: count }, (_, at): RangeChange => {
-    const after = fingerprints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES);
-    return { id: idAt(at), before: undefined, after };
+export function changesOf(items: NewEntries): RangeChange[] {
+  return Array.from({ length: items.count }, (_, at): RangeChange => {
+    const after = items.fingerprints.subarray(at * FINGERPRINT_BYTES, (at + 1) * FINGERPRINT_BYTES);
+    return { id: items.idAt(at), before: undefined, after };
   });
 }
 

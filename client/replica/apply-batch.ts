@@ -11,7 +11,10 @@ export interface ApplyBatch {
    * Before the actions: items to be taken in their order, each only if nothing is known of it, as `take` with `onlyNew` does.
    */
   readonly items?: ProvedColumns;
-  /** Verdicts on creations in a row, as so many actions `settle`, after the items and before the actions. */
+  /**
+   * Verdicts on creations in a row, as so many actions `settle`, after the items and before the actions, which are on other
+   * ids.
+   */
   readonly settled?: readonly SettledRun[];
   readonly nowUs: number;
   /** Others follow at once: it need not be a transaction of its own, as long as the order is kept. */

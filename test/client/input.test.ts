@@ -43,6 +43,7 @@ describe("what the library refuses", () => {
   it("what programs in JavaScript leave out, by its name", async () => {
     const path = join(place.directory, "new.replica");
     const none = undefined as never;
+    replica.put("y", "1");
     const calls: readonly [field: string, call: () => unknown, reason?: string][] = [
       ["path", () => createReplica(none, { collection: "c" })],
       ["options", () => createReplica(path, none)],
@@ -66,7 +67,11 @@ describe("what the library refuses", () => {
       ["changes", () => replica.transaction(none)],
       ["path", () => replica.putFile("x", none)],
       ["source", () => replica.putStream("x", none)],
+      ["path", () => replica.putFile("x", 1n as never)],
+      ["options", () => replica.putFile("x", path, null as never)],
       ["source", () => replica.putStream("x", "content" as never)],
+      ["options", () => replica.putStream("x", [] as never, null as never)],
+      ["options", () => replica.verdict("y", null as never)],
       ["options", () => replica.pruneConflicts(none)],
       ["listener", () => replica.on("change", none)],
     ];
@@ -74,7 +79,9 @@ describe("what the library refuses", () => {
       expect(await refusal(call)).toMatchObject({ code: "INVALID_ARGUMENT", reason, fields: [field] });
     }
     expect(existsSync(path)).toBe(false);
-    expect(replica.status().items).toBe(0);
+    expect(replica.status().items).toBe(1);
+    await replica.putStream("x", [Buffer.from("pieces "), Buffer.from("in an array")] as never, { text: true });
+    expect(replica.get("x")).toMatchObject({ content: "pieces in an array" });
   });
 
   it("options that nobody would listen to, by their names", async () => {

@@ -10,7 +10,7 @@ import { createMemoryReplica } from "../../client/replica/memory.js";
 import { columnsOf } from "../../client/replica/outgoing-columns.js";
 import { createSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
-import { createVerdicts } from "../../client/verdicts.js";
+import { createVerdicts, type Verdicts } from "../../client/verdicts.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { toColumns } from "../columns.js";
 import { runs } from "../runs.js";
@@ -69,12 +69,17 @@ it("tells the same verdicts on creations that are settled in rows as on those th
           const own = edit === undefined ? ids.slice(0, count) : [idOf(edit.item)];
           return own.map((id) => each?.verdict(id, known).catch(() => "none yet"));
         });
-        const [waited] = await Promise.allSettled([Promise.race([first, Promise.resolve("none yet")])]);
+        let waited: unknown = "none yet";
+        void first?.then((verdict) => {
+          waited = verdict;
+        });
+        await new Promise(setImmediate);
         return { all: await Promise.all(all), waited };
       }),
     );
     expect(told[0]).toEqual(told[1]);
     if (edits.length === 0) {
+      expect(told[0]?.waited).toMatchObject({ outcome: "applied" });
       expect(told[0]?.all).toEqual(Array.from({ length: count }, (_, n) => ({ outcome: "applied", revision: 20 + n })));
     }
     sqlite.close();
@@ -122,6 +127,22 @@ it("takes in columns what is pulled after a change that nobody asks about any mo
   expect(file.get(idOf(2))).toMatchObject({ content: "2" });
   file.close();
   rmSync(directory, { recursive: true });
+});
+
+it.each([
+  ["put the same again", (verdicts: Verdicts) => void verdicts.write([write(1, "1")], 2)],
+  ["asked for it by the id", (verdicts: Verdicts) => void verdicts.follow(idOf(1))],
+])("is told to who has made a change, also where somebody else has %s and forgotten it", async (_, other) => {
+  const verdicts = createVerdicts(createMemoryReplica(OPTIONS));
+  const change = verdicts.write([write(1, "1")], 1);
+  await new Promise(setImmediate);
+  other(verdicts);
+  await collectGarbage();
+  const { id, upsert } = write(1, "1");
+  const sent = { id, sequence: 1, fingerprint: upsert?.fingerprint, revision: 5 };
+  verdicts.store.apply({ actions: [{ kind: "settle", ...sent }], nowUs: 5 });
+  const known = { signal: AbortSignal.abort() };
+  expect(await change.verdict(id, known)).toEqual({ outcome: "applied", revision: 5 });
 });
 
 /** What this turn of the event loop has looked at by weak references is garbage after it. */

@@ -7,7 +7,7 @@ import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
-import { checkNames, checkObject, checkPositive, checkWhole, invalidField } from "./validate.js";
+import { checkFunction, checkNames, checkObject, checkPositive, checkWhole, invalidField } from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
@@ -129,6 +129,10 @@ export function checkOptions(options: SyncOptions | LiveOptions): void {
     throw invalidField("server", "must be host:port or a connection");
   }
   if (options.live !== true) checkPositive("timeoutMs", options.timeoutMs);
+  for (const name of ["resolver", "onProgress", "onState"] as const) {
+    const value = (options as Partial<LiveOptions>)[name];
+    if (value !== undefined) checkFunction(name, value);
+  }
   checkPositive("stepTimeoutMs", stepTimeoutMs);
   checkPositive("conflictRetentionMs", conflictRetentionMs);
   checkNames("limits.", limits, LIMIT_NAMES);

@@ -12,7 +12,7 @@ import type { LocalState } from "./replica/local-state.js";
 import { oneByOne } from "./replica/one-by-one.js";
 import { idAt, type SettledRun } from "./replica/outgoing-columns.js";
 import type { ReplicaStore } from "./replica/store.js";
-import { checkObject, checkPositive } from "./validate.js";
+import { checkNames, checkObject, checkPositive } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { recordsOf, recordsSince } from "./verdict-records.js";
 import { cancelled, type Waiter, waitAmong } from "./wait-verdict.js";
@@ -187,6 +187,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     return {
       async verdict(id, options = {}) {
         checkObject("options", options);
+        checkNames("", options, ["signal", "timeoutMs"]);
         checkPositive("timeoutMs", options.timeoutMs);
         return await wait(versionOf(writing, id), writing, options);
       },

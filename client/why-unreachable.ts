@@ -11,12 +11,15 @@ const REASONS: readonly (readonly [said: RegExp, words: string])[] = [
   [/certificate is not yet valid/, "its certificate is not valid yet (or is this machine's clock wrong?)"],
   [
     /self-signed certificate|unable to (verify|get)/,
-    "its certificate is of no authority that is trusted here (tls.ca)",
+    "its certificate is of no authority that is trusted here (--tls-ca, tls.ca)",
   ],
-  [/alert (certificate required|handshake failure)/, "it asks for a certificate of this client (tls.cert and tls.key)"],
+  [
+    /alert (certificate required|handshake failure)/,
+    "it asks for a certificate of this client (--tls-cert and --tls-key, tls.cert and tls.key)",
+  ],
   [
     /alert (unknown ca|bad certificate|certificate (expired|unknown|revoked)|unsupported certificate)/,
-    "it does not accept the certificate that this client shows (tls.cert)",
+    "it does not accept the certificate that this client shows (--tls-cert, tls.cert)",
   ],
   [
     /Protocol error|Failed to connect/,

@@ -32,6 +32,8 @@ describe("what the library refuses", () => {
     ["conflictRetentionMs", { conflictRetentionMs: -1 }],
     ["onHistoryChange", { onHistoryChange: "fork" as never }],
     ["limits.inlineBytes", { limits: { inlineBytes: -1 } }],
+    ["resolver", { resolver: "mine" as never }],
+    ["onProgress", { onProgress: true as never }],
     ["limits.windowItems", { limits: { windowItems: 1.5 } }],
   ];
   it.each(bad)("an exchange with %s that makes no sense: %o", async (field, options) => {
@@ -96,6 +98,7 @@ describe("what the library refuses", () => {
       ["resolve", (other) => openReplica(path, other)],
       ["resolve", (other) => rebuildReplica(path, `${path}2`, other)],
       ["resolve", (other) => connect(server, other)],
+      ["resolve", (other) => replica.put("waits", "1").verdict(other)],
     ];
     for (const [field, call] of calls) {
       const told = await refusal(() => call({ resolve: () => "mine" }));

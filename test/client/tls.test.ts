@@ -82,9 +82,9 @@ test("what is wrong with the certificates of both sides is said in words", async
   const asking = { cert: CERTIFICATE, key: KEY, ca: CERTIFICATE };
   server = await startServer({ directory: join(directory, "data"), port: 0, tls: asking });
   const cases = [
-    [{ ca: CERTIFICATE }, "it asks for a certificate of this client (tls.cert and tls.key)"],
+    [{ ca: CERTIFICATE }, "it asks for a certificate of this client (--tls-cert and --tls-key, tls.cert and tls.key)"],
     [{ ca: CERTIFICATE, cert: OTHER_CERTIFICATE, key: KEY }, "this client's certificate, if it shows one, accepted?"],
-    [true, "its certificate is of no authority that is trusted here (tls.ca)"],
+    [true, "its certificate is of no authority that is trusted here (--tls-ca, tls.ca)"],
   ] as const;
   for (const [tls, message] of cases) {
     const refused = expect(replica.sync({ server: server.address, create: true, tls })).rejects;

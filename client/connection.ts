@@ -17,7 +17,7 @@ import { channelCredentials } from "./connection-credentials.js";
 import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
-import { checkNames, checkObject, checkPositive, invalidField } from "./validate.js";
+import { checkNamed, checkPositive, invalidField } from "./validate.js";
 import { whyUnreachable } from "./why-unreachable.js";
 
 /** Port that a server listens on where nothing else is said. */
@@ -90,8 +90,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
  * @throws TercetError INVALID_ARGUMENT where that is no address.
  */
 export function connect(address: string, options: ConnectOptions = {}): Connection {
-  checkObject("options", options);
-  checkNames("", options, ["tls"]);
+  checkNamed(options, ["tls"]);
   return open(address, options, CHANNEL_OPTIONS);
 }
 

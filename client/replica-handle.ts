@@ -24,7 +24,7 @@ import {
 import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
-import { checkNames, checkObject, checkPath, checkPositive, checkWhole } from "./validate.js";
+import { checkNamed, checkPath, checkPositive, checkWhole } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { createVerdicts } from "./verdicts.js";
 
@@ -200,8 +200,7 @@ export interface OpenOptions {
  */
 export function createReplica(path: string, options: OpenOptions & { readonly collection: string }): Replica {
   checkPath("path", path);
-  checkObject("options", options);
-  checkNames("", options, ["collection", "cacheMiB"]);
+  checkNamed(options, ["collection", "cacheMiB"]);
   const fault = checkCollectionName(options.collection);
   if (fault !== undefined) throw toError(fault);
   checkPositive("cacheMiB", options.cacheMiB);
@@ -216,8 +215,7 @@ export function createReplica(path: string, options: OpenOptions & { readonly co
  */
 export function openReplica(path: string, options: OpenOptions = {}): Replica {
   checkPath("path", path);
-  checkObject("options", options);
-  checkNames("", options, ["cacheMiB"]);
+  checkNamed(options, ["cacheMiB"]);
   checkPositive("cacheMiB", options.cacheMiB);
   return replicaOn(openSqliteReplica(path, options));
 }

@@ -7,7 +7,7 @@ import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
-import { checkFunction, checkNames, checkObject, checkPositive, checkWhole, invalidField } from "./validate.js";
+import { checkFunction, checkNamed, checkNames, checkPositive, checkWhole, invalidField } from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
@@ -122,8 +122,7 @@ export function checkStandard(name: StandardName | undefined): ChangeStandard {
 /** @throws TercetError INVALID_FIELD. */
 export function checkOptions(options: SyncOptions | LiveOptions): void {
   // What types say, programs in JavaScript may not know.
-  checkObject("options", options);
-  checkNames("", options, NAMES);
+  checkNamed(options, NAMES);
   const { server, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
   if (typeof server !== "string" && typeof (server as Partial<Connection> | undefined)?.exchange !== "function") {
     throw invalidField("server", "must be host:port or a connection");

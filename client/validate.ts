@@ -15,6 +15,12 @@ export function checkObject(field: string, value: object): void {
   throw invalidField(field, `must be an object, not ${String(value)}`);
 }
 
+/** @throws TercetError INVALID_FIELD where options are no object, or something is said by another name than these. */
+export function checkNamed(options: object, names: readonly string[]): void {
+  checkObject("options", options);
+  checkNames("", options, names);
+}
+
 /** @throws TercetError INVALID_FIELD where something is said by another name than these. */
 export function checkNames(of: string, value: object, names: readonly string[]): void {
   const other = unknownName(value, names);

@@ -12,7 +12,7 @@ import type { LocalState } from "./replica/local-state.js";
 import { oneByOne } from "./replica/one-by-one.js";
 import { idAt, type SettledRun } from "./replica/outgoing-columns.js";
 import type { ReplicaStore } from "./replica/store.js";
-import { checkNames, checkObject, checkPositive } from "./validate.js";
+import { checkNamed, checkPositive } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { recordsOf, recordsSince } from "./verdict-records.js";
 import { cancelled, type Waiter, waitAmong } from "./wait-verdict.js";
@@ -77,8 +77,13 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     return version;
   }
 
+  /** The write whose version of an item is pending, where somebody holds it. */
+  function openWriting(id: string): Writing | undefined {
+    return open.get(id)?.deref();
+  }
+
   function openVersion(id: string): Version | undefined {
-    const writing = open.get(id)?.deref();
+    const writing = openWriting(id);
     return writing && versionOf(writing, id);
   }
 
@@ -186,8 +191,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
   function followed(writing: Writing): Followed {
     return {
       async verdict(id, options = {}) {
-        checkObject("options", options);
-        checkNames("", options, ["signal", "timeoutMs"]);
+        checkNamed(options, ["signal", "timeoutMs"]);
         checkPositive("timeoutMs", options.timeoutMs);
         return await wait(versionOf(writing, id), writing, options);
       },
@@ -196,7 +200,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
 
   /** Follows the version of a state, together with those who follow it already. */
   function join(writing: Writing, reference: WeakRef<Writing>, { id, sequence, pending }: LocalState): void {
-    const owner = open.get(id)?.deref();
+    const owner = openWriting(id);
     if (owner !== undefined) {
       writing.versions.set(id, versionOf(owner, id));
       writing.joined.add(owner);
@@ -213,7 +217,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
       const { sequences } = store.write(changes, nowUs, group);
       const at = sequences.findIndex((sequence) => sequence > 0);
       const [first] = at < 0 ? [] : held.lookup([(changes[at] as LocalWrite).id]);
-      const writing: Writing = { timeUs: first?.pending?.modifyTimeUs ?? 0, versions: new Map(), joined: new Set() };
+      const writing = createWriting(first?.pending?.modifyTimeUs ?? 0);
       const reference = new WeakRef(writing);
       const { pending, revision } = held.state();
       const unchanged: string[] = [];
@@ -232,7 +236,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
     follow(id) {
       const [state] = held.lookup([id]);
       if (state?.pending === undefined) return undefined;
-      const writing: Writing = { timeUs: 0, versions: new Map(), joined: new Set() };
+      const writing = createWriting(0);
       join(writing, new WeakRef(writing), state);
       return followed(writing);
     },
@@ -242,6 +246,10 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
         for (const waiter of [...(version.waiters ?? [])]) waiter.reject(error);
     },
   };
+}
+
+function createWriting(timeUs: number): Writing {
+  return { timeUs, versions: new Map(), joined: new Set() };
 }
 
 function* idsOf(changes: readonly { readonly id: string }[]): Generator<string> {

@@ -5,7 +5,7 @@ import { checkCollectionName } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import { toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
-import { checkNames, checkObject, checkPath } from "../validate.js";
+import { checkNamed, checkPath } from "../validate.js";
 import { closeBooks, emptyLedger, moveBase, openBooks } from "./books.js";
 import type { Stored } from "./large.js";
 import type { PendingRow } from "./rows.js";
@@ -59,8 +59,7 @@ export interface RebuildReport {
 export function rebuildReplica(damagedPath: string, newPath: string, options: RebuildOptions = {}): RebuildReport {
   checkPath("damagedPath", damagedPath);
   checkPath("newPath", newPath);
-  checkObject("options", options);
-  checkNames("", options, ["collection"]);
+  checkNamed(options, ["collection"]);
   if (existsSync(newPath)) {
     throw new StorageError("exists", `cannot create a replica at ${newPath}: the file exists`);
   }

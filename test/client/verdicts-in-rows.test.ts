@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -14,8 +13,8 @@ import { createVerdicts, type Verdicts } from "../../client/verdicts.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { toColumns } from "../columns.js";
 import { runs } from "../runs.js";
+import { SCRATCH } from "../scratch.js";
 
-const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1) };
 const MOST = 8;
 const idOf = (n: number): string => `item-${n}`;

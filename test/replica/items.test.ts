@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -10,8 +9,8 @@ import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { toColumns } from "../columns.js";
 import { runs } from "../runs.js";
+import { SCRATCH } from "../scratch.js";
 
-const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const WHOLE_BYTES = 40;
 const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1), wholeBytes: WHOLE_BYTES };
 const WHOLE = { from: "", to: undefined };

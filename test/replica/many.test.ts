@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -12,9 +11,10 @@ import type { Content } from "../../core/content.js";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { runs } from "../runs.js";
+import { SCRATCH } from "../scratch.js";
 import { del, put } from "./drive.js";
+import { bytesAsHex, plain } from "./plain.js";
 
-const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1), wholeBytes: 300 };
 /** More rows than go into one statement, and more than are looked at together. */
 const MOST = 1500;
@@ -66,12 +66,6 @@ function writeOf(id: string, salt: number) {
   return content === undefined ? del(id) : put(id, content);
 }
 
-function bytesAsHex(_key: string, value: unknown): unknown {
-  const { type, data } = (value ?? {}) as { type?: unknown; data?: number[] };
-  if (type === "Buffer") return Buffer.from(data ?? []).toString("hex");
-  return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
-}
-
 function answers(replica: ReplicaStore): unknown {
   const all = { from: "", to: undefined };
   const everything = [
@@ -86,7 +80,7 @@ function answers(replica: ReplicaStore): unknown {
     replica.listUnsettledCreations(0, MOST),
     replica.listHeld("", MOST),
   ];
-  return JSON.parse(JSON.stringify(everything, bytesAsHex));
+  return plain(everything);
 }
 
 /** What an exchange decides of changes that were sent: most are made, some rejected, some are left without a verdict. */

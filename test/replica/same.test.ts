@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -7,10 +6,10 @@ import { createMemoryReplica } from "../../client/replica/memory.js";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
 import { runs } from "../runs.js";
+import { SCRATCH } from "../scratch.js";
 import { drive, IDS, LARGE, steps } from "./drive.js";
+import { plain } from "./plain.js";
 
-/** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
-const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1), ...LARGE };
 
 /** What a replica answers, bytes as hex, without the model between. */
@@ -22,14 +21,7 @@ function answers(replica: ReplicaStore): unknown {
     replica.listConflicts(1000, 1000),
     replica.lookup(IDS),
   ];
-  return JSON.parse(
-    JSON.stringify(everything, (_key, value: unknown) => {
-      const bytes = value as { type?: unknown; data?: number[] } | Uint8Array | null;
-      if (bytes instanceof Uint8Array) return Buffer.from(bytes).toString("hex");
-      if (bytes?.type === "Buffer") return Buffer.from((bytes as { data: number[] }).data).toString("hex");
-      return value;
-    }),
-  );
+  return plain(everything);
 }
 
 it("is the same in memory and in SQLite, in every answer", () => {

@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
@@ -11,8 +10,9 @@ import { createSqliteReplica } from "../../client/replica/sqlite.js";
 import type { ReplicaStore } from "../../client/replica/store.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
 import { runs } from "../runs.js";
+import { SCRATCH } from "../scratch.js";
+import { plain } from "./plain.js";
 
-const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const OPTIONS = { collection: "c", replicaId: Buffer.alloc(16, 1) };
 const MOST = 12;
 const id = (n: number): string => `item-${String(n).padStart(2, "0")}`;
@@ -123,13 +123,7 @@ function answers(replica: ReplicaStore): unknown {
     replica.sumRanges([interval]),
     replica.audit(),
   ];
-  return JSON.parse(
-    JSON.stringify(all, (_key, value: unknown) => {
-      if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
-      const { type, data } = (value ?? {}) as { type?: unknown; data?: number[] };
-      return type === "Buffer" ? Buffer.from(data ?? []).toString("hex") : value;
-    }),
-  );
+  return plain(all);
 }
 
 it("settles creations in a row as it settles them one by one, whatever is done meanwhile and later", () => {

@@ -1,13 +1,10 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
+import { SCRATCH } from "../scratch.js";
 import { describeReplica } from "./contract.js";
 import { type Harness, LARGE } from "./drive.js";
 import { expectNoLeaks } from "./leaks.js";
-
-/** Thousands of transactions: where there is a file system in memory, none of them need wait for a disk. */
-const SCRATCH = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 function open(): Harness {
   const directory = mkdtempSync(join(SCRATCH, "tercet-replica-"));

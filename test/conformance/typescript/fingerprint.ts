@@ -56,8 +56,7 @@ export function compareIds(a: string, b: string): number {
 /** Whether an id is a good one: 1 to 512 bytes of UTF-8 without control characters. */
 export function isId(id: string): boolean {
   const bytes = Buffer.byteLength(id);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-  return bytes >= 1 && bytes <= 512 && id.isWellFormed() && !/[\u0000-\u001f\u007f-\u009f]/.test(id);
+  return bytes >= 1 && bytes <= 512 && id.isWellFormed() && !/\p{Cc}/u.test(id);
 }
 
 /** Codes ascending bounds: each as the bytes that it shares with the one before it, in whole characters, and the rest. */

@@ -7,7 +7,7 @@ import { TercetError, toError } from "./error.js";
 import type { LocalItem, LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
-import { checkObject, checkPath, invalidField, tooLarge } from "./validate.js";
+import { checkNamed, checkPath, invalidField, tooLarge } from "./validate.js";
 
 /** Bytes of a piece: what is held in memory of a content that is streamed. */
 const PIECE_BYTES = 256 * 1024;
@@ -165,7 +165,7 @@ function checkPieces(source: Partial<AsyncIterable<unknown> & Iterable<unknown>>
 function check(id: string, options: PutOptions = {}): void {
   const fault = checkId(id);
   if (fault !== undefined) throw toError(fault);
-  checkObject("options", options);
+  checkNamed(options, ["text"]);
   const { text = false } = options;
   if (typeof text !== "boolean") throw invalidField("text", "must be true or false");
 }

@@ -9,7 +9,7 @@ import type { LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { type Conflict, type Held, type HeldVersions, toConflict, toHeld } from "./replica-views.js";
 import { limitsOf, withinGroup } from "./replica-writes.js";
-import { checkContent, checkObject, invalidField } from "./validate.js";
+import { checkContent, checkNamed, invalidField } from "./validate.js";
 
 /** How an item that is held is resolved. */
 export type ResolveHow = "mine" | "theirs" | { readonly content: Content } | { readonly deleted: true };
@@ -101,7 +101,7 @@ export function replicaConflicts(open: () => ReplicaStore): ReplicaConflicts {
       throw toError({ reason, message: `there is no conflict record ${number} in this replica` });
     },
     pruneConflicts(options) {
-      checkObject("options", options);
+      checkNamed(options, ["olderThanMs"]);
       const { olderThanMs } = options;
       if (!(typeof olderThanMs === "number" && olderThanMs >= 0)) {
         throw invalidField("olderThanMs", `must be a number from 0 up, not ${String(olderThanMs)}`);

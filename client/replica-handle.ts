@@ -256,7 +256,9 @@ export function replicaOn(held: ReplicaStore): Replica {
       const item = store().get(id);
       return item === undefined ? undefined : toItem(item);
     },
-    list({ prefix = "", after = "", limit = Infinity } = {}) {
+    list(options = {}) {
+      checkNamed(options, ["prefix", "after", "limit"]);
+      const { prefix = "", after = "", limit = Infinity } = options;
       store();
       if (limit !== Infinity) checkWhole("limit", limit);
       const read = (last: LocalItem | undefined, most: number): readonly LocalItem[] =>

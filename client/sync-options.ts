@@ -7,7 +7,7 @@ import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
-import { checkFunction, checkNamed, checkNames, checkPositive, checkWhole, invalidField } from "./validate.js";
+import { checkFunction, checkNamed, checkPositive, checkWhole, invalidField } from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
@@ -134,7 +134,7 @@ export function checkOptions(options: SyncOptions | LiveOptions): void {
   }
   checkPositive("stepTimeoutMs", stepTimeoutMs);
   checkPositive("conflictRetentionMs", conflictRetentionMs);
-  checkNames("limits.", limits, LIMIT_NAMES);
+  checkNamed(limits, LIMIT_NAMES, "limits");
   for (const [name, value] of Object.entries(limits)) checkWhole(`limits.${name}`, value);
   if (!["offer", "follow", "stop"].includes(onHistoryChange)) {
     throw invalidField("onHistoryChange", 'must be "offer", "follow" or "stop"');
@@ -148,7 +148,9 @@ export function checkLiveOptions(options: LiveOptions): void {
   const { dryRun, timeoutMs } = options as { readonly dryRun?: unknown; readonly timeoutMs?: unknown };
   if (timeoutMs !== undefined) throw invalidField("timeoutMs", "can't be with live, which has no deadline: use signal");
   if (dryRun !== undefined && dryRun !== false) throw invalidField("dryRun", "can't be with live");
-  const { initialMs, maxMs } = options.backoff ?? {};
+  const { backoff = {} } = options;
+  checkNamed(backoff, ["initialMs", "maxMs"], "backoff");
+  const { initialMs, maxMs } = backoff;
   checkPositive("backoff.initialMs", initialMs);
   checkPositive("backoff.maxMs", maxMs);
 }

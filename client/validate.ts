@@ -16,15 +16,12 @@ export function checkObject(field: string, value: object): void {
 }
 
 /** @throws TercetError INVALID_FIELD where options are no object, or something is said by another name than these. */
-export function checkNamed(options: object, names: readonly string[]): void {
-  checkObject("options", options);
-  checkNames("", options, names);
-}
-
-/** @throws TercetError INVALID_FIELD where something is said by another name than these. */
-export function checkNames(of: string, value: object, names: readonly string[]): void {
-  const other = unknownName(value, names);
-  if (other !== undefined) throw invalidField(`${of}${other}`, `is not known; there are ${names.join(", ")}`);
+export function checkNamed(options: object, names: readonly string[], part?: string): void {
+  checkObject(part ?? "options", options);
+  const other = unknownName(options, names);
+  if (other === undefined) return;
+  const field = part === undefined ? other : `${part}.${other}`;
+  throw invalidField(field, `is not known; there are ${names.join(", ")}`);
 }
 
 /** @throws TercetError INVALID_FIELD where it is no function. */

@@ -75,6 +75,9 @@ describe("what the library refuses", () => {
       ["options", () => replica.putStream("x", [] as never, null as never)],
       ["options", () => replica.verdict("y", null as never)],
       ["options", () => replica.pruneConflicts(none)],
+      ["options", () => replica.list(null as never)],
+      ["limits", () => replica.sync({ server: place.server, limits: null as never })],
+      ["backoff", () => replica.sync({ server: place.server, live: true, backoff: null as never }).ended],
       ["listener", () => replica.on("change", none)],
     ];
     for (const [field, call, reason = "INVALID_FIELD"] of calls) {
@@ -99,6 +102,11 @@ describe("what the library refuses", () => {
       ["resolve", (other) => rebuildReplica(path, `${path}2`, other)],
       ["resolve", (other) => connect(server, other)],
       ["resolve", (other) => replica.put("waits", "1").verdict(other)],
+      ["resolve", (other) => replica.list(other)],
+      ["resolve", (other) => replica.putFile("x", path, other)],
+      ["resolve", (other) => replica.putStream("x", process.stdin, other)],
+      ["resolve", (other) => replica.pruneConflicts({ olderThanMs: 1, ...other })],
+      ["backoff.resolve", (other) => replica.sync({ server, live: true, backoff: other }).ended],
     ];
     for (const [field, call] of calls) {
       const told = await refusal(() => call({ resolve: () => "mine" }));

@@ -106,6 +106,7 @@ export function startExchange(
       return { reason: ErrorReason.ERROR_REASON_STORAGE_FAILED, message: String(error) };
     },
     yieldThen: (resume) => void setImmediate(resume),
+    clock: () => performance.now(),
   });
   function next(): ReturnType<ClientExchange["next"]> {
     const output = exchange.next();

@@ -89,7 +89,10 @@ export function createCourse(
     }
     const query = dryRun ? undefined : outflow.eagerQuery();
     if (query === undefined) sendOpen({ recover: false, done: proofs.takeFirst(pusher.idle) });
-    else pusher.take(query, () => sendOpen({ recover: false, done: false }));
+    else {
+      sendOpen({ recover: false, done: false });
+      pusher.take(query);
+    }
   }
 
   function sendOpen(way: OpeningWay): void {

@@ -10,9 +10,8 @@ import type { GroupLimits, LocalWrite } from "./local-items.js";
 import { writeChange } from "./local-rules.js";
 import { toActions } from "./one-by-one.js";
 import { type SettledRun, settlesOf } from "./outgoing-columns.js";
-import type { ItemRow, PendingRow } from "./rows.js";
 import { applyUnit, orderByUnit, unitAt, unitOf } from "./rules.js";
-import { bulkFinders, type Settle } from "./sqlite-find.js";
+import { bulkFinders, type FoundStates, type Settle } from "./sqlite-find.js";
 import { itemTaker } from "./sqlite-items.js";
 import type { Column, SqliteLarge } from "./sqlite-large.js";
 import { madeRuns, REVISION } from "./sqlite-made.js";
@@ -37,12 +36,10 @@ export interface BulkRows {
   write(changes: readonly LocalWrite[], books: Books, nowUs: number, limits: GroupLimits | undefined): number[];
   /** Whether all of a run are pending just as they were sent. */
   settlesWhole(run: SettledRun): boolean;
-  /** What there is in `items` of these ids. */
-  findItems(ids: readonly string[]): Map<string, ItemRow>;
+  /** The items and the pending changes of these ids. */
+  findStates(ids: readonly string[]): FoundStates;
   /** The contents of those that have a pending change. */
   findContents(ids: readonly string[]): Map<string, Column>;
-  /** The pending changes of these ids. */
-  findPending(ids: readonly string[]): Map<string, PendingRow>;
 }
 
 type Done = { readonly stale: string[]; readonly conflicts: number[] };
@@ -102,16 +99,17 @@ export function bulkRows(
 
   /** Takes onto ids that were judged clean or unknown, each once. */
   function takeFresh(takes: readonly FreshTake[], books: Books, nowUs: number, stale: string[]): void {
-    const ids = takes.map((action) => action.id);
-    const pending = books.pending === 0 ? undefined : find.pending(ids);
-    const items = books.items === 0 ? undefined : find.clean(ids);
+    const { items, pending } = find.states(
+      takes.map((action) => action.id),
+      books,
+    );
     const values: unknown[] = [];
     for (const { id, upsert, revision, modifyTimeUs } of takes) {
-      if (pending?.has(id) === true) {
+      if (pending.has(id)) {
         stale.push(id);
         continue;
       }
-      const before = items?.get(id);
+      const before = items.get(id);
       if (before === undefined) books.items += 1;
       large.release(before?.large);
       moveBase(books, id, before?.fingerprint, upsert.fingerprint);
@@ -225,16 +223,17 @@ export function bulkRows(
     books: Books,
     timeUs: number,
   ): Written[] {
-    const ids = changes.map((change) => change.id);
-    const known = books.items === 0 ? undefined : find.items(ids);
-    const pending = books.pending === 0 ? undefined : find.pending(ids);
+    const { items: known, pending } = find.states(
+      changes.map((change) => change.id),
+      books,
+    );
     const creations: unknown[] = [];
     const overwriting: unknown[] = [];
     const overwritten: unknown[] = [];
     const written = changes.map((change) => {
       const { id, upsert } = change;
-      const item = known?.get(id);
-      if (upsert === undefined || pending?.has(id) === true) {
+      const item = known.get(id);
+      if (upsert === undefined || pending.has(id)) {
         return writeChange(rows, books, change, timeUs);
       }
       const { fingerprint, content } = upsert;
@@ -291,9 +290,8 @@ export function bulkRows(
       return groupWrites(rows, books, changes, written, limits);
     },
     settlesWhole,
-    findItems: find.items,
+    findStates: find.states,
     findContents: find.contents,
-    findPending: find.pending,
   };
 }
 

@@ -2,9 +2,9 @@ import type { Database } from "../../core/sqlite.js";
 import type { Action } from "./action.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { type Column, keyIn } from "./sqlite-large.js";
-import { IS_CLEAN, MADE_THROUGH, REVISION } from "./sqlite-made.js";
+import { CREATION, IS_CLEAN, MADE_THROUGH, PENDING, REVISION } from "./sqlite-made.js";
 import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, type SentMark, toPendingRow } from "./sqlite-rows.js";
-import { type Sized, sized } from "./sqlite-sized.js";
+import { sized } from "./sqlite-sized.js";
 
 /** A verdict: that it was made. */
 export type Settle = Extract<Action, { kind: "settle" }>;
@@ -20,11 +20,27 @@ export type SentTuple = [
   baseLarge: number | null,
 ];
 
+type StateTuple = [
+  id: string,
+  fingerprint: Buffer,
+  revision: number,
+  modifyTimeUs: number,
+  key: number | null,
+  pending: number,
+  creation: number | null,
+  size: number | null,
+];
+
+/** What there is of some ids. */
+export interface FoundStates {
+  readonly items: Map<string, ItemRow>;
+  readonly pending: Map<string, PendingRow>;
+}
+
 /** Looks up many rows at once. */
 export interface BulkFinders {
-  items(ids: readonly string[]): Map<string, ItemRow>;
-  /** Without those that have a pending change: half the look-ups. */
-  clean(ids: readonly string[]): Map<string, ItemRow>;
+  /** Items and pending changes. Of a table that has `counts` of no row nothing is looked up. */
+  states(ids: readonly string[], counts?: { readonly items: number; readonly pending: number }): FoundStates;
   /** Those that were there before the row `first` was: new rows come behind all others. */
   before(takes: readonly { readonly id: string }[], first: number): Set<string>;
   /** How many creations are pending, with these sequence numbers, that were never anything else. */
@@ -38,15 +54,14 @@ export interface BulkFinders {
 
 /** The look-ups of many rows in an open replica file. */
 export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
-  const itemsWhere = (pending: string) =>
-    sized(
-      db,
-      "?",
-      (ids) => `SELECT id, fingerprint, ${REVISION}, modify_time_us, ${keyIn("content")}
-        FROM items WHERE ${pending} AND id IN (${ids})`,
-    );
-  const items = itemsWhere("true");
-  const clean = itemsWhere(IS_CLEAN);
+  // An item says whether a change of it is pending, so that most need no other look-up.
+  const items = sized(
+    db,
+    "?",
+    (ids) => `SELECT id, fingerprint, ${REVISION}, modify_time_us, ${keyIn("content")}, ${PENDING}, ${CREATION},
+      CASE WHEN creation IS NOT NULL THEN octet_length(content) END
+      FROM items WHERE id IN (${ids})`,
+  );
   const contents = sized(db, "?", (ids) => `SELECT id, content FROM items WHERE pending = 1 AND id IN (${ids})`);
   // By sequence number, and without reading the fingerprint: half the time of reading whole rows by id.
   const sent = sized(
@@ -79,9 +94,27 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
     (ids) => `SELECT ${CREATION_COLUMNS} FROM items WHERE +creation > ${MADE_THROUGH} AND id IN (${ids})`,
   );
   const numbers = sized(db, "?", (ids) => `SELECT id, rowid FROM items WHERE ${IS_CLEAN} AND id IN (${ids})`);
+  const pendingRowsOf = (ids: readonly string[], found: Map<string, PendingRow>): void => {
+    for (const tuple of pending.all(ids)) found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
+  };
   return {
-    items: (ids: readonly string[]) => readItems(items, ids),
-    clean: (ids: readonly string[]) => readItems(clean, ids),
+    states(ids, counts = { items: 1, pending: 1 }) {
+      const found: FoundStates = { items: new Map(), pending: new Map() };
+      const rest: string[] = [];
+      for (const tuple of counts.items === 0 ? [] : items.all(ids)) {
+        const [id, fingerprint, revision, modifyTimeUs, key, isPending, creation, size] = tuple as StateTuple;
+        found.items.set(id, { fingerprint, revision, modifyTimeUs, large: key ?? undefined });
+        if (creation !== null) {
+          const row = creationTuple(creation, id, fingerprint, size ?? 0, modifyTimeUs);
+          found.pending.set(id, toPendingRow(row, mark));
+        } else if (isPending === 1) rest.push(id);
+      }
+      if (counts.pending === 0) return found;
+      // Of a deletion that is pending there is no item.
+      for (const id of ids) if (!found.items.has(id)) rest.push(id);
+      pendingRowsOf(rest, found.pending);
+      return found;
+    },
     before(takes: readonly { readonly id: string }[], first: number): Set<string> {
       const found = new Set<string>();
       for (const [id, row] of numbers.all(takes.map((action) => action.id))) {
@@ -101,20 +134,14 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
     contents: (ids: readonly string[]) => new Map(contents.all(ids) as Iterable<[string, Column]>),
     pending(ids: readonly string[]): Map<string, PendingRow> {
       const found = new Map<string, PendingRow>();
-      for (const statement of [creations, pending]) {
-        for (const tuple of statement.all(ids))
-          found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
-      }
+      for (const tuple of creations.all(ids)) found.set(tuple[1] as string, toPendingRow(tuple as PendingTuple, mark));
+      pendingRowsOf(ids, found);
       return found;
     },
   };
 }
 
-function readItems(statement: Sized, ids: readonly string[]): Map<string, ItemRow> {
-  const found = new Map<string, ItemRow>();
-  for (const row of statement.all(ids)) {
-    const [id, fingerprint, revision, modifyTimeUs, key] = row as [string, Buffer, number, number, number | null];
-    found.set(id, { fingerprint, revision, modifyTimeUs, large: key ?? undefined });
-  }
-  return found;
+/** A creation without a row of its own, in the order of CREATION_COLUMNS. */
+function creationTuple(creation: number, id: string, fingerprint: Buffer, size: number, timeUs: number): PendingTuple {
+  return [creation, id, fingerprint, size, timeUs, null, null, null, null, null, 0, 0, 0, 0, 0, null];
 }

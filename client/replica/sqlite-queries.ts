@@ -135,8 +135,7 @@ export function queries(db: Database, rows: SqliteRows, bulk: BulkRows, mark: Se
       return found.map((tuple) => toPendingRow(tuple, mark)).map(stateReader(rows));
     },
     lookup(ids) {
-      const pending = bulk.findPending(ids);
-      const items = bulk.findItems(ids);
+      const { items, pending } = bulk.findStates(ids);
       const read = stateReader(rows);
       return ids.map((id) => {
         const row = pending.get(id);

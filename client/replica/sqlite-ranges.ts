@@ -205,8 +205,12 @@ function segmentRows(db: Database) {
     db,
     "SELECT id, base_fingerprint AS fingerprint FROM pending WHERE base_fingerprint IS NOT NULL",
   );
+  const anyPending = db
+    .prepare<[], number>("SELECT EXISTS (SELECT 1 FROM pending WHERE base_fingerprint IS NOT NULL)")
+    .pluck();
   const entries = (interval: IdInterval, limit: number): EntryBlock => {
     const some = clean(interval, limit);
+    if (anyPending.get() === 0) return some;
     const others = pending(interval, limit);
     if (others.ids.length === 0) return some;
     const both = [...entriesOf(some), ...entriesOf(others)];

@@ -26,6 +26,13 @@ import { sendContents } from "./send-content.js";
 import { checkToken, checkWitness, type TokenCheck } from "./token.js";
 import { notNegative } from "./validate-push.js";
 
+/**
+ * Before pushes of more than this part of a message, which take a while, so many pages of what others have made go out: the
+ * client takes them meanwhile. (As much as a client may send before it has heard anything, in messages of the default size.)
+ */
+const LONG_PUSH_PART = 1 / 4;
+const PAGES_FIRST = 4;
+
 /** What the server's side of an exchange is given. */
 export interface ServerExchangeConfig {
   /** What this server gives at most. */
@@ -74,6 +81,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
   let epochsTold = 0;
   let halfClosed = false;
   let lastProgressUs = 0;
+  let pagesFirst = 0;
   let seenAtOpen: number | undefined;
   /** Live: when the last message went out, and since when one without a change is due. */
   let lastSentUs = 0;
@@ -159,6 +167,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     else {
       phase = "open";
       feed.begin(check.revision, check.pullHead);
+      if (check.revision < state.revision) pagesFirst = PAGES_FIRST;
       // Without a token there is nothing to hold a push against that does not say what it has seen.
       if (message.token.length > 0) seenAtOpen = Math.max(check.revision, check.pullHead);
     }
@@ -233,7 +242,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
 
   function step(): boolean {
     const isLeaving = goingAwayMs !== undefined && conversation.live;
-    const queued = isLeaving ? undefined : inbox.next();
+    const queued = isLeaving || readsFirst() ? undefined : inbox.next();
     if (isLeaving) sayGoodbye(goingAwayMs ?? 0);
     else if (queued !== undefined) handle(queued);
     else if (phase === "open" && feed.wanted) feed.readPage();
@@ -241,6 +250,15 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
     else if (halfClosed) close(phase === "new" ? outOfOrder('the stream ended before "open"') : undefined);
     else return false;
     return true;
+  }
+
+  /** Whether a page is to be read though a message lies unread. */
+  function readsFirst(): boolean {
+    const { unanswered, limits } = conversation;
+    const isLong = unanswered.bytes > limits.messageBytes * LONG_PUSH_PART;
+    const reads = pagesFirst > 0 && isLong && phase === "open" && feed.wanted;
+    pagesFirst = reads ? pagesFirst - 1 : 0;
+    return reads;
   }
 
   function sayGoodbye(retryAfterMs: number): void {

@@ -31,6 +31,8 @@ export interface PairOptions {
   readonly cutAfter?: number;
   /** Deliver all that is under way in one direction, then all in the other, as if the way between them were long. */
   readonly lockstep?: boolean;
+  /** The server works on what is under way to it once all of it has arrived, as where it comes in one turn. */
+  readonly gathers?: boolean;
   /** Which queue delivers next, where both have something: a number in [0, 1). Default: in turn. */
   readonly random?: () => number;
   /** Called before each delivery: the place for somebody else's changes. */
@@ -145,6 +147,7 @@ export function exchange(options: PairOptions): PairOutcome {
     },
     toFault,
     yieldThen,
+    holds: () => options.gathers === true && toServer.length > 0,
   });
 
   let delivered = 0;

@@ -68,6 +68,8 @@ export function startExchange(
   /** The server's side has ended. */
   let cut = false;
   let settled = false;
+  /** The server has said something. Before, turns are short, so that what was sent first is on its way while more is read. */
+  let heard = false;
   const isLive = run.onIdle !== undefined;
 
   function settle(error?: unknown): void {
@@ -106,7 +108,8 @@ export function startExchange(
       return { reason: ErrorReason.ERROR_REASON_STORAGE_FAILED, message: String(error) };
     },
     yieldThen: (resume) => void setImmediate(resume),
-    clock: () => performance.now(),
+    // What comes must be worked off as it comes, as nothing else holds it up.
+    clock: () => (heard ? 0 : performance.now()),
   });
   function next(): ReturnType<ClientExchange["next"]> {
     const output = exchange.next();
@@ -153,6 +156,7 @@ export function startExchange(
   run.signal?.addEventListener("abort", abort, { once: true });
 
   stream.on("data", (message) => {
+    heard = true;
     driver.receive(message, nowUs());
     progress();
   });
@@ -196,7 +200,11 @@ function operationsOf(
   }
   async function judge(conflict: ConflictToResolve): Promise<ClientResult> {
     if (run.resolve === undefined) throw new Error("there is no resolver");
-    return { kind: "resolve", resolution: await paused(run.resolve(conflict)) };
+    try {
+      return { kind: "resolve", resolution: await paused(run.resolve(conflict)) };
+    } catch (error) {
+      throw error ?? new Error("the resolver failed, without saying why");
+    }
   }
   async function wait(room: Promise<void>, operation: ReplicaOperation): Promise<ClientResult> {
     await paused(room);

@@ -1,5 +1,6 @@
 import type { Content } from "../core/content.js";
 import type { ConflictingVersions, Resolver, ResolverAnswer } from "./resolver.js";
+import { checkNamed, invalidField } from "./validate.js";
 
 /** How `mergeJson` ends what can't be merged. */
 export interface MergeJsonOptions {
@@ -14,6 +15,8 @@ export interface MergeJsonOptions {
 type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 type JsonObject = { readonly [key: string]: Json };
 
+const OVERLAPS = ["mine", "theirs", "hold"] as const;
+
 /** Thrown where an overlap ends the merge of the item. */
 const HOLD = Symbol("hold");
 
@@ -23,14 +26,22 @@ const HOLD = Symbol("hold");
  * taken whole. Where there is no base, as both sides created the item, members of either side are kept.
  *
  * What comes out is JSON without white space, with mine's order of members and theirs' new ones behind. A content with
- * numbers that JavaScript can't hold exactly is not merged, as if it were no JSON.
+ * numbers that JavaScript can't hold exactly is not merged, as if it were no JSON; nor is one of which a version has more
+ * than 1 MiB.
+ *
+ * @throws TercetError INVALID_FIELD where `onOverlap` is none of these.
  *
  * ```ts
  * await replica.sync({ server, resolver: mergeJson({ onOverlap: "hold" }) });
  * ```
  */
-export function mergeJson({ onOverlap }: MergeJsonOptions): Resolver {
-  return ({ base, mine, theirs }: ConflictingVersions): ResolverAnswer => {
+export function mergeJson(options: MergeJsonOptions): Resolver {
+  checkNamed(options, ["onOverlap"]);
+  const { onOverlap } = options;
+  if (!OVERLAPS.includes(onOverlap)) throw invalidField("onOverlap", `must be ${OVERLAPS.join(", ")}`);
+  return ({ base, baseSize, mine, theirs }: ConflictingVersions): ResolverAnswer => {
+    // A large base is there, and not at hand: without it, what one side removed would look like what the other added.
+    if (base === undefined && baseSize !== undefined) return onOverlap;
     const here = parseObject(mine);
     const there = parseObject(theirs);
     const before = base === undefined ? {} : parseObject(base);

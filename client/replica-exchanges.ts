@@ -5,7 +5,7 @@ import type { WriteListener } from "./live-writes.js";
 import type { ReplicaStore } from "./replica/store.js";
 import type { SyncReport, SyncWorld, VerifyReport } from "./sync.js";
 import { checkLiveOptions, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
-import { invalidField } from "./validate.js";
+import { checkNamed, checkSignal, invalidField } from "./validate.js";
 
 /** The methods of a replica that are about exchanges. */
 export interface ReplicaExchanges {
@@ -79,7 +79,12 @@ export function replicaExchanges(
         busy = false;
       },
     };
-    live = createLive(liveWorld, options);
+    try {
+      live = createLive(liveWorld, options);
+    } catch (error) {
+      busy = false;
+      throw error;
+    }
     return live.sync;
   }
 
@@ -114,6 +119,8 @@ export function replicaExchanges(
       },
       changes(options = {}) {
         open();
+        checkNamed(options, ["signal"]);
+        checkSignal("signal", options.signal);
         return feed.iterate(options);
       },
     },

@@ -24,7 +24,7 @@ import {
 import { type Change, type Changes, type ReplicaWrites, replicaWrites, type Transaction } from "./replica-writes.js";
 import type { SyncReport, VerifyReport } from "./sync.js";
 import type { LiveOptions, SyncOptions, VerifyOptions } from "./sync-options.js";
-import { checkNamed, checkPath, checkPositive, checkWhole } from "./validate.js";
+import { checkNamed, checkPath, checkPositive, checkString, checkWhole } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { createVerdicts } from "./verdicts.js";
 
@@ -260,6 +260,8 @@ export function replicaOn(held: ReplicaStore): Replica {
       checkNamed(options, ["prefix", "after", "limit"]);
       const { prefix = "", after = "", limit = Infinity } = options;
       store();
+      checkString("prefix", prefix);
+      checkString("after", after);
       if (limit !== Infinity) checkWhole("limit", limit);
       const read = (last: LocalItem | undefined, most: number): readonly LocalItem[] =>
         store().list({ prefix, after: last?.id ?? after, limit: most });

@@ -131,23 +131,31 @@ export function replicaWrites(open: () => ReplicaStore, verdicts: Verdicts): Rep
       checkFunction("changes", run);
       const changed = new Map<string, LocalWrite>();
       let written: Followed | undefined;
+      let over = false;
       const note = (change: LocalWrite): Change => {
         const { id } = change;
+        if (over) throw isOver();
         changed.set(id, change);
         return { id, verdict: async (options) => await (written ?? notMade()).verdict(id, options) };
       };
       const get = (id: string): Item | undefined => {
+        if (over) throw isOver();
         const change = changed.get(id);
         return change === undefined ? getItem(id) : changedItem(change);
       };
-      const result = run({
-        get,
-        put: (id, content) => note(toWrite(id, content, limit)),
-        delete: (id) => (get(id) === undefined ? undefined : note({ id, upsert: undefined })),
-      });
-      if (result instanceof Promise) {
+      let result: ReturnType<typeof run>;
+      try {
+        result = run({
+          get,
+          put: (id, content) => note(toWrite(id, content, limit)),
+          delete: (id) => (get(id) === undefined ? undefined : note({ id, upsert: undefined })),
+        });
+      } finally {
+        over = true;
+      }
+      if (isThenable(result)) {
         // What it rejects with has nowhere to go, and must not end the process.
-        result.catch(() => undefined);
+        result.then(undefined, () => undefined);
         const description = "a transaction is synchronous: its function must not return a promise";
         throw invalidField("changes", description);
       }
@@ -166,6 +174,14 @@ const PAIRS = "pairs [id, content]";
 
 function nowUs(): number {
   return Date.now() * 1000;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as Partial<PromiseLike<unknown>> | null | undefined)?.then === "function";
+}
+
+function isOver(): TercetError {
+  return new TercetError("the transaction is over: what is changed now is in none", { code: "FAILED_PRECONDITION" });
 }
 
 function notMade(): never {

@@ -32,7 +32,9 @@ export interface ConflictingVersions {
  * made of both, and `{ deleted: true }` deletes the item. Versions that give way are kept in conflict records. Items of an
  * atomic group share one fate: held where one is held, else theirs where one is theirs.
  *
- * It is called again for an item that either side changes meanwhile.
+ * It is called again for an item that either side changes meanwhile; one that is changed each of eight times is held. It
+ * may take its time: the server hears meanwhile that this side is there. It decides also where the collection binds a standard,
+ * which is a convention among clients; records and reports name that standard then.
  */
 export type Resolver = (conflict: ConflictingVersions) => ResolverAnswer | Promise<ResolverAnswer>;
 
@@ -74,10 +76,12 @@ function itemLimit(store: ReplicaStore): number {
 function toResolution(id: string, answer: ResolverAnswer, limit: number): Resolution {
   if (answer === "mine" || answer === "theirs") return { kind: answer };
   if (answer === "hold") return { kind: "held" };
-  if (typeof answer === "object" && "deleted" in answer) return { kind: "merged", upsert: undefined };
-  const content: unknown = typeof answer === "object" ? answer?.content : undefined;
+  // What types say, programs in JavaScript may not know.
+  const said = typeof answer === "object" && answer !== null ? answer : {};
+  const { content, deleted } = said as { readonly content?: unknown; readonly deleted?: unknown };
+  if (deleted === true && content === undefined) return { kind: "merged", upsert: undefined };
   const isText = typeof content === "string" && content.isWellFormed();
-  if (!isText && !(content instanceof Uint8Array)) {
+  if ((!isText && !(content instanceof Uint8Array)) || (deleted !== undefined && deleted !== false)) {
     throw invalidField("resolver", 'must answer "mine", "theirs", "hold", { content } or { deleted: true }');
   }
   if (contentSize(content) > limit) throw invalidField("resolver", `answered a content of over ${limit} bytes`);

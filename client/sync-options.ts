@@ -7,7 +7,16 @@ import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
 import type { ExchangeProgress } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
-import { checkFunction, checkNamed, checkPositive, checkWhole, invalidField } from "./validate.js";
+import {
+  checkBoolean,
+  checkFunction,
+  checkNamed,
+  checkPositive,
+  checkSignal,
+  checkString,
+  checkWhole,
+  invalidField,
+} from "./validate.js";
 
 /** Whose change prevails where both sides changed an item; see ChangeStandard in item.proto. */
 export type StandardName = "SERVER" | "CLIENT" | "NEWEST" | "MANUAL";
@@ -21,7 +30,7 @@ export interface SyncOptions extends ConnectOptions {
   /** Default: the collection's, or SERVER where it binds none. A bound one is in force whatever is said here. */
   readonly standard?: StandardName;
   /**
-   * Judges conflicts in place of the standard, one after the other; may take its time. What it throws or rejects with ends
+   * Judges conflicts in place of the standard, a bound one too, one after the other; may take its time. What it throws or rejects with ends
    * the exchange, which rejects with it. See Resolver. Not with `dryRun`, which reads no contents.
    */
   readonly resolver?: Resolver;
@@ -132,6 +141,11 @@ export function checkOptions(options: SyncOptions | LiveOptions): void {
     const value = (options as Partial<LiveOptions>)[name];
     if (value !== undefined) checkFunction(name, value);
   }
+  for (const name of ["create", "recreate", "dryRun"] as const) {
+    checkBoolean(name, (options as Partial<SyncOptions>)[name]);
+  }
+  checkSignal("signal", options.signal);
+  checkString("client", options.client);
   checkPositive("stepTimeoutMs", stepTimeoutMs);
   checkPositive("conflictRetentionMs", conflictRetentionMs);
   checkNamed(limits, LIMIT_NAMES, "limits");

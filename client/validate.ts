@@ -41,6 +41,21 @@ export function checkPath(field: string, value: string): void {
   throw invalidField(field, `must be the path of a file, not ${value === "" ? '""' : typeof value}`);
 }
 
+/** @throws TercetError INVALID_FIELD where it is given and neither true nor false. */
+export function checkBoolean(field: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "boolean") throw invalidField(field, "must be true or false");
+}
+
+/** @throws TercetError INVALID_FIELD where it is given and no string. */
+export function checkString(field: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "string") throw invalidField(field, "must be a string");
+}
+
+/** @throws TercetError INVALID_FIELD where it is given and no AbortSignal. */
+export function checkSignal(field: string, value: unknown): void {
+  if (value !== undefined && !(value instanceof AbortSignal)) throw invalidField(field, "must be an AbortSignal");
+}
+
 /** @throws TercetError INVALID_FIELD where it is given and no number above 0; Infinity is one. */
 export function checkPositive(field: string, value: number | undefined): void {
   if (value === undefined || (typeof value === "number" && value > 0)) return;

@@ -12,7 +12,7 @@ import type { LocalState } from "./replica/local-state.js";
 import { oneByOne } from "./replica/one-by-one.js";
 import { idAt, type SettledRun } from "./replica/outgoing-columns.js";
 import type { ReplicaStore } from "./replica/store.js";
-import { checkNamed, checkPositive } from "./validate.js";
+import { checkNamed, checkPositive, checkSignal } from "./validate.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 import { recordsOf, recordsSince } from "./verdict-records.js";
 import { cancelled, type Waiter, waitAmong } from "./wait-verdict.js";
@@ -193,6 +193,7 @@ export function createVerdicts(held: ReplicaStore): Verdicts {
       async verdict(id, options = {}) {
         checkNamed(options, ["signal", "timeoutMs"]);
         checkPositive("timeoutMs", options.timeoutMs);
+        checkSignal("signal", options.signal);
         return await wait(versionOf(writing, id), writing, options);
       },
     };

@@ -31,6 +31,8 @@ export interface ClientExchange extends Exchange<ExchangeResponse, ExchangeReque
 
 /** A server that is silent for so many of its heartbeats is not there any more. */
 const MISSED_HEARTBEATS = 3;
+/** Who waits for this side, which waits for its application, hears of it this often. */
+const SIGN_OF_LIFE_US = 1_000_000;
 /** Clocks are looked at once a second, on both sides. */
 const LEAST_PATIENCE_US = 5_000_000;
 
@@ -57,6 +59,15 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
   /** Undefined until it is known how the replica stands. */
   let course: Course | undefined;
   let waitingSinceUs = 0;
+  let lastSentUs = 0;
+
+  /** An application may judge a conflict, or take in what was applied, for longer than the server waits for a step. */
+  function showLife(): void {
+    if (!stream.atWork || conversation.opened === undefined) return;
+    if (conversation.nowUs - lastSentUs < SIGN_OF_LIFE_US) return;
+    lastSentUs = conversation.nowUs;
+    conversation.send({ $case: "taken", value: { revision: conversation.revision } }, 0);
+  }
 
   function begin(): void {
     stream.ask({ kind: "begin" }, (result) => {
@@ -128,6 +139,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       setTime(nowUs);
       if (waitingSinceUs === 0) waitingSinceUs = conversation.nowUs;
       course?.tick();
+      showLife();
       const patienceUs = patience();
       if (stream.closed || stream.asking || conversation.nowUs - waitingSinceUs <= patienceUs) return undefined;
       stream.abandon();
@@ -138,7 +150,10 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       if (course === undefined && !stream.asking && !conversation.leaving) begin();
       const output = stream.next(step);
       // While this side can send, it is not the server that keeps it waiting.
-      if (output?.kind === "send") waitingSinceUs = conversation.nowUs;
+      if (output?.kind === "send") {
+        waitingSinceUs = conversation.nowUs;
+        lastSentUs = conversation.nowUs;
+      }
       return output;
     },
     progress() {

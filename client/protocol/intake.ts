@@ -71,7 +71,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   const { ask, close, config, dryRun } = conversation;
   const batches = createJobBatches(conversation, world.history);
   const fetcher = createContentFetcher(conversation, { downloads: world.downloads, witnessed: batches.witnessed });
-  const judge = { ask, circumstances, resolves: config.resolves && !dryRun };
+  const judge = { ask, circumstances, resolves: config.resolves && !dryRun, asked: new Map<string, number>() };
   const stops = config.onHistoryChange === "stop";
   const follows = config.onHistoryChange === "follow";
   let job: Job | undefined;
@@ -234,6 +234,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
       conversation.total = result.result.total;
       world.applied(done);
       fetcher.forget(done.map(({ decision }) => decision.change.id));
+      for (const { decision } of done) judge.asked.delete(decision.change.id);
       if (stale.size === 0) return then();
       // R8: what the application changed meanwhile is compared once more, with what is left.
       const left = decisions.filter((decision) => stale.has(decision.change.id) && !decision.companion);

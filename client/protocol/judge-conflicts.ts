@@ -10,7 +10,12 @@ export interface JudgeWorld {
   circumstances(): Circumstances;
   /** The application judges conflicts by itself. */
   readonly resolves: boolean;
+  /** How often it was asked about an item, until what it answered is stored. */
+  readonly asked: Map<string, number>;
 }
+
+/** An item that is changed whenever the application is asked about it is held in the end: the others wait for it. */
+const MOST_ASKED = 8;
 
 type Then = (decisions: readonly Decision[]) => void;
 
@@ -48,6 +53,12 @@ function resolveEach(world: JudgeWorld, decisions: readonly Decision[], then: Th
       result[at] = judged(decision, world.circumstances());
       return from(at + 1);
     }
+    const asked = world.asked.get(change.id) ?? 0;
+    if (asked >= MOST_ASKED) {
+      result[at] = { ...decision, outcome: "held" };
+      return from(at + 1);
+    }
+    world.asked.set(change.id, asked + 1);
     const times = { mineTimeUs: local.pending.modifyTimeUs, theirsTimeUs: change.modifyTimeUs };
     const theirsSize = change.fingerprint === undefined ? undefined : change.size;
     const conflict = { id: change.id, theirs: change.content, theirsSize, ...times };

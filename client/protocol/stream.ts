@@ -9,8 +9,7 @@ export type ClientMessage = NonNullable<ExchangeRequest["message"]>;
 export type ServerMessage = NonNullable<ExchangeResponse["message"]>;
 
 /** What lies between the machine and its driver: messages in both directions, and one operation on the replica at a time. */
-export interface Stream
-  extends Omit<ExchangeOutput<ExchangeRequest, ClientOperation, ClientResult>, "send" | "atWork"> {
+export interface Stream extends Omit<ExchangeOutput<ExchangeRequest, ClientOperation, ClientResult>, "send"> {
   /** A message is to be taken in its turn. */
   receive(message: ServerMessage): void;
   /** Contents answer what the job under way waits for; everything else waits for the job. */
@@ -47,6 +46,9 @@ export function createStream(): Stream {
     ask: output.ask,
     get asking() {
       return output.asking;
+    },
+    get atWork() {
+      return output.atWork;
     },
     stored: output.stored,
     failed(fault) {

@@ -257,11 +257,12 @@ function settle(rows: Rows, books: Books, action: Kind<"settle">, pending: Pendi
   const { id, sequence, fingerprint, revision } = action;
   const { base } = pending;
   const same = pending.sequence === sequence && sameFingerprint(pending.fingerprint, fingerprint);
-  // The base already is what the server said: the change repeats it (it returned there, or fell together with it).
-  const repeats = base?.revision === revision && sameFingerprint(base.fingerprint, fingerprint);
-  if (base !== undefined && base.revision >= revision && !(same && repeats)) return DONE;
+  const isKnown = base !== undefined && base.revision >= revision;
+  // The change repeats its base: it returned there, or fell together with it, which a recovery may have known later.
+  const repeats = isKnown && sameFingerprint(base.fingerprint, fingerprint);
+  if (isKnown && !(same && repeats)) return DONE;
   if (same) {
-    becomeClean(rows, books, pending, revision);
+    becomeClean(rows, books, pending, repeats ? base.revision : revision);
     return DONE;
   }
   moveBase(books, id, base?.fingerprint, fingerprint);

@@ -35,6 +35,11 @@ describe("what the library refuses", () => {
     ["resolver", { resolver: "mine" as never }],
     ["onProgress", { onProgress: true as never }],
     ["limits.windowItems", { limits: { windowItems: 1.5 } }],
+    ["create", { create: "no" as never }],
+    ["recreate", { recreate: 1 as never }],
+    ["dryRun", { dryRun: 1 as never }],
+    ["signal", { signal: {} as never }],
+    ["client", { client: 5 as never }],
   ];
   it.each(bad)("an exchange with %s that makes no sense: %o", async (field, options) => {
     const told = await refusal(() => replica.sync({ server: place.server, create: true, ...options }));
@@ -79,6 +84,12 @@ describe("what the library refuses", () => {
       ["limits", () => replica.sync({ server: place.server, limits: null as never })],
       ["backoff", () => replica.sync({ server: place.server, live: true, backoff: null as never }).ended],
       ["listener", () => replica.on("change", none)],
+      ["prefix", () => replica.list({ prefix: 5 as never })],
+      ["after", () => replica.list({ after: null as never })],
+      ["options", () => replica.changes(null as never)],
+      ["signal", () => replica.changes({ signal: {} as never })],
+      ["signal", () => replica.sync({ server: place.server, live: true, signal: {} as never }).ended],
+      ["signal", () => replica.put("y", "1").verdict({ signal: {} as never })],
     ];
     for (const [field, call, reason = "INVALID_FIELD"] of calls) {
       expect(await refusal(call)).toMatchObject({ code: "INVALID_ARGUMENT", reason, fields: [field] });
@@ -103,6 +114,7 @@ describe("what the library refuses", () => {
       ["resolve", (other) => connect(server, other)],
       ["resolve", (other) => replica.put("waits", "1").verdict(other)],
       ["resolve", (other) => replica.list(other)],
+      ["resolve", (other) => replica.changes(other)],
       ["resolve", (other) => replica.putFile("x", path, other)],
       ["resolve", (other) => replica.putStream("x", process.stdin, other)],
       ["resolve", (other) => replica.pruneConflicts({ olderThanMs: 1, ...other })],

@@ -44,6 +44,19 @@ describe("merging JSON by its base", () => {
     );
   });
 
+  it("does not merge by a base that is there, but not at hand", () => {
+    const both = versions(undefined, { keep: 1, mine: 1 }, { removed: 1, keep: 1, theirs: 1 });
+    for (const onOverlap of ["mine", "theirs", "hold"] as const) {
+      expect(mergeJson({ onOverlap })({ ...both, baseSize: 2_000_000 })).toBe(onOverlap);
+    }
+  });
+
+  it("refuses options that make no sense, when it is made", () => {
+    for (const options of [undefined, {}, { onOverlap: "MINE" }, { onOverlap: "mine", base: 1 }]) {
+      expect(() => mergeJson(options as never)).toThrow(expect.objectContaining({ reason: "INVALID_FIELD" }));
+    }
+  });
+
   it("comes to the same from either side, but for what overlaps", () => {
     fc.assert(
       fc.property(object, object, object, (base, mine, theirs) => {

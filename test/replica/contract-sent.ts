@@ -209,6 +209,20 @@ export function describeSent(name: string, open: () => Harness): void {
       expect(world.replica.audit()).toBeUndefined();
     });
 
+    it("cleans such a change also where a recovery says that its base is of a later revision", () => {
+      world.apply(takeText("a", "base", { revision: 5 }));
+      world.replica.write([put("a", "1")], NOW);
+      world.replica.takeOutgoing(ALL);
+      world.replica.write([put("a", "base")], NOW);
+      const recovered = { token: Buffer.from("r"), revision: 9, lineage: [], fork: 3 };
+      world.replica.apply({ actions: [], nowUs: NOW, recovered });
+      const sequence = world.sequenceOf("a");
+      world.apply({ kind: "settle", id: "a", sequence, fingerprint: fingerprintOf("a", "base"), revision: 5 });
+      expect(world.stateOf("a")).toMatchObject({ sequence: 0, base: { revision: 9 } });
+      expect(world.replica.state().pending).toBe(0);
+      expect(world.replica.audit()).toBeUndefined();
+    });
+
     it("marks what was rejected, out of the others' way, until it is written again", () => {
       world.replica.write([put("a", "1"), put("b", "1")], NOW);
       world.replica.takeOutgoing(ALL);

@@ -691,7 +691,8 @@ export interface ContentRefused {
 
 /**
  * The client has taken every page up to here. Due after each page with an upsert whose content did not come inline,
- * once its contents are stored. The server sends at most `window_bytes` of pages and of contents to be fetched beyond
+ * once its contents are stored. It may be sent again at any time: a client that takes longer over a step, as its application
+ * judges a conflict, says thereby that it is there. The server sends at most `window_bytes` of pages and of contents to be fetched beyond
  * the first such page that was not taken.
  */
 export interface Taken {

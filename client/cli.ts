@@ -127,7 +127,11 @@ async function checkFileKeys({ commands }: CommandLine, { fileKeys, path }: Sett
   }
   const unknown = fileKeys.filter((key) => !known.has(key));
   if (unknown.length === 0) return;
-  throw configError(`${path}: ${unknown.map((key) => `"${key}"`).join(", ")} is no option of any command`);
+  const told = unknown.map((key) => {
+    const meant = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll("_", "-");
+    return known.has(meant) && meant !== key ? `"${key}" (is "${meant}" meant?)` : `"${key}"`;
+  });
+  throw configError(`${path}: ${told.join(", ")} is no option of any command`);
 }
 
 function asksJson(args: readonly string[], setting: unknown): boolean {

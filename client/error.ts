@@ -71,6 +71,12 @@ export class TercetError extends Error {
     this.fields = facts.fields ?? [];
     this.retryAfterMs = facts.retryAfterMs;
   }
+
+  /** What a log shows of it: JSON leaves out the message of an Error by itself. */
+  toJSON(): object {
+    const { name, message, code, reason, metadata, fields, retryAfterMs } = this;
+    return { name, message, code, reason, metadata, fields, retryAfterMs };
+  }
 }
 
 /** A fault that this side found, as an exception. */

@@ -208,6 +208,18 @@ function build() {
   writeFileSync(buildStamp, state);
 }
 
+/** Whether somebody has run `npm ci`, for this Node: to do so again would take minutes. */
+function isInstalledByHand() {
+  const hidden = readText(join(root, "node_modules", ".package-lock.json"));
+  const locked = readText(join(root, "package-lock.json"));
+  if (existsSync(installStamp) || hidden === undefined || locked === undefined) return false;
+  const there = JSON.parse(hidden).packages ?? {};
+  /** @param {[path: string, wanted: { version?: string, optional?: boolean }]} entry */
+  const fits = ([path, { version, optional }]) =>
+    path === "" || there[path]?.version === version || (optional === true && there[path] === undefined);
+  return Object.entries(JSON.parse(locked).packages).every(fits) && databaseProblem() === undefined;
+}
+
 const installed = () => readText(installStamp) === installState();
 const built = () => readText(buildStamp) === buildState() && !outputIsStale();
 
@@ -252,6 +264,9 @@ if (!installed() || !built()) {
   takeLock();
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
     process.on(signal, () => process.exit(130));
+  }
+  if (isInstalledByHand()) {
+    writeFileSync(installStamp, installState());
   }
   if (!installed()) {
     install();

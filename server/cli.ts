@@ -142,8 +142,9 @@ const TLS_PAIR = [
 function check(argv: Record<string, unknown>): true {
   for (const [name, { least, most }] of Object.entries(BOUNDS)) {
     const value = Number(argv[name]);
-    const fits = value >= least && value <= most && (!name.endsWith("-limit") || Number.isInteger(value));
-    if (!fits) throw new Error(`--${name} must be a number from ${least} to ${most}`);
+    const isWhole = name.endsWith("-limit");
+    const fits = value >= least && value <= most && (!isWhole || Number.isInteger(value));
+    if (!fits) throw new Error(`--${name} must be a ${isWhole ? "whole " : ""}number from ${least} to ${most}`);
   }
   const port = Number(argv["port"]);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error("--port must be from 0 to 65535");

@@ -127,7 +127,7 @@ function toJson({ differences, ...rest }: VerifyReport): object {
 const KINDS = {
   newer: "the server changed it since; the next sync takes that",
   missing: "the server does not have it: deleted since, or lost",
-  different: "the server has something else, and should not",
+  different: "the server has something else than what both sides agreed on",
 } as const;
 
 function tell(standing: Standing, theirs: CollectionView, report: VerifyReport | undefined): string {

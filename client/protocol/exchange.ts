@@ -143,7 +143,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       const patienceUs = patience();
       if (stream.closed || stream.asking || conversation.nowUs - waitingSinceUs <= patienceUs) return undefined;
       stream.abandon();
-      const message = `the server did not answer for ${Math.round(patienceUs / 1e6)} s`;
+      const message = `the server did not answer for ${patienceUs / 1e6} s`;
       return { reason: ErrorReason.ERROR_REASON_STALLED, message };
     },
     next() {

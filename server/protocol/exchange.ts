@@ -304,7 +304,7 @@ export function createServerExchange(config: ServerExchangeConfig): ServerExchan
       const idle = !output.atWork && conversation.nowUs - lastProgressUs > config.stepTimeoutUs;
       if (!idle || output.closed) return undefined;
       output.abandon();
-      const seconds = Math.round(config.stepTimeoutUs / 1e6);
+      const seconds = config.stepTimeoutUs / 1e6;
       const message = `the client did not go on with the exchange for ${seconds} s`;
       return { reason: ErrorReason.ERROR_REASON_STALLED, message };
     },

@@ -57,6 +57,10 @@ describe.concurrent("configuration", () => {
     );
     expect(unknown).toMatchObject({ status: 2, reason: "BAD_CONFIG" });
     expect(unknown?.["message"]).toBe('unknown.json: "replcia" is no option of any command');
+    writeFileSync(path("camel.json"), '{"itemLimit": 5, "no_such": 1}');
+    expect((await error(["status", "--config", "camel.json"]))["message"]).toBe(
+      'camel.json: "itemLimit" (is "item-limit" meant?), "no_such" is no option of any command',
+    );
     writeFileSync(path("typed.json"), '{"replica": 5}');
     const typed = await error(["status", "--config", "typed.json"]);
     expect(typed).toMatchObject({ status: 2, reason: "BAD_CONFIG" });

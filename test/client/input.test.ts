@@ -135,6 +135,16 @@ describe("what the library refuses", () => {
     }
   });
 
+  it("errors are whole in a log that is JSON", async () => {
+    const told = await replica.sync({ server: place.server }).catch((error: unknown) => error);
+    expect(JSON.parse(JSON.stringify(told))).toMatchObject({
+      name: "TercetError",
+      message: expect.stringContaining("c"),
+      code: "NOT_FOUND",
+      reason: "COLLECTION_NOT_FOUND",
+    });
+  });
+
   it("takes options that say as much as nothing", async () => {
     const report = await replica.sync({ server: place.server, create: true, timeoutMs: Infinity, limits: {} });
     expect(report.verified).toBe(true);

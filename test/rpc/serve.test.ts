@@ -122,10 +122,10 @@ describe("tercet serve", () => {
 
   it("refuses options that do not fit, and has the bounds in its help", async () => {
     const cases = [
-      [["--message-limit", "16383"], "--message-limit must be a number from 16384 to 1048576"],
-      [["--item-limit", "1073741825"], "--item-limit must be a number from 1 to 1073741824"],
-      [["--inline-limit", "1.5"], "--inline-limit must be a number from 0 to 262144"],
-      [["--eager-limit", "x"], "--eager-limit must be a number from 0 to 1048576"],
+      [["--message-limit", "16383"], "--message-limit must be a whole number from 16384 to 1048576"],
+      [["--item-limit", "1073741825"], "--item-limit must be a whole number from 1 to 1073741824"],
+      [["--inline-limit", "1.5"], "--inline-limit must be a whole number from 0 to 262144"],
+      [["--eager-limit", "x"], "--eager-limit must be a whole number from 0 to 1048576"],
       [["--grace", "-1"], "--grace must be a number from 0 to "],
       [["--tls-cert", "/none"], "--tls-cert needs --tls-key, too"],
       [["--tls-key", "/none"], "--tls-key needs --tls-cert, too"],

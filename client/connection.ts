@@ -16,6 +16,7 @@ import { SyncServiceService } from "../gen/tercet/v1/sync_service.js";
 import { channelCredentials } from "./connection-credentials.js";
 import { decodeExchangeResponse } from "./decode-exchange.js";
 import { codeName, type ErrorField, TercetError } from "./error.js";
+import { LONGEST_TIMER_MS } from "./longest-timer.js";
 import { encodedRequest } from "./protocol/encode-pushes.js";
 import { checkNamed, checkPositive, invalidField } from "./validate.js";
 import { whyUnreachable } from "./why-unreachable.js";
@@ -196,7 +197,8 @@ function badAddress(message: string): TercetError {
 
 function callOptions({ timeoutMs }: CallBounds): CallOptions {
   checkPositive("timeoutMs", timeoutMs);
-  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+  const isBounded = timeoutMs !== undefined && timeoutMs <= LONGEST_TIMER_MS;
+  return isBounded ? { deadline: Date.now() + timeoutMs } : {};
 }
 
 /** What a call that was aborted fails with. */

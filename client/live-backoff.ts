@@ -1,4 +1,5 @@
 import { type CanonicalCode, TercetError } from "./error.js";
+import { LONGEST_TIMER_MS } from "./longest-timer.js";
 
 /** How long to wait before connecting again, in milliseconds. */
 export interface Backoff {
@@ -11,12 +12,9 @@ export interface Backoff {
 /** What is in force where nothing else is said. */
 export const DEFAULT_BACKOFF: Backoff = { initialMs: 500, maxMs: 30_000 };
 
-/** What timers of Node take. */
-const LONGEST_MS = 2 ** 31 - 1;
-
 /** The most to wait after so many failures in a row, without what the server asks for. */
 export function ceilingMs({ initialMs, maxMs }: Backoff, failures: number): number {
-  return Math.min(LONGEST_MS, maxMs, initialMs * 2 ** Math.min(failures, 40));
+  return Math.min(LONGEST_TIMER_MS, maxMs, initialMs * 2 ** Math.min(failures, 40));
 }
 
 /**
@@ -27,7 +25,7 @@ export function ceilingMs({ initialMs, maxMs }: Backoff, failures: number): numb
  * `random`: from 0 up to, but not including, 1.
  */
 export function backoffMs(backoff: Backoff, failures: number, retryAfterMs: number, random: number): number {
-  return Math.min(LONGEST_MS, retryAfterMs + random * ceilingMs(backoff, failures));
+  return Math.min(LONGEST_TIMER_MS, retryAfterMs + random * ceilingMs(backoff, failures));
 }
 
 /** Codes that the same call would end with again, until somebody does something about it. */

@@ -2,6 +2,7 @@ import { TercetError } from "./error.js";
 import { createLive, type LiveControl, type LiveHooks, type LiveSync } from "./live.js";
 import { type AppliedChange, type ChangeListener, type ChangesOptions, createChangeFeed } from "./live-changes.js";
 import type { WriteListener } from "./live-writes.js";
+import { LONGEST_TIMER_MS } from "./longest-timer.js";
 import type { ReplicaStore } from "./replica/store.js";
 import type { SyncReport, SyncWorld, VerifyReport } from "./sync.js";
 import { checkLiveOptions, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
@@ -31,6 +32,7 @@ const REAL_TIME = {
   now: Date.now,
   random: Math.random,
   after(ms: number, call: () => void) {
+    if (ms > LONGEST_TIMER_MS) return () => undefined;
     const timer = setTimeout(call, ms);
     return () => clearTimeout(timer);
   },

@@ -1,4 +1,5 @@
 import { TercetError } from "./error.js";
+import { LONGEST_TIMER_MS } from "./longest-timer.js";
 import type { Verdict, VerdictOptions } from "./verdict.js";
 
 /** Somebody who waits for a verdict. */
@@ -6,8 +7,6 @@ export interface Waiter {
   resolve(verdict: Verdict): void;
   reject(error: Error): void;
 }
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Waits among others, until one of them is resolved or rejected, or for as long as the options say. `left`: nobody waits any more. */
 export function waitAmong(

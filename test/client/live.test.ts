@@ -163,6 +163,13 @@ describe("a live sync", () => {
     expect(await verdict).toMatchObject({ outcome: "applied" });
   });
 
+  it.each([Infinity, 3e9])("may take %d ms to stop", async (timeoutMs) => {
+    const live = place.live(a);
+    await live.reaches("live");
+    a.putMany(Array.from({ length: 50 }, (_, i) => [`item ${i}`, `${i}`]));
+    expect(await live.sync.stop({ timeoutMs })).toMatchObject({ sent: 50 });
+  });
+
   it("stops in the middle of catching up, and the next exchange goes on", async () => {
     a.putMany(Array.from({ length: 3000 }, (_, i) => [`item ${i}`, `${i}`.padEnd(400)]));
     await a.sync({ server: place.address, create: true });

@@ -51,7 +51,7 @@ export function createCourse(
   const proofs = createProofs(conversation);
   const pusher = createPusher(conversation, state, { givingWay: () => intake.givingWay, pushed: proofs.pushed });
   const { outflow } = pusher;
-  const live = createLiveStay(conversation, pusher);
+  const live = createLiveStay(conversation, pusher, state.replicaId);
   const held = createHeldJudge(conversation, state, start);
   const recovery = createRecoveryRunner(conversation, {
     history,
@@ -240,7 +240,7 @@ export function createCourse(
   function goOn(): boolean {
     if (conversation.recovering || dryRun || conversation.leaving) return false;
     const pushes = outflow.window.items > 0;
-    if (!pushes && !pusher.sendsChunks && live.lookForChanges()) return true;
+    if (!pushes && !pusher.sendsChunks && live.goOn()) return true;
     if (pusher.step()) return true;
     if (!pusher.idle) return false;
     const next = proofs.next({ taking: intake.busy, pushes });
@@ -261,6 +261,6 @@ export function createCourse(
     get waits() {
       return trips.proofsDue > 0 || outflow.window.items > 0 || intake.busy || pusher.sendsChunks;
     },
-    tick: live.retryContended,
+    tick: live.tick,
   };
 }

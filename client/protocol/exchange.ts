@@ -167,7 +167,6 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
     },
     report() {
       const contended = course?.pusher.outflow.contended ?? [];
-      for (const id of contended) report.contended(id);
       const { standard, verified, revision, total } = conversation;
       return report.build({
         standard,

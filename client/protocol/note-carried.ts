@@ -22,6 +22,7 @@ export function noteCarried(
   if (companion && takes) outflow.window.displace(change.id);
   if (outcome !== undefined && !companion) report.conflict({ id: change.id, standard, prevailed: outcome });
   if (action === undefined) return report.wouldDo(decision);
+  if (takes || outcome === "held" || comparison === "agreed") outflow.settled(change.id);
   if (comparison === "theirs" || comparison === "same" || takes || outcome === "held") return;
   // What is pending again, or on a new base, is to be sent; and with it all of its group.
   if (comparison !== "agreed") outflow.again(change.id, local.sequence, trips.next());

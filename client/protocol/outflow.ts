@@ -39,13 +39,18 @@ export interface Outflow {
   again(id: string, sequence: number, trip: number): void;
   /** A push that was sent again lost its race. */
   lostRace(id: string): void;
+  /** The server took the item's change or said no to it, it gave way, or nothing is pending any more: its race is over. */
+  settled(id: string): void;
+  /** Changes that lost their races time and again, and have not been settled since. */
   readonly contended: readonly string[];
+  /** Whether there are such. */
+  readonly contends: boolean;
   /**
    * Live: the application has made changes up to this sequence number. They are to be sent only once no push is without its
    * verdict, as a later change of an item has the base that the verdict on the earlier one says.
    */
   extend(through: number): void;
-  /** Live: contended changes are tried again. */
+  /** Live: contended changes are tried again; not while a push is without its verdict, as it may be of one of them. */
   retry(trip: number): void;
   /** The comparison is complete; what is sent because of it belongs to this round trip. */
   compared(next: number): void;
@@ -74,6 +79,8 @@ export function createOutflow(
   const resend = new Map<string, number>();
   const races = new Map<string, number>();
   const contended = new Set<string>();
+  /** Those of them that wait to be tried again. */
+  const resting = new Set<string>();
   let cursor = state.pending === 0 ? through : 0;
   let firstTrip = 2;
 
@@ -91,8 +98,15 @@ export function createOutflow(
       trip = Math.max(trip, resend.get(id) ?? 0);
       // What was taken is on its way; what was not, and comes no more, is not pending any longer.
       if (!batch.more || taken.has(id)) resend.delete(id);
+      if (!batch.more && !taken.has(id)) settled(id);
     }
     return trip;
+  }
+
+  function settled(id: string): void {
+    if (!races.delete(id)) return;
+    contended.delete(id);
+    resting.delete(id);
   }
 
   function maxChanges(): number {
@@ -154,7 +168,10 @@ export function createOutflow(
       const large = query.eager ? [] : fitting.flat().filter(isLarge);
       const atoms = fitting.filter((atom) => !atom.some(isLarge));
       const changes = atoms.flat();
-      const tooLarge = fitting.length === taken.length ? [] : taken.filter((atom) => !fits(atom)).flat();
+      // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
+      const allFit = query.eager || fitting.length === taken.length;
+      const tooLarge = allFit ? [] : taken.filter((atom) => !fits(atom)).flat();
+      for (const { id } of tooLarge) settled(id);
       if (query.eager) {
         for (const change of changes) eagerSent.add(change.sequence);
         if (!batch.more && !batch.skipped && atoms.length === taken.length) cursor = through;
@@ -169,8 +186,7 @@ export function createOutflow(
         pushes: fillPortions(atoms, changeBytes, messages).map((cut) => toPushBatch(cut, seen, known)),
         trip,
         large: large.map((change) => ({ change, trip, again })),
-        // Eager, the limit is the one last heard of; the server may say another one before they are taken again.
-        tooLarge: query.eager ? [] : tooLarge,
+        tooLarge,
       };
     },
     takenLarge({ change: first, trip, again }, { changes }, known, except) {
@@ -188,25 +204,31 @@ export function createOutflow(
     },
     again(id, sequence, trip) {
       const later = sequence > cursor && sequence <= through && !eagerSent.has(sequence);
-      if (!later && !contended.has(id)) resend.set(id, trip);
+      if (!later && !resting.has(id)) resend.set(id, trip);
     },
     lostRace(id) {
       const lost = (races.get(id) ?? 0) + 1;
       races.set(id, lost);
       if (lost < MAX_RACES) return;
       contended.add(id);
+      resting.add(id);
       resend.delete(id);
     },
+    settled,
     extend(last) {
       through = Math.max(through, last);
     },
     retry(trip) {
-      races.clear();
-      for (const id of contended) resend.set(id, trip);
-      contended.clear();
+      for (const id of contended) {
+        if (resting.delete(id)) races.set(id, 0);
+        resend.set(id, trip);
+      }
     },
     get contended() {
       return [...contended];
+    },
+    get contends() {
+      return contended.size > 0;
     },
     compared(next) {
       firstTrip = next;

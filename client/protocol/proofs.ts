@@ -3,7 +3,7 @@ import type { Conversation } from "./conversation.js";
 /** Proofs that are asked for before the exchange gives up on one: other writers outrun it. */
 const MAX_PASSES = 8;
 /** Live: what changed is proved about as often as this. */
-export const PROOF_INTERVAL_US = 60_000_000;
+const PROOF_INTERVAL_US = 60_000_000;
 
 /** What is under way while everything that is to be sent has been. */
 export interface UnderWay {

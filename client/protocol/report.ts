@@ -127,8 +127,6 @@ export interface ReportBuilder {
     eager: number;
   };
   conflict(conflict: ReportedConflict): void;
-  /** The conflict has not ended: the change lost its races, and stays pending. */
-  contended(id: string): void;
   rejection(rejection: ReportedRejection): void;
   /** A recovery begins. */
   recovery(why: ReportedRecovery["why"]): void;
@@ -213,13 +211,16 @@ export function createReportBuilder(): ReportBuilder {
   return {
     counts,
     counted,
-    build: (facts) => ({ ...facts, ...counted() }),
+    build(facts) {
+      const report = { ...facts, ...counted() };
+      // A conflict has not ended where the change lost its races and stays pending.
+      const open = new Set(facts.contended);
+      const ended = open.size === 0 ? report.conflicts : report.conflicts.filter(({ id }) => !open.has(id));
+      return { ...report, conflicts: ended, conflictCount: ended.length + unlisted };
+    },
     conflict(conflict) {
       if (conflicts.size < LISTED || conflicts.has(conflict.id)) conflicts.set(conflict.id, conflict);
       else unlisted += 1;
-    },
-    contended(id) {
-      conflicts.delete(id);
     },
     recovery(why) {
       const none = { differences: 0, offered: [], offeredCount: 0, returned: [], returnedCount: 0 };

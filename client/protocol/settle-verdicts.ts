@@ -60,6 +60,7 @@ export function settleVerdicts(verdicts: readonly Verdict[], world: VerdictWorld
     trip = Math.max(trip, lastTrip);
     left.forEach(([index, sending]) => {
       trip = Math.max(trip, sending.trip);
+      if (verdict.outcome !== PushOutcome.PUSH_OUTCOME_CONFLICT) world.outflow.settled(sending.id);
       const action = settleOne(verdict, sending, index, world);
       if (action !== undefined) actions.push(action);
       if (world.outflow.window.displaced(sending) && action?.kind === "settle")

@@ -13,6 +13,13 @@ export interface LiveReport {
   /** Conflicts, however they ended, and changes that the server did not accept. An item can count in several exchanges. */
   readonly conflicts: number;
   readonly rejected: number;
+  /**
+   * Changes that lost the race against other clients five times in the latest exchange, and have not got through since: they
+   * stay pending, and are tried again after a random time of up to 2 s, which doubles up to a minute as long as they lose.
+   * The first 10,000 of `contendedCount`.
+   */
+  readonly contended: readonly string[];
+  readonly contendedCount: number;
   /** Bytes of the messages each way, as in SyncReport. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -61,6 +68,9 @@ type Sums = Pick<
 >;
 
 type Position = Pick<LiveReport, "revision" | "count" | "fingerprint">;
+type Contended = Pick<LiveReport, "contended" | "contendedCount">;
+
+const LISTED = 10_000;
 
 const NOTHING: Sums = {
   sent: 0,
@@ -79,6 +89,9 @@ export function createTally(now: () => number): Tally {
   let sums = NOTHING;
   let exchanges = 0;
   let answered = 0;
+  /** The server has answered the exchange that was begun last. */
+  let isHeard = false;
+  let contended: Contended = { contended: [], contendedCount: 0 };
   let progressed = false;
   let lastError: Error | undefined;
   let verifiedAt: Date | undefined;
@@ -87,10 +100,12 @@ export function createTally(now: () => number): Tally {
   return {
     begun() {
       exchanges += 1;
+      isHeard = false;
       progressed = false;
     },
     heard() {
       answered += 1;
+      isHeard = true;
     },
     caughtUp(report) {
       progressed = true;
@@ -101,6 +116,8 @@ export function createTally(now: () => number): Tally {
       progressed ||= sent + sentDeletions + received + deleted + settled > 0;
       sums = add(sums, report);
       if (report.revision > 0) last = positionOf(report);
+      // Where no server answered, nothing has become of them.
+      if (isHeard) contended = contendedOf(report);
     },
     failed(error) {
       lastError = error;
@@ -109,14 +126,19 @@ export function createTally(now: () => number): Tally {
     report(underWay) {
       const counted = underWay === undefined ? sums : add(sums, underWay);
       const position = underWay !== undefined && underWay.revision > 0 ? positionOf(underWay) : last;
+      const contends = underWay !== undefined && isHeard ? contendedOf(underWay) : contended;
       const reconnects = Math.max(answered - 1, 0);
-      return { ...counted, exchanges, reconnects, lastError, ...position, verifiedAt };
+      return { ...counted, ...contends, exchanges, reconnects, lastError, ...position, verifiedAt };
     },
   };
 }
 
 function positionOf({ revision, count, fingerprint }: SyncReport): Position {
   return { revision, count, fingerprint };
+}
+
+function contendedOf({ contended }: SyncReport): Contended {
+  return { contended: contended.slice(0, LISTED), contendedCount: contended.length };
 }
 
 function add(sums: Sums, report: SyncReport): Sums {

@@ -37,6 +37,8 @@ const REPORT: SyncReport = {
 /** An exchange that does what the test says. */
 interface Attempt extends LiveHooks {
   readonly calls: string[];
+  /** What it says that it did. */
+  report: SyncReport;
   close(retryAfterMs?: number): Promise<void>;
   fail(error: unknown, here?: boolean): Promise<void>;
 }
@@ -94,9 +96,10 @@ async function scene(options: Partial<LiveOptions> = {}): Promise<Scene> {
       end = (error) => (error === undefined ? resolve() : reject(error));
     });
     ended.catch(() => undefined);
-    attempts.push({
+    const self: Attempt = {
       ...hooks,
       calls,
+      report: REPORT,
       close(retryAfterMs) {
         if (retryAfterMs !== undefined) away = { retryAfterMs };
         end();
@@ -107,7 +110,8 @@ async function scene(options: Partial<LiveOptions> = {}): Promise<Scene> {
         end(error);
         return settle();
       },
-    });
+    };
+    attempts.push(self);
     return {
       ended,
       notify: () => void calls.push("notify"),
@@ -118,7 +122,7 @@ async function scene(options: Partial<LiveOptions> = {}): Promise<Scene> {
         end(new TercetError("cancelled", { code: "CANCELLED" }));
       },
       failedHere: () => here,
-      report: () => REPORT,
+      report: () => self.report,
       goingAway: () => away,
     };
   }
@@ -282,6 +286,26 @@ describe("the loop of a live sync", () => {
     const { control, attempts } = await scene({ signal: AbortSignal.abort() });
     expect(await control.sync.ended).toMatchObject({ exchanges: 0 });
     expect(attempts).toEqual([]);
+  });
+
+  it("says which changes are contended in the exchange that a server answered last", async () => {
+    const { control, attempts, wake } = await scene();
+    attempts[0]?.heard();
+    expect(control.sync.status()).toMatchObject({ contended: [], contendedCount: 0 });
+    const many = Array.from({ length: 10_001 }, (_, index) => `item-${index}`);
+    Object.assign(attempts[0] ?? {}, { report: { ...REPORT, contended: many } });
+    expect(control.sync.status()).toMatchObject({ contended: many.slice(0, 10_000), contendedCount: 10_001 });
+    await attempts[0]?.fail(LOST);
+    await wake();
+    await attempts[1]?.fail(LOST);
+    expect(control.sync.status()).toMatchObject({ contendedCount: 10_001 });
+    await wake();
+    attempts[2]?.heard();
+    expect(control.sync.status()).toMatchObject({ contended: [], contendedCount: 0 });
+    Object.assign(attempts[2] ?? {}, { report: { ...REPORT, contended: ["x"] } });
+    const stopped = control.sync.stop();
+    await attempts[2]?.close();
+    expect(await stopped).toMatchObject({ contended: ["x"], contendedCount: 1 });
   });
 
   it("says when it caught up first, and counts what is under way", async () => {

@@ -1,3 +1,4 @@
+import type { ReportedRecovery } from "./protocol/report.js";
 import type { SyncReport } from "./sync.js";
 
 /** What a live sync did, over all its exchanges. */
@@ -20,6 +21,13 @@ export interface LiveReport {
    */
   readonly contended: readonly string[];
   readonly contendedCount: number;
+  /**
+   * How often both sides were compared range by range, as the server was restored or for another reason, and what the last
+   * time found, as in SyncReport. An exchange that was cut meanwhile counts where it had found something. `onRecovery` tells
+   * of each.
+   */
+  readonly recoveries: number;
+  readonly lastRecovery: ReportedRecovery | undefined;
   /** Bytes of the messages each way, as in SyncReport. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -43,6 +51,8 @@ export interface Tally {
   begun(): void;
   /** The server answered it. */
   heard(): void;
+  /** Both sides were compared range by range. */
+  recovered(recovery: ReportedRecovery): void;
   /** It has caught up. */
   caughtUp(report: SyncReport): void;
   /** It is over. */
@@ -92,6 +102,8 @@ export function createTally(now: () => number): Tally {
   /** The server has answered the exchange that was begun last. */
   let isHeard = false;
   let contended: Contended = { contended: [], contendedCount: 0 };
+  let recoveries = 0;
+  let lastRecovery: ReportedRecovery | undefined;
   let progressed = false;
   let lastError: Error | undefined;
   let verifiedAt: Date | undefined;
@@ -106,6 +118,10 @@ export function createTally(now: () => number): Tally {
     heard() {
       answered += 1;
       isHeard = true;
+    },
+    recovered(recovery) {
+      recoveries += 1;
+      lastRecovery = recovery;
     },
     caughtUp(report) {
       progressed = true;
@@ -128,7 +144,17 @@ export function createTally(now: () => number): Tally {
       const position = underWay !== undefined && underWay.revision > 0 ? positionOf(underWay) : last;
       const contends = underWay !== undefined && isHeard ? contendedOf(underWay) : contended;
       const reconnects = Math.max(answered - 1, 0);
-      return { ...counted, ...contends, exchanges, reconnects, lastError, ...position, verifiedAt };
+      return {
+        ...counted,
+        ...contends,
+        recoveries,
+        lastRecovery,
+        exchanges,
+        reconnects,
+        lastError,
+        ...position,
+        verifiedAt,
+      };
     },
   };
 }

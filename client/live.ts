@@ -3,6 +3,7 @@ import { TercetError } from "./error.js";
 import { type Backoff, backoffMs, ceilingMs, DEFAULT_BACKOFF, isTransient } from "./live-backoff.js";
 import { callBack } from "./live-changes.js";
 import { createTally, type LiveReport } from "./live-tally.js";
+import type { ReportedRecovery } from "./protocol/report.js";
 import type { SyncReport } from "./sync.js";
 import type { LiveOptions } from "./sync-options.js";
 import { checkPositive } from "./validate.js";
@@ -50,7 +51,7 @@ export interface LiveSync {
   stop(options?: StopOptions): Promise<LiveReport>;
   /** Resolves when it was stopped or the replica was closed, and rejects with the error that ended it. Need not be looked at. */
   readonly ended: Promise<LiveReport>;
-  /** What it is at now; `onState` tells of each change of it. */
+  /** What it is at now; `onState` tells of each change of its state, `onRecovery` of each recovery. */
   status(): LiveStatus;
 }
 
@@ -58,6 +59,8 @@ export interface LiveSync {
 export interface LiveHooks {
   /** The server has answered. */
   heard(): void;
+  /** Both sides were compared range by range; an exchange does so once at most. */
+  recovered(recovery: ReportedRecovery): void;
   /** It has caught up, and is live from now on. */
   caughtUp(report: SyncReport): void;
 }
@@ -112,7 +115,7 @@ const STOP_MS = 10_000;
 /** Begins a live sync. Options are checked before. */
 export function createLive(
   world: LiveWorld,
-  options: Pick<LiveOptions, "backoff" | "onState" | "signal">,
+  options: Pick<LiveOptions, "backoff" | "onState" | "onRecovery" | "signal">,
 ): LiveControl {
   const backoff: Backoff = { ...DEFAULT_BACKOFF, ...options.backoff };
   const tally = createTally(world.now);
@@ -124,6 +127,7 @@ export function createLive(
   let retryAtMs: number | undefined;
   let wake: (() => void) | undefined;
   let patience: (() => void) | undefined;
+  let recoveryTold = false;
   /** Ending in peace has taken too long. */
   let cutOff = false;
 
@@ -138,6 +142,12 @@ export function createLive(
       tally.heard();
       if (state === "connecting") enter("catching-up");
     },
+    recovered(recovery) {
+      recoveryTold = true;
+      tally.recovered(recovery);
+      const { onRecovery } = options;
+      if (onRecovery !== undefined) callBack(() => onRecovery(recovery));
+    },
     caughtUp(report) {
       tally.caughtUp(report);
       enter("live");
@@ -148,6 +158,7 @@ export function createLive(
   /** One exchange: answers why it is over, if that may be tried again. */
   async function exchangeOnce(): Promise<TercetError> {
     tally.begun();
+    recoveryTold = false;
     try {
       attempt = await world.begin(hooks);
       if (world.closing.aborted || cutOff) attempt.cancel();
@@ -158,8 +169,17 @@ export function createLive(
       if (attempt?.failedHere() === true || !isTransient(error)) throw error;
       return error;
     } finally {
-      if (attempt !== undefined) tally.ended(attempt.report());
+      const report = attempt?.report();
       attempt = undefined;
+      if (report !== undefined) over(report);
+    }
+  }
+
+  /** An exchange is over. What a recovery had found before it was cut is stored: the next one does not find it again. */
+  function over(report: SyncReport): void {
+    tally.ended(report);
+    if (!recoveryTold && report.recovery !== undefined && report.recovery.differences > 0) {
+      hooks.recovered(report.recovery);
     }
   }
 

@@ -5,7 +5,7 @@ import type { Limits } from "../gen/tercet/v1/sync.js";
 import type { Connection, ConnectOptions } from "./connection.js";
 import { TercetError } from "./error.js";
 import type { LiveState } from "./live.js";
-import type { ExchangeProgress } from "./protocol/report.js";
+import type { ExchangeProgress, ReportedRecovery } from "./protocol/report.js";
 import type { Resolver } from "./resolver.js";
 import {
   checkBoolean,
@@ -88,6 +88,12 @@ export interface LiveOptions extends Omit<SyncOptions, "live" | "dryRun" | "time
    * thrown again outside of the exchange, as an uncaught exception.
    */
   readonly onState?: (state: LiveState, error: Error | undefined) => void;
+  /**
+   * Called whenever both sides were compared range by range, once what was found is stored: what a server that was restored
+   * was offered again, and what most likely returned with it; see SyncReport.recovery. Also where the exchange was cut
+   * meanwhile: with what it had found, which the next one does not find again. What it throws is as with `onState`.
+   */
+  readonly onRecovery?: (recovery: ReportedRecovery) => void;
 }
 
 /** How to compare a replica with its server. */
@@ -115,6 +121,7 @@ const NAMES = Object.keys({
   client: true,
   backoff: true,
   onState: true,
+  onRecovery: true,
 } satisfies Record<keyof SyncOptions | keyof LiveOptions, true>);
 
 /** The standard of a name. @throws TercetError UNKNOWN_STANDARD. */
@@ -137,7 +144,7 @@ export function checkOptions(options: SyncOptions | LiveOptions): void {
     throw invalidField("server", "must be host:port or a connection");
   }
   if (options.live !== true) checkPositive("timeoutMs", options.timeoutMs);
-  for (const name of ["resolver", "onProgress", "onState"] as const) {
+  for (const name of ["resolver", "onProgress", "onState", "onRecovery"] as const) {
     const value = (options as Partial<LiveOptions>)[name];
     if (value !== undefined) checkFunction(name, value);
   }

@@ -155,16 +155,22 @@ export function beginLive(
   store: ReplicaStore,
   options: LiveOptions,
   world: SyncWorld,
-  { heard, caughtUp }: LiveHooks,
+  { heard, recovered, caughtUp }: LiveHooks,
 ): LiveAttempt {
   const cancelling = new AbortController();
   // It is idle for the first time before `begin` returns.
   let begun: Begun | undefined;
   let silent = true;
+  let told = false;
   let live = false;
   let pruneAt = 0;
 
   function onIdle(): void {
+    const recovery = told ? undefined : begun?.exchange.recovered();
+    if (recovery !== undefined) {
+      told = true;
+      recovered(recovery);
+    }
     if (begun?.exchange.standing() !== "live") return;
     const isFirst = !live;
     live = true;

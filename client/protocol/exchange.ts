@@ -7,7 +7,7 @@ import type { ClientExchangeConfig } from "./exchange-config.js";
 import { outOfOrder } from "./faults.js";
 import { lastHeard } from "./opening.js";
 import type { ClientOperation, ClientResult } from "./operation.js";
-import type { ExchangeProgress, ExchangeReport } from "./report.js";
+import type { ExchangeProgress, ExchangeReport, ReportedRecovery } from "./report.js";
 import { createStream } from "./stream.js";
 
 /** The client's side of one exchange. */
@@ -16,6 +16,8 @@ export interface ClientExchange extends Exchange<ExchangeResponse, ExchangeReque
   progress(): ExchangeProgress;
   /** What it has done so far; complete once it has closed without a fault, or is live. */
   report(): ExchangeReport;
+  /** Both sides were compared range by range, and what was found is stored: what that was. */
+  recovered(): ReportedRecovery | undefined;
   /** Live: whether it has caught up, with a proof unless other writers outran it; then for good. */
   standing(): "exchanging" | "live";
   /**
@@ -165,6 +167,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
         toSend: course?.state.pending ?? 0,
       };
     },
+    recovered: () => (conversation.recovering ? undefined : report.recovered()),
     report() {
       const contended = course?.pusher.outflow.contended ?? [];
       const { standard, verified, revision, total } = conversation;

@@ -130,6 +130,8 @@ export interface ReportBuilder {
   rejection(rejection: ReportedRejection): void;
   /** A recovery begins. */
   recovery(why: ReportedRecovery["why"]): void;
+  /** What it has found so far; undefined: there was none. */
+  recovered(): ReportedRecovery | undefined;
   /** Where the histories of both sides part. */
   forked(revision: number): void;
   /** An item differs, found in recovery. */
@@ -189,12 +191,16 @@ export function createReportBuilder(): ReportBuilder {
     eager: 0,
   };
 
+  function recovered(): ReportedRecovery | undefined {
+    return recovery && { ...recovery, differences: differs, offered, offeredCount, returned, returnedCount };
+  }
+
   function counted(): ReturnType<ReportBuilder["counted"]> {
     const { sent, sentDeletions, received, deleted, settled, inline, eager } = counts;
     return {
       inline,
       eager,
-      recovery: recovery && { ...recovery, differences: differs, offered, offeredCount, returned, returnedCount },
+      recovery: recovered(),
       differences,
       sent,
       sentDeletions,
@@ -211,6 +217,7 @@ export function createReportBuilder(): ReportBuilder {
   return {
     counts,
     counted,
+    recovered,
     build(facts) {
       const report = { ...facts, ...counted() };
       // A conflict has not ended where the change lost its races and stays pending.

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { TercetError } from "../../client/error.js";
 import { createLive, type LiveAttempt, type LiveControl, type LiveHooks, type LiveState } from "../../client/live.js";
 import { backoffMs, ceilingMs, isTransient } from "../../client/live-backoff.js";
+import type { ReportedRecovery } from "../../client/protocol/report.js";
 import type { SyncReport } from "../../client/sync.js";
 import type { LiveOptions } from "../../client/sync-options.js";
 import { StorageError } from "../../core/storage-error.js";
@@ -150,6 +151,12 @@ async function scene(options: Partial<LiveOptions> = {}): Promise<Scene> {
   return self;
 }
 
+/** A recovery that found these. */
+function recoveryOf(...ids: readonly string[]): ReportedRecovery {
+  const found = { differences: ids.length, offered: ids, offeredCount: ids.length };
+  return { why: "history", forkRevision: 1, ...found, returned: [], returnedCount: 0 };
+}
+
 const LOST = new TercetError("lost", { code: "UNAVAILABLE" });
 
 describe("the backoff", () => {
@@ -286,6 +293,29 @@ describe("the loop of a live sync", () => {
     const { control, attempts } = await scene({ signal: AbortSignal.abort() });
     expect(await control.sync.ended).toMatchObject({ exchanges: 0 });
     expect(attempts).toEqual([]);
+  });
+
+  it("counts recoveries and keeps the last one, also of an exchange that was cut in one", async () => {
+    const told: ReportedRecovery[] = [];
+    const { control, attempts, wake } = await scene({ onRecovery: (recovery) => void told.push(recovery) });
+    const [whole, cut] = [recoveryOf("x"), recoveryOf("y")];
+    attempts[0]?.heard();
+    attempts[0]?.recovered(whole);
+    expect(told).toEqual([whole]);
+    expect(control.sync.status()).toMatchObject({ recoveries: 1, lastRecovery: whole });
+    // It has been told.
+    Object.assign(attempts[0] ?? {}, { report: { ...REPORT, recovery: whole } });
+    await attempts[0]?.fail(LOST);
+    await wake();
+    // It has found nothing that would be lost.
+    Object.assign(attempts[1] ?? {}, { report: { ...REPORT, recovery: recoveryOf() } });
+    await attempts[1]?.fail(LOST);
+    expect(control.sync.status()).toMatchObject({ recoveries: 1, lastRecovery: whole });
+    await wake();
+    Object.assign(attempts[2] ?? {}, { report: { ...REPORT, recovery: cut } });
+    await attempts[2]?.fail(LOST);
+    expect(told).toEqual([whole, cut]);
+    expect(await control.sync.stop()).toMatchObject({ recoveries: 2, lastRecovery: cut });
   });
 
   it("says which changes are contended in the exchange that a server answered last", async () => {

@@ -10,6 +10,7 @@ import {
   type Replica,
 } from "../../client/index.js";
 import { type RunningServer, type ServerOptions, startServer } from "../../server/index.js";
+import { backupDataFile, restoreDataFile } from "../../server/store/sqlite-backup.js";
 
 /** A server that can be ended and started again on its port and data, and replicas beside it. */
 export interface LivePlace {
@@ -18,6 +19,9 @@ export interface LivePlace {
   /** Ends the server at once, or in peace. */
   end(how: "close" | "drain"): Promise<void>;
   start(): Promise<void>;
+  /** Backs its data up; ends it, and starts it again with what was backed up. */
+  backUp(): void;
+  restore(): Promise<void>;
   /** A new replica of collection `c`. */
   replica(name: string): Replica;
   /** Begins a live sync that connects again at once, or nearly. */
@@ -38,8 +42,9 @@ export interface Watched {
 /** Starts a server with an empty data directory. */
 export async function startLivePlace(options: Partial<ServerOptions> = {}): Promise<LivePlace> {
   const directory = mkdtempSync(join(tmpdir(), "tercet-live-"));
+  const [data, backup] = [join(directory, "data"), join(directory, "backup")];
   const begin = (port: number): Promise<RunningServer> =>
-    startServer({ graceMs: 2000, ...options, port, directory: join(directory, "data") });
+    startServer({ graceMs: 2000, ...options, port, directory: data });
   let running = await begin(0);
   const { port, address } = running;
   const replicas: Replica[] = [];
@@ -48,6 +53,13 @@ export async function startLivePlace(options: Partial<ServerOptions> = {}): Prom
     port,
     end: (how) => running[how](),
     async start() {
+      running = await begin(port);
+    },
+    backUp: () => backupDataFile(data, backup),
+    async restore() {
+      await running.close();
+      rmSync(data, { recursive: true });
+      restoreDataFile(backup, data);
       running = await begin(port);
     },
     replica(name) {

@@ -1,3 +1,4 @@
+import type { ReportedRecovery } from "../protocol/report.js";
 import type { SyncReport } from "../sync.js";
 import { oneLine } from "./failure.js";
 import { colorsFor, formatBytes, formatCount, plural, shortHex } from "./output.js";
@@ -19,7 +20,7 @@ export function tellReport(report: SyncReport, collection: string, server: strin
   const did = report.dryRun ? "dry run, nothing was changed: a sync with" : "synced with";
   const lines = [
     `${colors.bold(collection)}: ${did} ${server} by standard ${report.standard} in ${seconds} s`,
-    ...recoveryLines(report, colors.yellow),
+    ...(report.recovery === undefined ? [] : recoveryLines(report.recovery, colors.yellow, report.dryRun)),
     field(report.dryRun ? "would send" : "sent", counts(sent, sentDeletions)),
     field(report.dryRun ? "would take" : "received", counts(received, deleted)),
     ...(settled > 0 ? [field("settled", `${plural(settled, "item")} equal on both sides, nothing moved`)] : []),
@@ -56,7 +57,7 @@ const ENDS: Readonly<Record<SyncReport["conflicts"][number]["prevailed"], string
   held: "held, both versions are kept until it is resolved",
 };
 
-const WHY: Readonly<Record<NonNullable<SyncReport["recovery"]>["why"], string>> = {
+const WHY: Readonly<Record<ReportedRecovery["why"], string>> = {
   compacted: "the checkpoint is older than what the server remembers of deletions",
   history: "the server has another history, it was restored or replaced",
   recreated: "the collection was deleted on the server and made anew",
@@ -64,8 +65,8 @@ const WHY: Readonly<Record<NonNullable<SyncReport["recovery"]>["why"], string>> 
   asked: "the replica had lost its checkpoint",
 };
 
-function recoveryLines({ recovery, dryRun }: SyncReport, mark: (text: string) => string): string[] {
-  if (recovery === undefined) return [];
+/** What a recovery found. */
+export function recoveryLines(recovery: ReportedRecovery, mark: (text: string) => string, dryRun = false): string[] {
   const { why, differences, offered, offeredCount, returned, returnedCount } = recovery;
   const lines = [field("recovery", `${WHY[why]}; compared range by range, ${plural(differences, "item")} differed`)];
   const list = (ids: readonly string[], count: number): string[] => {
@@ -120,12 +121,15 @@ function rejectionLines(report: SyncReport, mark: (text: string) => string): str
     const count = mark(`${formatCount(rejectedCount)}, they stay pending`);
     lines.push(field("rejected", count), ...shown, ...more(rejectedCount, shown.length));
   }
-  if (contended.length > 0) {
-    const shown = contended.slice(0, SHOWN).map((id) => `    ${id}`);
-    const count = mark(`${formatCount(contended.length)}, others were faster; they stay pending`);
-    lines.push(field("contended", count), ...shown, ...more(contended.length, shown.length));
-  }
-  return lines;
+  return [...lines, ...contendedLines(contended, contended.length, mark)];
+}
+
+/** Changes that lost their races. */
+export function contendedLines(ids: readonly string[], count: number, mark: (text: string) => string): string[] {
+  if (count === 0) return [];
+  const shown = ids.slice(0, SHOWN).map((id) => `    ${id}`);
+  const what = mark(`${formatCount(count)}, others were faster; they stay pending`);
+  return [field("contended", what), ...shown, ...more(count, shown.length)];
 }
 
 /** A rejected change is sent again each time; one of before counts where this exchange did not come to it. */

@@ -1,9 +1,12 @@
 import type { LiveState, LiveStatus } from "../live.js";
 import type { AppliedChange } from "../live-changes.js";
+import type { ReportedRecovery } from "../protocol/report.js";
+import type { ReplicaStatus } from "../replica-handle.js";
 import type { Item } from "../replica-views.js";
 import { contentFields, decodeText, WHOLE_CONTENT_BYTES } from "./content.js";
 import { oneLine, toFailure } from "./failure.js";
 import { colorsFor, plural, remark } from "./output.js";
+import { contendedLines, recoveryLines, remainingLines } from "./sync-report.js";
 
 /** A change in the words of `--json`; `item` where its content is to be told. */
 export function changeView(change: AppliedChange, item: Item | undefined): object {
@@ -11,6 +14,9 @@ export function changeView(change: AppliedChange, item: Item | undefined): objec
   const content = item === undefined || item.size > WHOLE_CONTENT_BYTES ? {} : contentFields(item.content);
   return { id, kind, revision, modifyTime: modifyTime.toISOString(), size, fingerprint, ...content };
 }
+
+/** By which the lines of a report stand below its first one. */
+const INDENT = 2;
 
 /** Bytes of a content that a line shows. */
 const SHOWN_BYTES = 64 * 1024;
@@ -30,6 +36,29 @@ function textOf({ content }: Item): string | undefined {
   return text === undefined ? undefined : oneLine(text);
 }
 
+/** Tells on standard error what a recovery found, as `tercet sync` does. */
+export function tellRecovery(recovery: ReportedRecovery, json: boolean): void {
+  if (json) return remark(JSON.stringify({ recovery }));
+  for (const line of recoveryLines(recovery, colorsFor(process.stderr).yellow)) remark(line.slice(INDENT));
+}
+
+/** Lines of what is left to do in the end, as `tercet sync` says it; none: nothing is. */
+export function remainingView(
+  { conflicts, rejected, held }: Pick<ReplicaStatus, "conflicts" | "rejected" | "held">,
+  { contended, contendedCount }: Pick<LiveStatus, "contended" | "contendedCount">,
+  json: boolean,
+): readonly string[] {
+  if (conflicts + rejected + held + contendedCount === 0) return [];
+  const remaining = { conflicts, rejected, held };
+  if (json) return [JSON.stringify({ remaining: { ...remaining, contended: contendedCount } })];
+  const mark = colorsFor(process.stderr).yellow;
+  const lines = [
+    ...contendedLines(contended, contendedCount, mark),
+    ...remainingLines({ rejectedCount: 0 }, remaining, mark),
+  ];
+  return lines.map((line) => line.slice(INDENT));
+}
+
 /** Tells on standard error what a live sync is at: in words, or with `--json` as an object a line. */
 export function stateTeller(
   server: string,
@@ -44,9 +73,11 @@ export function stateTeller(
 
 function stateView(state: LiveState, error: Error | undefined, status: LiveStatus): object {
   const { revision, count, retryAt, sent, sentDeletions, received, deleted, conflicts, rejected } = status;
+  const { contendedCount: contended, recoveries } = status;
+  const did = { sent, sentDeletions, received, deleted, conflicts, rejected, contended, recoveries };
   return {
     state,
-    ...(state === "stopped" ? { sent, sentDeletions, received, deleted, conflicts, rejected } : {}),
+    ...(state === "stopped" ? did : {}),
     ...(state === "live" || state === "stopped" ? { revision, count } : {}),
     ...(retryAt === undefined ? {} : { retryAt: retryAt.toISOString() }),
     ...(error === undefined || state !== "waiting" ? {} : { error: toFailure(error).error }),

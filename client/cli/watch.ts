@@ -1,17 +1,16 @@
 import type { AppliedChange } from "../live-changes.js";
-import type { Replica, ReplicaStatus } from "../replica-handle.js";
+import type { Replica } from "../replica-handle.js";
 import type { LiveOptions } from "../sync-options.js";
 import { defineCommand } from "./command.js";
 import { EXCHANGE, exchangeOptions } from "./exchange-options.js";
 import { REMAINS } from "./failure.js";
 import { watchInterruption } from "./interruption.js";
 import { MAKING, REPLICA, SERVER_NEEDED } from "./options.js";
-import { colorsFor, printLine, remark } from "./output.js";
+import { printLine, remark } from "./output.js";
 import { withNewReplica } from "./replica.js";
 import { checkAddress, connectOptions } from "./server.js";
 import { explainRefusal } from "./sync-failure.js";
-import { remainingLines } from "./sync-report.js";
-import { changeLine, changeView, stateTeller } from "./watch-view.js";
+import { changeLine, changeView, remainingView, stateTeller, tellRecovery } from "./watch-view.js";
 
 /** It has no end, so no deadline. */
 const { timeout: _timeout, ...SERVER_WITHOUT_END } = SERVER_NEEDED;
@@ -42,11 +41,12 @@ export const watchCommand = defineCommand({
           "replica had pending is sent. An item that was changed several times before it was taken comes once, as it is " +
           "then; a content is left out where it has changed again since, which has a line of its own. A reader that is " +
           "slow holds the exchange up, and nothing is lost. Standard error tells when it is connected, has caught up, " +
-          "or lost the connection and when it tries again, which it does for as long as it takes. Ctrl-C or SIGTERM " +
-          "ends it in peace, with exit status 0, or 3 where held items, conflict records or rejected changes remain; what " +
+          "or lost the connection and when it tries again, which it does for as long as it takes; and what a recovery found: " +
+          "what a restored server had lost and was offered again, and what returned with it. Ctrl-C or SIGTERM " +
+          "ends it in peace, with exit status 0, or 3 where held items, conflict records, rejected or contended changes remain; what " +
           "trying again would not help ends it as it ends `tercet sync`; a host that has no name is tried again, too. " +
           "With --json standard output has id, kind, revision, modifyTime, size and fingerprint of each change, standard " +
-          "error objects with `state` (and `error` and `retryAt` while it waits), and in the end `remaining`. " +
+          "error objects with `state` (and `error` and `retryAt` while it waits), with `recovery`, and in the end `remaining`. " +
           "The replica is held meanwhile: other commands on that file are refused (REPLICA_IN_USE), a `tercet put` too, " +
           "so that only programs that use the library send changes live.",
       ),
@@ -85,7 +85,7 @@ interface Printing {
   readonly quietCatchUp: boolean;
 }
 
-type WatchOptions = Omit<LiveOptions, "live" | "server" | "onState"> & { readonly server: string };
+type WatchOptions = Omit<LiveOptions, "live" | "server" | "onState" | "onRecovery"> & { readonly server: string };
 
 /** Prints changes until the sync is stopped, and then those that were stored before. */
 async function watch(replica: Replica, options: WatchOptions, view: Printing): Promise<void> {
@@ -105,6 +105,7 @@ async function watch(replica: Replica, options: WatchOptions, view: Printing): P
       if (state === "live") begin();
       tell(state, error, live.status());
     },
+    onRecovery: (recovery) => tellRecovery(recovery, view.json),
   });
   // It has not connected yet.
   if (!view.quietCatchUp) begin();
@@ -116,18 +117,9 @@ async function watch(replica: Replica, options: WatchOptions, view: Printing): P
     ending.abort();
     await printing;
   }
-  tellRemaining(replica.status(), view.json);
-}
-
-/** What is left to do in the end, as `tercet sync` says it. */
-function tellRemaining({ conflicts, rejected, held }: ReplicaStatus, json: boolean): void {
-  const remaining = { conflicts, rejected, held };
-  if (conflicts + rejected + held === 0) return;
-  process.exitCode = REMAINS;
-  if (json) remark(JSON.stringify({ remaining }));
-  else
-    for (const line of remainingLines({ rejectedCount: 0 }, remaining, colorsFor(process.stderr).yellow))
-      remark(line.trim());
+  const lines = remainingView(replica.status(), live.status(), view.json);
+  if (lines.length > 0) process.exitCode = REMAINS;
+  for (const line of lines) remark(line);
 }
 
 async function printChanges(

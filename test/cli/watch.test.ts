@@ -1,6 +1,8 @@
 import type { ChildProcess } from "node:child_process";
+import { rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { remainingView } from "../../client/cli/watch-view.js";
 import { createReplica } from "../../client/index.js";
 import { startCuttingProxy } from "../../scripts/soak/cutting-proxy.js";
 import {
@@ -138,6 +140,59 @@ describe.concurrent("watch", () => {
     const { status, err } = await watching.end();
     expect(status).toBe(3);
     expect(err.at(-1)).toMatch(/^1 item is held in conflict: tercet conflicts list/);
+  });
+
+  test.each([false, true])("tells what a recovery found, as sync does (--json: %s)", async (json) => {
+    const here = desk();
+    const before = await serve(here.directory);
+    await here.run(["put", "x", "1", "--replica", "a.replica", "--collection", "c"]);
+    await here.run(["put", "del", "1", "--replica", "a.replica"]);
+    const sync = (replica: string, at: Served) =>
+      here.one(["sync", "--create", "--server", at.address, "--replica", replica, "--collection", "c"]);
+    await sync("a.replica", before);
+    expect((await here.run(["backup", "--data", "data", "--to", "saved"])).status).toBe(0);
+    await here.run(["put", "x", "2", "--replica", "a.replica"]);
+    await here.run(["put", "y", "1", "--replica", "a.replica"]);
+    await here.run(["delete", "del", "--replica", "a.replica"]);
+    await sync("a.replica", before);
+    await sync("b.replica", before);
+    await before.stop();
+    rmSync(here.path("data"), { recursive: true });
+    expect((await here.run(["restore", "saved", "--data", "data"])).status).toBe(0);
+    const restored = await serve(here.directory);
+    const watching = watch(here, ["--replica", "b.replica", ...(json ? ["--json"] : [])], restored.address);
+    if (json) {
+      const { recovery } = JSON.parse(await watching.until(/"recovery"/)) as { recovery: Json };
+      expect(recovery).toMatchObject({ why: "history", offeredCount: 2, returned: ["del"], returnedCount: 1 });
+      await watching.until(/"live"/);
+      const { status, err } = await watching.end();
+      expect([status, JSON.parse(err.at(-1) ?? "")]).toMatchObject([
+        0,
+        { state: "stopped", recoveries: 1, contended: 0 },
+      ]);
+    } else {
+      expect(await watching.until(/^recovery/)).toMatch(
+        /^recovery {3}the server has another history.*3 items differed$/,
+      );
+      expect(await watching.remark()).toBe("restored   2 items that the server had lost, offered to it again");
+      expect([await watching.remark(), await watching.remark()].sort()).toEqual(["  x", "  y"]);
+      expect(await watching.remark()).toMatch(/^returned {3}1 item from before the backup/);
+      expect(await watching.remark()).toBe("  del");
+      await watching.until(/^caught up/);
+      expect((await watching.end()).status).toBe(0);
+    }
+    await restored.stop();
+  });
+
+  test("says in the end what is contended, among what remains", () => {
+    const nothing = { conflicts: 0, rejected: 0, held: 0 };
+    const contended = { contended: ["x"], contendedCount: 1 };
+    expect(remainingView(nothing, { contended: [], contendedCount: 0 }, false)).toEqual([]);
+    const lines = ["contended  1, others were faster; they stay pending", "  x"];
+    expect(remainingView(nothing, contended, false)).toEqual(lines);
+    expect(remainingView({ ...nothing, held: 1 }, contended, true)).toEqual([
+      '{"remaining":{"conflicts":0,"rejected":0,"held":1,"contended":1}}',
+    ]);
   });
 
   test("keeps quiet of what had changed before, where it is to", async () => {

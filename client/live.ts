@@ -6,7 +6,7 @@ import { createTally, type LiveReport } from "./live-tally.js";
 import type { ReportedRecovery } from "./protocol/report.js";
 import type { SyncReport } from "./sync.js";
 import type { LiveOptions } from "./sync-options.js";
-import { checkPositive } from "./validate.js";
+import { checkNamed, checkPositive } from "./validate.js";
 
 /**
  * What a live sync does: `connecting`, no answer yet; `catching-up` with what changed while it was apart; `live`, both sides
@@ -46,7 +46,8 @@ export interface LiveSync {
   /**
    * Ends it in peace: what is under way gets its verdicts. Local changes that were just made still go out where it is live
    * and nothing else is under way; others stay pending for the next exchange (wait for `Change.verdict` where that matters).
-   * Resolves once another exchange of the replica can begin; never rejects (`ended` does).
+   * Resolves once another exchange of the replica can begin, also where the sync ends by an error (with which `ended`
+   * rejects). Rejects only where its options make no sense (INVALID_FIELD); the sync goes on, then.
    */
   stop(options?: StopOptions): Promise<LiveReport>;
   /** Resolves when it was stopped or the replica was closed, and rejects with the error that ended it. Need not be looked at. */
@@ -268,7 +269,9 @@ export function createLive(
       },
       caughtUp: () => caughtUp.promise,
       ended: ended.promise,
-      async stop({ timeoutMs = STOP_MS } = {}) {
+      async stop(options = {}) {
+        checkNamed(options, ["timeoutMs"]);
+        const { timeoutMs = STOP_MS } = options;
         checkPositive("timeoutMs", timeoutMs);
         stop(timeoutMs);
         return await ended.promise.catch(() => tally.report());

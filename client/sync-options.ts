@@ -30,8 +30,9 @@ export interface SyncOptions extends ConnectOptions {
   /** Default: the collection's, or SERVER where it binds none. A bound one is in force whatever is said here. */
   readonly standard?: StandardName;
   /**
-   * Judges conflicts in place of the standard, a bound one too, one after the other; may take its time. What it throws or rejects with ends
-   * the exchange, which rejects with it. See Resolver. Not with `dryRun`, which reads no contents.
+   * Judges conflicts in place of the standard, a bound one too, one after the other; may take its time. What it throws or
+   * rejects with ends the exchange, which rejects with it. See Resolver. Refused with `dryRun`, which reads no contents to
+   * judge by.
    */
   readonly resolver?: Resolver;
   /** Create the collection if the server does not have it. Default: COLLECTION_NOT_FOUND. */
@@ -136,7 +137,7 @@ export function checkStandard(name: StandardName | undefined): ChangeStandard {
 }
 
 /** @throws TercetError INVALID_FIELD. */
-export function checkOptions(options: SyncOptions | LiveOptions): void {
+function checkOptions(options: SyncOptions | LiveOptions): void {
   // What types say, programs in JavaScript may not know.
   checkNamed(options, NAMES);
   const { server, stepTimeoutMs, conflictRetentionMs, limits = {}, onHistoryChange = "offer" } = options;
@@ -160,6 +161,21 @@ export function checkOptions(options: SyncOptions | LiveOptions): void {
   if (!["offer", "follow", "stop"].includes(onHistoryChange)) {
     throw invalidField("onHistoryChange", 'must be "offer", "follow" or "stop"');
   }
+}
+
+/** The same for what ends by itself. @throws TercetError INVALID_FIELD. */
+export function checkEndingOptions(options: SyncOptions | VerifyOptions): void {
+  checkOptions(options as SyncOptions);
+  for (const name of ["backoff", "onState", "onRecovery"] as const) {
+    if ((options as Partial<LiveOptions>)[name] !== undefined) throw invalidField(name, "is for live: true alone");
+  }
+}
+
+/** The same for an exchange. @throws TercetError INVALID_FIELD. */
+export function checkSyncOptions(options: SyncOptions): void {
+  checkEndingOptions(options);
+  if (options.dryRun !== true || options.resolver === undefined) return;
+  throw invalidField("resolver", "can't be with dryRun, which reads no contents to judge by");
 }
 
 /** The same for what has no end. @throws TercetError INVALID_FIELD, UNKNOWN_STANDARD. */

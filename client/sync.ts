@@ -8,7 +8,14 @@ import type { ExchangeProgress, ReportedRecovery } from "./protocol/report.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { pruneConflicts } from "./replica-conflicts.js";
 import { createResolve } from "./resolver.js";
-import { checkOptions, checkStandard, type LiveOptions, type SyncOptions, type VerifyOptions } from "./sync-options.js";
+import {
+  checkEndingOptions,
+  checkStandard,
+  checkSyncOptions,
+  type LiveOptions,
+  type SyncOptions,
+  type VerifyOptions,
+} from "./sync-options.js";
 
 /** What an exchange did, or in a dry run what it would do. */
 export interface SyncReport {
@@ -111,7 +118,7 @@ export interface SyncWorld {
 
 /** Runs one exchange of a replica store. */
 export async function syncReplica(store: ReplicaStore, options: SyncOptions, world: SyncWorld): Promise<SyncReport> {
-  checkOptions(options);
+  checkSyncOptions(options);
   const mode = options.dryRun === true ? "dry-run" : "sync";
   const begun = begin(store, options, mode, { ...world, signal: signalOf(options, world) });
   await begun.ended;
@@ -124,7 +131,7 @@ export async function verifyReplica(
   options: VerifyOptions,
   world: SyncWorld,
 ): Promise<VerifyReport> {
-  checkOptions(options);
+  checkEndingOptions(options);
   const { revision } = store.state();
   // Contents are not compared: none need to come.
   const limits = { ...options.limits, inlineBytes: 1 };

@@ -145,6 +145,25 @@ describe("what the library refuses", () => {
     });
   });
 
+  it("options that this kind of exchange does not look at, by their names", async () => {
+    const { server } = place;
+    const none = (): void => undefined;
+    const calls: readonly [field: string, call: () => unknown][] = [
+      ["backoff", () => replica.sync({ server, create: true, backoff: { maxMs: 1 } } as never)],
+      ["onState", () => replica.sync({ server, create: true, onState: none } as never)],
+      ["onRecovery", () => replica.sync({ server, create: true, live: false, onRecovery: none } as never)],
+      ["onState", () => replica.verify({ server, onState: none } as never)],
+      ["resolver", () => replica.sync({ server, create: true, dryRun: true, resolver: () => "mine" })],
+      ["onRecovery", () => replica.sync({ server, live: true, onRecovery: 1 as never }).ended],
+    ];
+    for (const [field, call] of calls) {
+      expect(await refusal(call)).toMatchObject({ reason: "INVALID_FIELD", fields: [field] });
+    }
+    expect(replica.status().revision).toBe(0);
+    const mine = (): "mine" => "mine";
+    await replica.sync({ server, create: true, dryRun: false, resolver: mine, ...({ backoff: undefined } as object) });
+  });
+
   it("takes options that say as much as nothing", async () => {
     for (const timeoutMs of [Infinity, 3e9]) {
       const report = await replica.sync({ server: place.server, create: true, timeoutMs, limits: {} });

@@ -338,6 +338,24 @@ describe("the loop of a live sync", () => {
     expect(await stopped).toMatchObject({ contended: ["x"], contendedCount: 1 });
   });
 
+  it("refuses what makes no sense on stopping, and goes on", async () => {
+    const { control, attempts } = await scene();
+    const calls: readonly [field: string, options: unknown][] = [
+      ["timeout", { timeout: 1 }],
+      ["timeoutMs", { timeoutMs: -1 }],
+      ["options", null],
+      ["options", "SIGINT"],
+    ];
+    for (const [field, options] of calls) {
+      await expect(control.sync.stop(options as never)).rejects.toMatchObject({
+        reason: "INVALID_FIELD",
+        fields: [{ field }],
+      });
+    }
+    expect(attempts[0]?.calls).toEqual([]);
+    expect(control.sync.state).toBe("connecting");
+  });
+
   it("says when it caught up first, and counts what is under way", async () => {
     const { control, attempts } = await scene();
     attempts[0]?.heard();

@@ -14,8 +14,8 @@ import {
 import { dirname, resolve } from "node:path";
 import { type Database, openDatabase, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
-import { createDirectory } from "./directory.js";
-import { lockDirectory } from "./sqlite-lock.js";
+import { createDirectory, removeCreated } from "./directory.js";
+import { LOCK_FILE, lockDirectory } from "./sqlite-lock.js";
 import { checkOwner, dataFilePath } from "./sqlite-schema.js";
 
 const LOG_SUFFIXES = ["-wal", "-shm", "-journal"];
@@ -47,7 +47,7 @@ export function backupDataFile(directory: string, to: string): void {
 
 /**
  * Puts a backup into a directory that has no data, for a server to open; the directory is created where it is missing. A
- * server that opens it begins a new epoch, so that replicas notice.
+ * server that opens it begins a new epoch, so that replicas notice. Where it fails, no directory is left that it made.
  *
  * @throws StorageError `exists` where the directory has data or leftovers of some, `busy` where a server has it, `foreign`
  * where the file is not ours, `damaged` where it does not read as it should, `full` or `failed`.
@@ -55,7 +55,7 @@ export function backupDataFile(directory: string, to: string): void {
 export function restoreDataFile(backupFile: string, directory: string): void {
   if (!existsSync(backupFile)) throw new StorageError("failed", `there is no backup at ${backupFile}`);
   refuseLogs(backupFile);
-  createDirectory(directory);
+  const made = createDirectory(directory);
   const lock = lockDirectory(directory);
   try {
     const path = dataFilePath(directory);
@@ -66,6 +66,10 @@ export function restoreDataFile(backupFile: string, directory: string): void {
       chmodSync(draft, (statSync(draft).mode & 0o777) | 0o600);
       checkBackup(draft, backupFile);
     });
+  } catch (error) {
+    // Before the lock is given up: a server that waits for the directory must not come to have a part of it.
+    removeCreated(made, LOCK_FILE);
+    throw error;
   } finally {
     lock.release();
   }

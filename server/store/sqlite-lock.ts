@@ -2,6 +2,9 @@ import { join } from "node:path";
 import { openDatabase, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 
+/** Its file in the directory. */
+export const LOCK_FILE = "tercet.lock";
+
 /** The lock on a data directory. */
 export interface DirectoryLock {
   /** Lets another server have the directory. */
@@ -16,7 +19,7 @@ export interface DirectoryLock {
  * Closing any other descriptor of tercet.lock in this process would drop the lock (POSIX): never copy or read that file.
  */
 export function lockDirectory(directory: string): DirectoryLock {
-  const path = join(directory, "tercet.lock");
+  const path = join(directory, LOCK_FILE);
   const database = openDatabase(path, { timeout: 0 });
   try {
     database.exec("BEGIN EXCLUSIVE");

@@ -158,6 +158,12 @@ describe("backup and restore of a data file", () => {
     database.pragma("user_version = 99");
     database.close();
     expect(from(later).message).toContain(`${later} has schema version 99`);
+    // What it made is gone again, parents too; what was there, or has something else in it, stays.
+    expect(existsSync(target)).toBe(false);
+    expect(failure(() => restoreDataFile(text, join(target, "a", "b")))).toMatchObject({ kind: "foreign" });
+    expect(existsSync(target)).toBe(false);
+    mkdirSync(target);
+    expect(from(text)).toMatchObject({ kind: "foreign" });
     expect(readdirSync(target)).toEqual(["tercet.lock"]);
   });
 

@@ -1,4 +1,5 @@
 import { existsSync, renameSync } from "node:fs";
+import type { StorageError } from "../../core/storage-error.js";
 import type { RebuildReport } from "../replica/sqlite-rebuild.js";
 import { defineCommand } from "./command.js";
 import { CliError, checkFolder, REMAINS } from "./failure.js";
@@ -37,7 +38,12 @@ export const rebuildCommand = defineCommand({
       throw new CliError(message, { code: "ALREADY_EXISTS", reason: "REPLICA_EXISTS" });
     }
     const { rebuildReplica } = await import("../replica/sqlite-rebuild.js");
-    const report = rebuildReplica(file, path, collection === undefined ? {} : { collection });
+    let report: RebuildReport;
+    try {
+      report = rebuildReplica(file, path, collection === undefined ? {} : { collection });
+    } catch (error) {
+      throw refusal(error);
+    }
     if (to === undefined) takePlace(file, aside, path);
     if (isIncomplete(report)) process.exitCode = REMAINS;
     const replica = to ?? file;
@@ -49,6 +55,14 @@ export const rebuildCommand = defineCommand({
     await print(tell(report, replica, to === undefined ? aside : file));
   },
 });
+
+/** What is said of a damaged file elsewhere is to rebuild it. Here that was tried. */
+function refusal(error: unknown): unknown {
+  const { name, kind, message } = error as Partial<StorageError>;
+  if (name !== "StorageError" || kind !== "damaged") return error;
+  const hint = /name of its collection/.test(`${message}`) ? ": tercet rebuild FILE --collection NAME" : "";
+  return new CliError(`${message}${hint}`, { code: "DATA_LOSS", reason: "REPLICA_DAMAGED" }, { cause: error });
+}
 
 /** The log belongs to the file beside it: they go together, and it first is out of the way of the new one. */
 function takePlace(file: string, aside: string, rebuilt: string): void {

@@ -5,6 +5,7 @@ import { checkCollectionName } from "../../core/id.js";
 import { WHOLE_BYTES } from "../../core/limits.js";
 import { toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
+import { toError } from "../error.js";
 import { checkNamed, checkPath } from "../validate.js";
 import { closeBooks, emptyLedger, moveBase, openBooks } from "./books.js";
 import type { Stored } from "./large.js";
@@ -52,14 +53,16 @@ export interface RebuildReport {
  * behind: the next exchange takes everything from there again. The damaged file stays as it is; its directory and that of
  * the new one need room for a copy.
  *
- * @throws TercetError INVALID_FIELD; StorageError `failed` where there is no such file; `busy`; `exists` where `newPath`
- * exists; `foreign` where nothing of a replica is in the file; `damaged` where it does not tell its collection, and
- * `options` do not either.
+ * @throws TercetError INVALID_FIELD, INVALID_COLLECTION_NAME; StorageError `failed` where there is no such file; `busy`;
+ * `exists` where `newPath` exists; `foreign` where nothing of a replica is in the file; `damaged` where it does not tell its
+ * collection, and `options` do not either.
  */
 export function rebuildReplica(damagedPath: string, newPath: string, options: RebuildOptions = {}): RebuildReport {
   checkPath("damagedPath", damagedPath);
   checkPath("newPath", newPath);
   checkNamed(options, ["collection"]);
+  const fault = options.collection === undefined ? undefined : checkCollectionName(options.collection);
+  if (fault !== undefined) throw toError(fault);
   if (existsSync(newPath)) {
     throw new StorageError("exists", `cannot create a replica at ${newPath}: the file exists`);
   }
@@ -71,8 +74,9 @@ export function rebuildReplica(damagedPath: string, newPath: string, options: Re
     if (found.collection === undefined && empty) {
       throw new StorageError("foreign", `${damagedPath} has nothing that could be read as a replica of Tercet`);
     }
-    if (collection === undefined || checkCollectionName(collection) !== undefined) {
-      throw new StorageError("damaged", `${damagedPath} does not tell the name of its collection any more: name it`);
+    if (collection === undefined) {
+      const message = `${damagedPath} does not tell the name of its collection any more: name it by the option collection`;
+      throw new StorageError("damaged", message);
     }
     write(newPath, collection, found);
     return toReport(collection, found);

@@ -58,4 +58,21 @@ describe("a damaged replica", () => {
     expect((await run(["rebuild", "a.replica"])).status).toBe(0);
     expect((await run(["get", "waits"])).stdout).toBe("a content that waits\n");
   });
+
+  test("that does not tell its collection asks for the name, and not to be rebuilt", async ({ expect }) => {
+    const { run, error, path } = desk({ TERCET_REPLICA: "a.replica" });
+    await run(["put", "waits", "a content that waits", "--collection", "the-name"]);
+    const bytes = readFileSync(path("a.replica"));
+    bytes.fill(0xff, bytes.indexOf("the-name"), bytes.indexOf("the-name") + 8);
+    writeFileSync(path("a.replica"), bytes);
+    const told = await error(["rebuild", "a.replica"]);
+    expect(told).toMatchObject({ status: 1, code: "DATA_LOSS", reason: "REPLICA_DAMAGED" });
+    expect(told["message"]).toBe(
+      "a.replica does not tell the name of its collection any more: name it by the option collection: tercet rebuild FILE --collection NAME",
+    );
+    const unusable = await error(["rebuild", "a.replica", "--collection", "no name"]);
+    expect(unusable).toMatchObject({ status: 1, reason: "INVALID_COLLECTION_NAME" });
+    expect((await run(["rebuild", "a.replica", "--collection", "the-name"])).status).toBe(0);
+    expect((await run(["get", "waits"])).stdout).toBe("a content that waits\n");
+  });
 });

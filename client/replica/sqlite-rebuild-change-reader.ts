@@ -1,10 +1,11 @@
 import { type Content, contentSize } from "../../core/content.js";
 import { fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
-import type { Database } from "../../core/sqlite.js";
 import { newPending } from "./local-rules.js";
 import type { PendingRow } from "./rows.js";
 import { contentReader } from "./sqlite-rebuild-content.js";
-import { attempt } from "./sqlite-rebuild-read.js";
+import { ITEM, type PendingItems } from "./sqlite-rebuild-items.js";
+import type { Salvage } from "./sqlite-rebuild-read.js";
+import type { RowPlace } from "./sqlite-rebuild-tree.js";
 import { isBytes, timeOf } from "./sqlite-rebuild-values.js";
 
 /** A pending change that was found. */
@@ -22,57 +23,46 @@ export interface FoundChange {
 
 /** Reads pending changes one by one. */
 export interface ChangeReader {
-  /** The change of a row, undefined where it can't be believed. */
-  change(row: PendingRow): FoundChange | undefined;
+  /** The change of a row that is there, or of a creation without one; undefined where it can't be believed. */
+  change(row: PendingRow, place: RowPlace | undefined): FoundChange | undefined;
   /** The change of an item without a row. */
   item(id: string): FoundChange | undefined;
   /** The indices say that nothing is pending of it. */
   isClean(id: string): boolean;
 }
 
-/** `items`: the items that have a pending change, and where they are in the table. */
-export function changeReader(db: Database, items: ReadonlyMap<string, number>, nowUs: number): ChangeReader {
-  const large = contentReader(db);
-  const contentOf = itemReader(db, items, large, nowUs);
-  const baseContent = db.prepare<[number], unknown>("SELECT base_content FROM pending WHERE sequence = ?").pluck();
-  const indexed = db
-    .prepare<[string], unknown>("SELECT sequence FROM pending INDEXED BY sqlite_autoindex_pending_1 WHERE id = ?")
-    .pluck();
-  let created: ReadonlySet<unknown> | undefined;
-  const heldIds = new Set(
-    attempt(() =>
-      db.prepare<[], unknown>("SELECT id FROM pending INDEXED BY pending_held WHERE held = 1").pluck().all(),
-    ) ?? [],
-  );
-  const sendings = db.prepare<[string], unknown>("SELECT fingerprint FROM sendings WHERE id = ?").pluck();
+/** Column of `pending`. */
+export const BASE_CONTENT = 15;
 
-  /** Rows of all creations, by their index. */
-  function creations(): ReadonlySet<unknown> {
-    const query = "SELECT rowid FROM items INDEXED BY items_creation WHERE creation IS NOT NULL";
-    created ??= new Set(db.prepare<[], unknown>(query).pluck().all());
-    return created;
-  }
+/** Reads the changes that rows and items tell of. */
+export function changeReader(salvage: Salvage, items: PendingItems, nowUs: number): ChangeReader {
+  const large = contentReader(salvage);
+  const contentOf = itemReader(salvage, items, large, nowUs);
+  const rows = salvage.tree("pending");
+  const { sequences, creations, held: heldIds, complete } = readIndices(salvage);
+  const sendings = readSendings(salvage);
 
   function isClean(id: string): boolean {
-    return attempt(() => indexed.get(id) === undefined && !creations().has(items.get(id))) === true;
+    return complete && !sequences.has(id) && !creations.has(items.marked.get(id));
   }
 
   function sent(id: string): (Uint8Array | undefined)[] {
-    const found = attempt(() => sendings.all(id)) ?? [];
+    const found = sendings.get(id) ?? [];
     return found.flatMap((each) => (isBytes(each, 32) ? [each] : isBytes(each, 0) ? [undefined] : []));
   }
 
   return {
     isClean,
-    change(row) {
+    change(row, place) {
       const { id, base } = row;
-      const readBase = (): Content | undefined => large(attempt(() => baseContent.get(row.sequence)));
+      const readBase = (): Content | undefined =>
+        place === undefined ? undefined : large(rows.at(place)?.value(BASE_CONTENT));
       const read = base?.fingerprint === undefined ? undefined : readBase();
       const known = read !== undefined && sameFingerprint(fingerprintOf(id, read), base?.fingerprint);
       const item = contentOf(id, row.fingerprint);
-      const isDeletion = row.fingerprint === undefined && item === undefined && !items.has(id);
+      const isDeletion = row.fingerprint === undefined && item === undefined && !items.marked.has(id);
       if (item === undefined && !isDeletion) return undefined;
-      if (isDeletion && !known && attempt(() => indexed.get(id)) !== row.sequence) return undefined;
+      if (isDeletion && !known && sequences.get(id) !== row.sequence) return undefined;
       const earlier = sent(id);
       const held = base !== undefined && (row.held || heldIds.has(id));
       return {
@@ -113,27 +103,49 @@ interface FoundItem {
 
 /** Reads items whose content is what the item or the change, which expects this, keeps a fingerprint of. */
 function itemReader(
-  db: Database,
-  items: ReadonlyMap<string, number>,
+  salvage: Salvage,
+  { places }: PendingItems,
   large: (stored: unknown) => Content | undefined,
   nowUs: number,
 ): (id: string, expected: Uint8Array | undefined) => FoundItem | undefined {
-  const columns = "SELECT content, fingerprint, modify_time_us FROM items";
-  const byId = db.prepare<[string], unknown[]>(`${columns} WHERE id = ?`).raw();
-  const byRow = db.prepare<[number], unknown[]>(`${columns} NOT INDEXED WHERE rowid = ?`).raw();
+  const rows = salvage.tree("items");
   return (id, expected) => {
-    const rowid = items.get(id);
-    const reads = [() => byId.get(id), ...(rowid === undefined ? [] : [() => byRow.get(rowid)])];
-    for (const read of reads) {
-      const [stored, kept, timeUs] = attempt(read) ?? [];
-      const content = large(stored);
-      if (content === undefined) continue;
+    for (const place of places.get(id) ?? []) {
+      const row = rows.at(place);
+      const content = large(row?.value(ITEM.content));
+      if (row === undefined || content === undefined) continue;
+      const kept = row.value(ITEM.fingerprint);
       const fingerprint = fingerprintOf(id, content);
       const right = sameFingerprint(fingerprint, expected) || (isBytes(kept, 32) && sameFingerprint(fingerprint, kept));
-      if (right) return { content, fingerprint, timeUs: timeOf(timeUs, nowUs) };
+      if (right) return { content, fingerprint, timeUs: timeOf(row.value(ITEM.modifyTimeUs), nowUs) };
     }
     return undefined;
   };
+}
+
+/** What the indices say of what is pending, and whether they could be read whole. */
+function readIndices(salvage: Salvage) {
+  const sequences = new Map<unknown, unknown>();
+  const creations = new Set<unknown>();
+  const held = new Set<unknown>();
+  const gaps = [
+    ...salvage.tree("sqlite_autoindex_pending_1").visit((row) => sequences.set(row.value(0), row.value(1))),
+    ...salvage.tree("items_creation").visit((row) => creations.add(row.value(1))),
+  ];
+  salvage.tree("pending_held").visit((row) => held.add(row.value(0)));
+  return { sequences, creations, held, complete: gaps.length === 0 };
+}
+
+/** The versions that were sent before, by ids. */
+function readSendings(salvage: Salvage): ReadonlyMap<unknown, readonly unknown[]> {
+  const sendings = new Map<unknown, unknown[]>();
+  salvage.tree("sendings").visit((row) => {
+    const [id, fingerprint] = [row.value(0), row.value(1)];
+    const known = sendings.get(id);
+    if (known === undefined) sendings.set(id, [fingerprint]);
+    else known.push(fingerprint);
+  });
+  return sendings;
 }
 
 /** No content. */

@@ -1,13 +1,13 @@
 import { checkId } from "../../core/id.js";
-import type { Database } from "../../core/sqlite.js";
 import type { BaseState } from "./local-state.js";
 import type { PendingRow } from "./rows.js";
-import { MADE_THROUGH } from "./sqlite-made.js";
-import { changeReader, type FoundChange, nothing } from "./sqlite-rebuild-change-reader.js";
+import { BASE_CONTENT, changeReader, type FoundChange, nothing } from "./sqlite-rebuild-change-reader.js";
 import type { Progress } from "./sqlite-rebuild-head.js";
-import { attempt, type KeyedRow, lastKey, readTable } from "./sqlite-rebuild-read.js";
+import { readPendingItems } from "./sqlite-rebuild-items.js";
+import type { Salvage } from "./sqlite-rebuild-read.js";
+import type { Gap, RowPlace } from "./sqlite-rebuild-tree.js";
 import { isBytes, isStandard, isWhole, timeOf } from "./sqlite-rebuild-values.js";
-import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, toPendingRow } from "./sqlite-rows.js";
+import { type PendingTuple, toPendingRow } from "./sqlite-rows.js";
 
 /** The pending changes of a damaged replica. */
 export interface FoundChanges {
@@ -17,21 +17,20 @@ export interface FoundChanges {
 }
 
 /** Reads the pending changes, each with what can be believed of it. */
-export function readChanges(db: Database, progress: Progress, nowUs: number): FoundChanges {
-  const table = { table: "pending", key: "pending.sequence", columns: PENDING_COLUMNS };
-  const { rows, gaps } = readTable(db, table, lastKey(db, "pending", "sequence"));
-  const { items, creations } = readPendingItems(db);
-  const reader = changeReader(db, items, nowUs);
+export function readChanges(salvage: Salvage, progress: Progress, nowUs: number): FoundChanges {
+  const { rows, gaps } = readRows(salvage, progress, nowUs);
+  const items = readPendingItems(salvage, progress, new Set(rows.map(({ row }) => row.id)));
+  const reader = changeReader(salvage, items, nowUs);
   const changes = new Map<string, FoundChange>();
   const lost = new Set<string>();
-  for (const [, ...tuple] of [...rows, ...creations].sort((a, b) => Number(a[1]) - Number(b[1]))) {
-    const row = toRow(tuple, progress, nowUs);
-    if (row === undefined || changes.has(row.id)) continue;
-    const change = reader.change(row);
+  const creations = items.creations.flatMap((tuple) => foundRow(tuple, undefined, progress, nowUs));
+  for (const { row, place } of rows.concat(creations).sort((a, b) => a.row.sequence - b.row.sequence)) {
+    if (changes.has(row.id)) continue;
+    const change = reader.change(row, place);
     if (change === undefined) lost.add(row.id);
     else changes.set(row.id, change);
   }
-  for (const id of items.keys()) {
+  for (const id of items.marked.keys()) {
     if (changes.has(id)) continue;
     const change = reader.item(id);
     if (change !== undefined) changes.set(id, change);
@@ -42,21 +41,29 @@ export function readChanges(db: Database, progress: Progress, nowUs: number): Fo
   return { changes: breakGroups(believed, lostGroups(rows, lost), gaps), lost: [...lost] };
 }
 
-/** Ids of items that have a pending change, and where they are in the table; of creations without a row, what that would be. */
-function readPendingItems(db: Database): { readonly items: Map<string, number>; readonly creations: KeyedRow[] } {
-  // Where it is not known what was made, it counts as pending: the server says then that it has it.
-  const made = attempt(() => db.prepare<[], unknown>(`SELECT ${MADE_THROUGH}`).pluck().get());
-  const where = `pending = 1 AND (creation IS NULL OR creation > ${isWhole(made) ? made : 0})`;
-  const query = { table: "items", key: "items.rowid", columns: CREATION_COLUMNS, where };
-  const items = new Map<string, number>();
-  const creations: KeyedRow[] = [];
-  for (const row of readTable(db, query, lastKey(db, "items", "rowid")).rows) {
-    const [rowid, sequence, id] = row;
-    if (typeof id !== "string" || checkId(id) !== undefined) continue;
-    items.set(id, rowid);
-    if (isWhole(sequence)) creations.push(row);
-  }
-  return { items, creations };
+/** A row of `pending`, and where it is; a creation is nowhere in that table. */
+interface FoundRow {
+  readonly row: PendingRow;
+  readonly place: RowPlace | undefined;
+}
+
+function foundRow(
+  tuple: readonly unknown[],
+  place: RowPlace | undefined,
+  progress: Progress,
+  nowUs: number,
+): FoundRow[] {
+  const row = toRow(tuple, progress, nowUs);
+  return row === undefined ? [] : [{ row, place }];
+}
+
+function readRows(salvage: Salvage, progress: Progress, nowUs: number) {
+  const rows: FoundRow[] = [];
+  const gaps = salvage.tree("pending").visit((row, place) => {
+    const others = Array.from({ length: BASE_CONTENT - 1 }, (_, n) => row.value(n + 1));
+    rows.push(...foundRow([row.key, ...others, null], place, progress, nowUs));
+  });
+  return { rows, gaps };
 }
 
 /** A row that has the form of one. */
@@ -89,28 +96,20 @@ function toRow(tuple: readonly unknown[], { sentThrough }: Progress, nowUs: numb
 function believeBases(changes: readonly FoundChange[], heard: number | undefined): FoundChange[] {
   const isBeyond = ({ row }: FoundChange): boolean =>
     heard !== undefined && row.base !== undefined && row.base.revision > heard;
-  if (changes.filter(isBeyond).length * 2 > changes.length) return [...changes];
+  const based = changes.filter(({ row }) => row.base !== undefined);
+  if (based.filter(isBeyond).length * 2 > based.length) return [...changes];
   return changes.map((change) => {
     if (!isBeyond(change)) return change;
     return { ...change, row: { ...change.row, base: undefined, held: false }, baseContent: nothing, baseless: true };
   });
 }
 
-function lostGroups(rows: readonly KeyedRow[], lost: ReadonlySet<string>): Set<number> {
-  const groups = new Set<number>();
-  for (const [, ...tuple] of rows) {
-    const { 1: id, 14: group } = tuple as unknown as PendingTuple;
-    if (lost.has(id) && isWhole(group) && group > 0) groups.add(group);
-  }
-  return groups;
+function lostGroups(rows: readonly FoundRow[], lost: ReadonlySet<string>): Set<number> {
+  return new Set(rows.flatMap(({ row }) => (lost.has(row.id) && row.group > 0 ? [row.group] : [])));
 }
 
 /** A group whose numbers reach into what could not be read, or that lost a member, is none any more. */
-function breakGroups(
-  changes: readonly FoundChange[],
-  lost: ReadonlySet<number>,
-  gaps: readonly (readonly [number, number])[],
-): FoundChange[] {
+function breakGroups(changes: readonly FoundChange[], lost: ReadonlySet<number>, gaps: readonly Gap[]): FoundChange[] {
   const first = new Map<number, number>();
   for (const { row } of changes) {
     first.set(row.group, Math.min(first.get(row.group) ?? row.sequence, row.sequence));

@@ -1,44 +1,50 @@
 import { type Content, contentSize } from "../../core/content.js";
 import { fingerprintOf, sameFingerprint } from "../../core/fingerprint.js";
 import { checkId } from "../../core/id.js";
-import type { Database } from "../../core/sqlite.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { LocalConflict } from "./local-conflicts.js";
 import { contentReader } from "./sqlite-rebuild-content.js";
-import { attempt, lastKey, readTable } from "./sqlite-rebuild-read.js";
-import { isBytes, isStandard, timeOf } from "./sqlite-rebuild-values.js";
+import type { Salvage } from "./sqlite-rebuild-read.js";
+import type { Row } from "./sqlite-rebuild-record.js";
+import { FAR, isBytes, isStandard, timeOf } from "./sqlite-rebuild-values.js";
 
 /** A conflict record that was found, without its content. */
 export interface FoundRecord extends Omit<LocalConflict, "content" | "text"> {
   readonly content: () => Content | undefined;
 }
 
-/** Reads the conflict records whose contents are what they were. */
-export function readConflicts(db: Database, nowUs: number): FoundRecord[] {
-  const columns = "id, fingerprint, prevailed, standard, record_time_us, modify_time_us";
-  const query = { table: "conflicts", key: "conflicts.number", columns };
-  const content = db.prepare<[number], unknown>("SELECT content FROM conflicts WHERE number = ?").pluck();
-  const large = contentReader(db);
-  return readTable(db, query, lastKey(db, "conflicts", "number")).rows.flatMap((row): FoundRecord[] => {
-    const [number, id, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs] = row;
-    if (typeof id !== "string" || checkId(id) !== undefined) return [];
-    const read = (): Content | undefined => large(attempt(() => content.get(number)));
-    const version = read();
-    if (version === undefined && fingerprint !== null) return [];
-    const actual = version === undefined ? undefined : fingerprintOf(id, version);
-    if (actual !== undefined && !(isBytes(fingerprint, 32) && sameFingerprint(actual, fingerprint))) return [];
-    return [
-      {
-        number,
-        id,
-        fingerprint: actual,
-        prevailed: isBytes(prevailed, 32) ? prevailed : undefined,
-        standard: isStandard(standard) ? standard : ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
-        recordTimeUs: timeOf(recordTimeUs, nowUs) || nowUs,
-        modifyTimeUs: timeOf(modifyTimeUs, nowUs),
-        size: version === undefined ? 0 : contentSize(version),
-        content: read,
-      },
-    ];
+/** Column of `conflicts`. */
+const CONTENT = 8;
+
+/** Reads the conflict records whose contents are what they were, in the order of their numbers. */
+export function readConflicts(salvage: Salvage, nowUs: number): FoundRecord[] {
+  const records = new Map<number, FoundRecord>();
+  const table = salvage.tree("conflicts");
+  const large = contentReader(salvage);
+  table.visit((row, place) => {
+    if (row.key === 0 || row.key >= FAR || records.has(row.key)) return;
+    const record = toRecord(row, nowUs, () => large(table.at(place)?.value(CONTENT)));
+    if (record !== undefined) records.set(row.key, record);
   });
+  return [...records.values()].sort((a, b) => a.number - b.number);
+}
+
+function toRecord(row: Row, nowUs: number, read: () => Content | undefined): FoundRecord | undefined {
+  const [id, fingerprint, prevailed, standard, recordTimeUs, modifyTimeUs] = [1, 2, 3, 4, 5, 6].map(row.value);
+  if (typeof id !== "string" || checkId(id) !== undefined) return undefined;
+  const version = read();
+  if (version === undefined && fingerprint !== null) return undefined;
+  const actual = version === undefined ? undefined : fingerprintOf(id, version);
+  if (actual !== undefined && !(isBytes(fingerprint, 32) && sameFingerprint(actual, fingerprint))) return undefined;
+  return {
+    number: row.key,
+    id,
+    fingerprint: actual,
+    prevailed: isBytes(prevailed, 32) ? prevailed : undefined,
+    standard: isStandard(standard) ? standard : ChangeStandard.CHANGE_STANDARD_UNSPECIFIED,
+    recordTimeUs: timeOf(recordTimeUs, nowUs) || nowUs,
+    modifyTimeUs: timeOf(modifyTimeUs, nowUs),
+    size: version === undefined ? 0 : contentSize(version),
+    content: read,
+  };
 }

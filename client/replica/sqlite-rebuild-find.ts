@@ -1,8 +1,8 @@
-import type { Database } from "../../core/sqlite.js";
 import type { Ledger } from "./books.js";
 import { type FoundChanges, readChanges } from "./sqlite-rebuild-changes.js";
 import { type FoundRecord, readConflicts } from "./sqlite-rebuild-conflicts.js";
 import { type Identity, readIdentity, readProgress } from "./sqlite-rebuild-head.js";
+import type { Salvage } from "./sqlite-rebuild-read.js";
 
 /*
  * What of a damaged replica can be believed. A flipped bit may leave a row that reads well:
@@ -24,12 +24,12 @@ export interface Found extends Identity, FoundChanges, Pick<Ledger, "lastTimeUs"
 }
 
 /** Reads all that a rebuilt replica keeps. */
-export function readReplica(db: Database, nowUs: number): Found {
-  const progress = readProgress(db, nowUs);
+export function readReplica(salvage: Salvage, nowUs: number): Found {
+  const progress = readProgress(salvage, nowUs);
   return {
-    ...readIdentity(db),
-    ...readChanges(db, progress, nowUs),
-    conflicts: readConflicts(db, nowUs),
+    ...readIdentity(salvage),
+    ...readChanges(salvage, progress, nowUs),
+    conflicts: readConflicts(salvage, nowUs),
     lastConflict: progress.lastConflict,
     lastTimeUs: progress.lastTimeUs,
     counted: { pending: progress.pending, conflicts: progress.conflicts },

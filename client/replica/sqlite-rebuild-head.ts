@@ -1,9 +1,9 @@
 import { checkCollectionName } from "../../core/id.js";
-import type { Database } from "../../core/sqlite.js";
 import { Opened } from "../../gen/tercet/v1/sync.js";
 import type { Ledger } from "./books.js";
-import { attempt, FAR } from "./sqlite-rebuild-read.js";
-import { isBytes, isWhole, timeOf } from "./sqlite-rebuild-values.js";
+import type { Salvage } from "./sqlite-rebuild-read.js";
+import type { Row } from "./sqlite-rebuild-record.js";
+import { FAR, isBytes, isWhole, timeOf } from "./sqlite-rebuild-values.js";
 
 const NOTHING = new Uint8Array(0);
 
@@ -19,65 +19,86 @@ export interface Progress {
   readonly conflicts: number | undefined;
   readonly heard: number | undefined;
   readonly lastConflict: number;
+  readonly lastSequence: number;
   readonly lastTimeUs: number;
   readonly sentThrough: number;
 }
 
 /** Reads which replica it is. What can't be believed is left out. */
-export function readIdentity(db: Database): Identity {
-  const row =
-    attempt(() =>
-      db.prepare<[], unknown[]>("SELECT collection, replica_id, collection_uid, settings FROM replica").raw().get(),
-    ) ?? [];
-  const [collection, replicaId, uid, settings] = row;
+export function readIdentity(salvage: Salvage): Identity {
+  const row = onlyRow(salvage, "replica");
+  const [collection, replicaId, uid, settings] = [1, 2, 3, 4].map((column) => row?.value(column));
   const named = typeof collection === "string" && checkCollectionName(collection) === undefined;
   return {
     collection: named ? collection : undefined,
     replicaId: isBytes(replicaId, 16) ? replicaId : undefined,
     collectionUid: isBytes(uid, 16) ? uid : NOTHING,
     settings: believableSettings(settings),
-    lineage: readLineage(db),
+    lineage: readLineage(salvage),
   };
 }
 
 /** Without the tag, by which they would never be told again though a bit of them may have flipped. */
 function believableSettings(value: unknown): Uint8Array {
   if (!(value instanceof Uint8Array) || value.length === 0) return NOTHING;
-  const opened = attempt(() => Opened.decode(value));
+  const opened = decodeOpened(value);
   const limits = Object.values(opened?.limits ?? {});
   if (opened === undefined || limits.length === 0) return NOTHING;
   if (!isWhole(opened.skewUs) || !limits.every((limit) => isWhole(limit) && limit > 0)) return NOTHING;
   return Buffer.from(Opened.encode({ ...opened, tag: Buffer.alloc(0) }).finish());
 }
 
-function readLineage(db: Database): Ledger["lineage"] {
-  const rows =
-    attempt(() => db.prepare<[], unknown[]>("SELECT id, first_revision FROM lineage ORDER BY ordinal").raw().all()) ??
-    [];
-  const epochs = rows.map(([id, firstRevision]) => ({ id, firstRevision }));
-  const right = epochs.every(({ id, firstRevision }) => id instanceof Uint8Array && isWhole(firstRevision));
-  return right ? (epochs as Ledger["lineage"]) : [];
+function decodeOpened(value: Uint8Array): Opened | undefined {
+  try {
+    return Opened.decode(value);
+  } catch {
+    return undefined;
+  }
 }
 
+function readLineage(salvage: Salvage): Ledger["lineage"] {
+  const epochs: { readonly id: unknown; readonly firstRevision: unknown }[] = [];
+  const gaps = salvage.tree("lineage").visit((row) => epochs.push({ id: row.value(1), firstRevision: row.value(2) }));
+  const right = epochs.every(({ id, firstRevision }) => id instanceof Uint8Array && isWhole(firstRevision));
+  return right && gaps.length === 0 ? (epochs as Ledger["lineage"]) : [];
+}
+
+/** Columns of `progress`. */
+const PROGRESS = {
+  revision: 2,
+  witness: 4,
+  pending: 6,
+  conflicts: 9,
+  lastSequence: 10,
+  lastConflict: 11,
+  lastTimeUs: 12,
+  sentThrough: 15,
+};
+
 /** Reads how far it has come. */
-export function readProgress(db: Database, nowUs: number): Progress {
-  const row =
-    attempt(() =>
-      db
-        .prepare<[], unknown[]>(
-          `SELECT pending, conflicts, revision, witness_revision, last_conflict, last_time_us, sent_through FROM progress`,
-        )
-        .raw()
-        .get(),
-    ) ?? [];
-  const [pending, conflicts, revision, witness, lastConflict, lastTimeUs, sentThrough] = row;
-  const heard = Math.max(isWhole(revision) ? revision : 0, isWhole(witness) ? witness : 0);
-  return {
-    pending: isWhole(pending) ? pending : undefined,
-    conflicts: isWhole(conflicts) ? conflicts : undefined,
-    heard: row.length === 0 ? undefined : heard,
-    lastConflict: isWhole(lastConflict) && lastConflict < FAR ? lastConflict : 0,
-    lastTimeUs: timeOf(lastTimeUs, nowUs),
-    sentThrough: isWhole(sentThrough) ? sentThrough : Number.MAX_SAFE_INTEGER,
+export function readProgress(salvage: Salvage, nowUs: number): Progress {
+  const row = onlyRow(salvage, "progress");
+  const whole = (column: keyof typeof PROGRESS): number | undefined => {
+    const value = row?.value(PROGRESS[column]);
+    return isWhole(value) ? value : undefined;
   };
+  const lastConflict = whole("lastConflict") ?? 0;
+  return {
+    pending: whole("pending"),
+    conflicts: whole("conflicts"),
+    heard: row === undefined ? undefined : Math.max(whole("revision") ?? 0, whole("witness") ?? 0),
+    lastConflict: lastConflict < FAR ? lastConflict : 0,
+    lastSequence: whole("lastSequence") ?? Number.MAX_SAFE_INTEGER,
+    lastTimeUs: timeOf(whole("lastTimeUs"), nowUs),
+    sentThrough: whole("sentThrough") ?? Number.MAX_SAFE_INTEGER,
+  };
+}
+
+/** The row of a table that has one. */
+function onlyRow(salvage: Salvage, table: string): Row | undefined {
+  let found: Row | undefined;
+  salvage.tree(table).visit((row) => {
+    if (row.key === 1) found ??= row;
+  });
+  return found;
 }

@@ -12,9 +12,11 @@ import {
   truncateSync,
   writeSync,
 } from "node:fs";
-import { type Database, openDatabase, type Statement, toStorageError } from "../../core/sqlite.js";
+import { type Database, openDatabase, toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
-import { isWhole } from "./sqlite-rebuild-values.js";
+import { openPages, PAGE_BYTES } from "./sqlite-rebuild-pages.js";
+import type { RecordForm } from "./sqlite-rebuild-record.js";
+import { openTree, type Tree } from "./sqlite-rebuild-tree.js";
 import { createFile } from "./sqlite-schema.js";
 
 /*
@@ -22,21 +24,17 @@ import { createFile } from "./sqlite-schema.js";
  * same schema at the same pages, so that a new one can lend its first pages where those of the copy can't be used.
  */
 
-const PAGE_BYTES = 4096;
 const HEADER_BYTES = 100;
 /** Within the header: the number of pages, and what free pages there are. */
 const PAGE_COUNT_AT = 28;
 const FREE_LIST_AT = 32;
 /** B-tree page whose children are pages of the same tree. */
 const INTERIOR_PAGE = 0x05;
-/** Attempts to read a table; what is left after so many counts as not readable. */
-const MAX_PROBES = 50_000;
-/** Where so many attempts came through nowhere, the whole table can't be read. */
-const MAX_VAIN_PROBES = 256;
 
 /** A copy of a damaged replica, to be read. */
 export interface Salvage {
-  readonly db: Database;
+  /** A table or an index of the schema. SQLite itself does not read them: sqlite-rebuild-tree.ts says why. */
+  tree(name: string): Tree;
   /** Removes the copy. */
   close(): void;
 }
@@ -75,11 +73,19 @@ export function openSalvage(path: string, to: string): Salvage {
       lend(copy, lent);
       db = openDatabase(copy, { timeout: 0 });
     }
-    const opened = db;
+    // What is in the log comes to the pages.
+    db.pragma("wal_checkpoint(TRUNCATE)");
+    const forms = readForms(db);
+    db.close();
+    const pages = openPages(copy);
     return {
-      db,
+      tree(name) {
+        const form = forms.get(name);
+        if (form === undefined) throw new Error(`a replica has no ${name}`);
+        return openTree(pages, form.root, form);
+      },
       close() {
-        opened.close();
+        pages.close();
         remove();
       },
     };
@@ -178,98 +184,13 @@ function refuseNewer(path: string, schema: string | undefined): void {
   throw new StorageError("foreign", message);
 }
 
-/** A row with its key first. */
-export type KeyedRow = readonly [key: number, ...unknown[]];
-
-/** What could be read of a table. */
-export interface ReadTable {
-  /** In the order of their keys. */
-  readonly rows: readonly KeyedRow[];
-  /** Ranges of keys that could not be read, bounds included. */
-  readonly gaps: readonly (readonly [from: number, to: number])[];
-}
-
-/** Keys are looked for up to here where the file does not tell. */
-export const FAR = 2 ** 40;
-
-/** The last key of a table; FAR where it can't be found. */
-export function lastKey(db: Database, table: string, key: string): number {
-  const last = attempt(() => db.prepare<[], unknown>(`SELECT max(${key}) FROM ${table} NOT INDEXED`).pluck().get());
-  if (last === null) return 0;
-  return isWhole(last) && last < FAR ? last : FAR;
-}
-
-/** Reads a table by its integer key, row by row; what can't be read is passed over from both sides. */
-export function readTable(
-  db: Database,
-  query: { readonly table: string; readonly key: string; readonly columns: string; readonly where?: string },
-  last: number,
-): ReadTable {
-  const { table, key, columns, where = "true" } = query;
-  const select = `SELECT ${key}, ${columns} FROM ${table} NOT INDEXED WHERE ${key} >= ? AND ${key} <= ? AND ${where}`;
-  const rows = new Map<number, KeyedRow>();
-  const gaps: (readonly [number, number])[] = [];
-  const queue: (readonly [number, number])[] = [[1, last]];
-  const up = attempt(() => db.prepare<[number, number], KeyedRow>(`${select} ORDER BY ${key}`).raw());
-  const down = attempt(() => db.prepare<[number, number], KeyedRow>(`${select} ORDER BY ${key} DESC`).raw());
-  let probes = 0;
-  let through = 0;
-  for (let at = 0; at < queue.length; at += 1) {
-    const [from, to] = queue[at] as readonly [number, number];
-    const vain = probes >= MAX_VAIN_PROBES && through === 0 && rows.size === 0;
-    if (up === undefined || down === undefined || vain || probes >= MAX_PROBES) {
-      gaps.push([from, to]);
-      continue;
-    }
-    probes += 1;
-    const low = readOn(up, from, to, 1, rows);
-    const high = low === undefined ? undefined : readOn(down, low, to, -1, rows);
-    if (low === undefined || high === undefined) through += 1;
-    else if (low === high) gaps.push([low, high]);
-    else {
-      const middle = Math.floor((low + high) / 2);
-      queue.push([low, middle], [middle + 1, high]);
-    }
-  }
-  return { rows: [...rows.values()].sort((a, b) => a[0] - b[0]), gaps };
-}
-
-/** Reads in one direction; answers the key at which it could not go on, undefined where it came through. */
-function readOn(
-  statement: Statement<[number, number], KeyedRow>,
-  from: number,
-  to: number,
-  step: 1 | -1,
-  rows: Map<number, KeyedRow>,
-): number | undefined {
-  let next = step === 1 ? from : to;
-  try {
-    for (const row of statement.iterate(from, to)) {
-      const key = row[0];
-      const inOrder = Number.isSafeInteger(key) && (step === 1 ? key >= next && key <= to : key <= next && key >= from);
-      if (!inOrder) return next;
-      rows.set(key, row);
-      next = key + step;
-    }
-    return undefined;
-  } catch (error) {
-    if (!isReadError(error)) throw error;
-    return next >= from && next <= to ? next : undefined;
-  }
-}
-
-/** What reading a damaged file may end with. */
-function isReadError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return (typeof code === "string" && code.startsWith("SQLITE_")) || error instanceof RangeError;
-}
-
-/** What a read answers; undefined where it can't be done. */
-export function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (!isReadError(error)) throw error;
-    return undefined;
-  }
+/** Where each table and index of the schema begins, and how it is stored. */
+function readForms(db: Database): ReadonlyMap<string, RecordForm & { readonly root: number }> {
+  const columns = `CASE type WHEN 'index' THEN (SELECT count(*) FROM pragma_index_xinfo(m.name))
+    ELSE (SELECT count(*) FROM pragma_table_info(m.name)) END`;
+  // A table without row ids is stored as an index.
+  const isIndex = "type = 'index' OR EXISTS (SELECT 1 FROM pragma_table_list(m.name) WHERE wr = 1)";
+  const query = `SELECT name, rootpage, ${columns}, ${isIndex} FROM sqlite_master AS m WHERE rootpage > 0`;
+  const rows = db.prepare<[], [name: string, root: number, columns: number, isIndex: number]>(query).raw().all();
+  return new Map(rows.map(([name, root, count, index]) => [name, { root, columns: count, isIndex: index === 1 }]));
 }

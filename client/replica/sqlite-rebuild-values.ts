@@ -3,6 +3,9 @@ import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 /** How far ahead of the clock a time may be. */
 const MAX_AHEAD_US = 60_000_000;
 
+/** No number of a conflict record reaches this. */
+export const FAR = 2 ** 40;
+
 /** A count, a revision or a key can be this. */
 export function isWhole(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;

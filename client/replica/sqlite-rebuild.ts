@@ -68,7 +68,7 @@ export function rebuildReplica(damagedPath: string, newPath: string, options: Re
   }
   const salvage = openSalvage(damagedPath, newPath);
   try {
-    const found = readReplica(salvage.db, Date.now() * 1000);
+    const found = readReplica(salvage, Date.now() * 1000);
     const collection = options.collection ?? found.collection;
     const empty = found.changes.length === 0 && found.conflicts.length === 0;
     if (found.collection === undefined && empty) {

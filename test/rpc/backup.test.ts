@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, describe, test } from "vitest";
 import { type Desk, desk, endDesks, type Served, serve } from "../cli/harness.js";
 
@@ -74,7 +74,7 @@ describe.concurrent("tercet backup and restore", { timeout: PATIENCE_MS }, () =>
         error(["backup", "--data", "data", "--to", "no/where"]),
         error(["restore", "good", "--data", "data"]),
         error(["restore", "none", "--data", "new"]),
-        error(["restore", "text", "--data", "new"]),
+        error(["restore", "text", "--data", "other/new"]),
         error(["backup", "--data", "data"]),
         error(["restore"]),
       ]);
@@ -95,8 +95,7 @@ describe.concurrent("tercet backup and restore", { timeout: PATIENCE_MS }, () =>
       });
       const text = await run(["restore", "good", "--data", "data"]);
       expect(text.stderr).toMatch(/^tercet restore: cannot restore data\/tercet\.db: it is there already.*\n$/);
-      expect(existsSync(path("new/tercet.db"))).toBe(false);
-      expect(readdirSync(directory).sort()).toEqual(["data", "good", "mine", "new", "text"]);
+      expect(readdirSync(directory).sort()).toEqual(["data", "good", "mine", "text"]);
     });
   });
 });

@@ -24,8 +24,8 @@ export interface Pusher {
   readonly sendsChunks: boolean;
   /** Everything that is to be sent has been. */
   readonly idle: boolean;
-  /** Takes and pushes what a query finds; `before` comes before it. */
-  take(query: OutgoingQuery, before?: () => void): void;
+  /** Takes and pushes what a query finds. */
+  take(query: OutgoingQuery): void;
   /** How much of an upload the server holds. */
   receiveUpload(state: UploadState): Fault | undefined;
   /** Goes on; answers whether there was anything to do. */
@@ -57,10 +57,9 @@ export function createPusher(conversation: Conversation, state: ReplicaState, wo
     return chunked ? limits.itemBytes : Math.min(limits.itemBytes, WHOLE_BYTES);
   }
 
-  function take(query: OutgoingQuery, before?: () => void): void {
+  function take(query: OutgoingQuery): void {
     ask({ kind: "outgoing", query }, (result) => {
       if (result.kind !== "outgoing") return;
-      before?.();
       const { pushes, trip, large, tooLarge } = outflow.taken(
         query,
         result.batch,

@@ -3,7 +3,14 @@ import type { Action } from "./action.js";
 import type { ItemRow, PendingRow } from "./rows.js";
 import { type Column, keyIn } from "./sqlite-large.js";
 import { CREATION, IS_CLEAN, MADE_THROUGH, PENDING, REVISION } from "./sqlite-made.js";
-import { CREATION_COLUMNS, PENDING_COLUMNS, type PendingTuple, type SentMark, toPendingRow } from "./sqlite-rows.js";
+import {
+  CREATION_COLUMNS,
+  creationTuple,
+  PENDING_COLUMNS,
+  type PendingTuple,
+  type SentMark,
+  toPendingRow,
+} from "./sqlite-rows.js";
 import { sized } from "./sqlite-sized.js";
 
 /** A verdict: that it was made. */
@@ -139,9 +146,4 @@ export function bulkFinders(db: Database, mark: SentMark): BulkFinders {
       return found;
     },
   };
-}
-
-/** A creation without a row of its own, in the order of CREATION_COLUMNS. */
-function creationTuple(creation: number, id: string, fingerprint: Buffer, size: number, timeUs: number): PendingTuple {
-  return [creation, id, fingerprint, size, timeUs, null, null, null, null, null, 0, 0, 0, 0, 0, null];
 }

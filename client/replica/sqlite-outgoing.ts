@@ -10,6 +10,7 @@ import type { SqliteLarge } from "./sqlite-large.js";
 import { MADE_THROUGH } from "./sqlite-made.js";
 import { CONTENT_BYTES, prepareCreations } from "./sqlite-outgoing-columns.js";
 import {
+  creationTuple,
   PENDING_COLUMNS,
   type PendingTuple,
   SENT,
@@ -188,20 +189,6 @@ export function outgoingRows(
 }
 
 function toCreation([sequence, id, fingerprint, size, time, content]: CreationTuple, mark: SentMark): ReadRow {
-  return {
-    sequence,
-    id,
-    fingerprint,
-    size,
-    modifyTimeUs: time,
-    base: undefined,
-    overrides: undefined,
-    rejected: undefined,
-    sent: sequence <= mark.through,
-    resent: false,
-    held: false,
-    group: 0,
-    baseLarge: undefined,
-    content: content ?? undefined,
-  };
+  const row = toPendingRow(creationTuple(sequence, id, fingerprint, size, time), mark);
+  return { ...row, content: content ?? undefined };
 }

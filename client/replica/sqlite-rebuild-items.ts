@@ -4,7 +4,7 @@ import type { Salvage } from "./sqlite-rebuild-read.js";
 import type { Row } from "./sqlite-rebuild-record.js";
 import type { RowPlace } from "./sqlite-rebuild-tree.js";
 import { isWhole } from "./sqlite-rebuild-values.js";
-import type { PendingTuple } from "./sqlite-rows.js";
+import { creationTuple, type PendingTuple } from "./sqlite-rows.js";
 
 /** Columns of `items`. */
 export const ITEM = { id: 0, pending: 1, creation: 2, fingerprint: 3, modifyTimeUs: 5, content: 6 };
@@ -36,15 +36,15 @@ export function readPendingItems(salvage: Salvage, progress: Progress, ids: Read
     else known.push(place);
     if (!isMarked) return;
     marked.set(id, row.key);
-    if (isWhole(creation)) creations.push(creationTuple(row, creation, id));
+    if (isWhole(creation)) creations.push(creationOf(row, creation, id));
   });
   return { marked, places, creations };
 }
 
-/** As `CREATION_COLUMNS` says. The size is taken from the content when that is read. */
-function creationTuple(row: Row, creation: number, id: string): PendingTuple {
+/** The size is taken from the content when that is read. */
+function creationOf(row: Row, creation: number, id: string): PendingTuple {
   const [fingerprint, timeUs] = [row.value(ITEM.fingerprint) as Buffer, row.value(ITEM.modifyTimeUs) as number];
-  return [creation, id, fingerprint, 0, timeUs, null, null, null, null, null, 0, 0, 0, 0, 0, null];
+  return creationTuple(creation, id, fingerprint, 0, timeUs);
 }
 
 /**

@@ -42,6 +42,17 @@ export const PENDING_COLUMNS = `pending.sequence, pending.id, pending.fingerprin
 export const CREATION_COLUMNS = `items.creation, items.id, items.fingerprint, octet_length(items.content),
   items.modify_time_us, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL`;
 
+/** The tuple of such a creation. */
+export function creationTuple(
+  sequence: number,
+  id: string,
+  fingerprint: Buffer | null,
+  size: number,
+  timeUs: number,
+): PendingTuple {
+  return [sequence, id, fingerprint, size, timeUs, null, null, null, null, null, 0, 0, 0, 0, 0, null];
+}
+
 /** Values of `pending.sent`. */
 const BY_MARK = 0;
 export const SENT = 1;

@@ -3,16 +3,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { AppliedChange, Replica } from "../../client/index.js";
 import { MOST_UNREAD } from "../../client/live-changes.js";
 import { refusal } from "./harness.js";
-import { type LivePlace, startLivePlace } from "./live-place.js";
+import { type LivePlace, startLivePair, startLivePlace } from "./live-place.js";
 
 let place: LivePlace;
 let a: Replica;
 let b: Replica;
 
 beforeEach(async () => {
-  place = await startLivePlace();
-  a = place.replica("a");
-  b = place.replica("b");
+  ({ place, a, b } = await startLivePair());
 });
 
 afterEach(() => place.stop());

@@ -114,3 +114,13 @@ export function changeOf(replica: Replica, is: (change: AppliedChange) => boolea
 export function contentsOf(replica: Replica): Map<string, string> {
   return new Map([...replica.list()].map(({ id, content }) => [id, String(content)]));
 }
+
+/** A place with two replicas. */
+export async function startLivePair(): Promise<{
+  readonly place: LivePlace;
+  readonly a: Replica;
+  readonly b: Replica;
+}> {
+  const place = await startLivePlace();
+  return { place, a: place.replica("a"), b: place.replica("b") };
+}

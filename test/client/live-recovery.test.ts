@@ -1,15 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Replica, ReportedRecovery } from "../../client/index.js";
-import { contentsOf, type LivePlace, startLivePlace } from "./live-place.js";
+import { contentsOf, type LivePlace, startLivePair } from "./live-place.js";
 
 let place: LivePlace;
 let a: Replica;
 let b: Replica;
 
 beforeEach(async () => {
-  place = await startLivePlace();
-  a = place.replica("a");
-  b = place.replica("b");
+  ({ place, a, b } = await startLivePair());
 });
 
 afterEach(() => place.stop());

@@ -3,16 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connect, type Replica, TercetError } from "../../client/index.js";
 import { startCuttingProxy } from "../../scripts/soak/cutting-proxy.js";
 import { refusal } from "./harness.js";
-import { changeOf, contentsOf, type LivePlace, startLivePlace } from "./live-place.js";
+import { changeOf, contentsOf, type LivePlace, startLivePair, startLivePlace } from "./live-place.js";
 
 let place: LivePlace;
 let a: Replica;
 let b: Replica;
 
 beforeEach(async () => {
-  place = await startLivePlace();
-  a = place.replica("a");
-  b = place.replica("b");
+  ({ place, a, b } = await startLivePair());
 });
 
 afterEach(() => place.stop());

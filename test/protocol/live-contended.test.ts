@@ -2,28 +2,18 @@ import { describe, expect, test } from "vitest";
 import type { MemoryReplica } from "../../client/replica/memory.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { createLiveNet, type LiveNet, type LiveStream } from "./live-net.js";
-import { change, contents, newReplica, newStore, serverContents, sumOf } from "./world.js";
+import { edit, livePair, whole } from "./live-pair.js";
+import { contents, newReplica, newStore } from "./world.js";
 
 /** The first sending is no race yet; five that are lost make a change contended; one more is under way by then. */
 const LOST = 7;
 
 /** Two replicas that are live under CLIENT. */
 function pair() {
-  const net = createLiveNet(newStore());
-  const [a, b] = [newReplica(1), newReplica(2)];
-  change(a, { x: "old" });
-  const standard = ChangeStandard.CHANGE_STANDARD_CLIENT;
-  const [one, two] = [net.join(a, { standard }), net.join(b, { standard })];
-  net.settle();
-  return { net, a, b, one, two };
+  return livePair(undefined, false, { standard: ChangeStandard.CHANGE_STANDARD_CLIENT });
 }
 
 type Pair = ReturnType<typeof pair>;
-
-function edit(stream: LiveStream, replica: MemoryReplica, changes: Record<string, string | null>): void {
-  change(replica, changes);
-  stream.notify();
-}
 
 /** How many pushes of a stream have arrived. */
 function pushed({ requests }: LiveStream): number {
@@ -70,14 +60,6 @@ function secondsToPush(net: LiveNet, stream: LiveStream, most: number): number {
     if (pushed(stream) > before) return second;
   }
   return Number.POSITIVE_INFINITY;
-}
-
-function whole(net: LiveNet, ...replicas: MemoryReplica[]): void {
-  const expected = serverContents(net.store);
-  for (const replica of replicas) {
-    expect(contents(replica)).toEqual(expected);
-    expect(replica.state()).toMatchObject({ pending: 0, total: sumOf(expected) });
-  }
 }
 
 describe("a contended change", () => {

@@ -5,28 +5,11 @@ import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import { runs } from "../runs.js";
 import { createLiveNet, HEARTBEAT_S, type LiveNet, type LiveStream } from "./live-net.js";
-import { change, contents, newReplica, newStore, serverContents, serverState, sumOf } from "./world.js";
+import { edit, livePair, whole } from "./live-pair.js";
+import { change, contents, newReplica, newStore, serverState } from "./world.js";
 
 const STEP_TIMEOUT_S = 60;
 const PROOF_INTERVAL_S = 60;
-
-/** Two replicas that are live, with what they hold. */
-function pair(items: Record<string, string> = { x: "old" }, early = false) {
-  const net = createLiveNet(newStore(), {}, early);
-  const [a, b] = [newReplica(1), newReplica(2)];
-  change(a, items);
-  const one = net.join(a);
-  const two = net.join(b);
-  net.settle();
-  expect(one.client.standing()).toBe("live");
-  expect(two.client.standing()).toBe("live");
-  return { net, a, b, one, two };
-}
-
-function edit(stream: LiveStream, replica: MemoryReplica, changes: Record<string, string | null>): void {
-  change(replica, changes);
-  stream.notify();
-}
 
 /** Time passes, and what is under way arrives. */
 function minutes(net: LiveNet, count: number): void {
@@ -42,18 +25,9 @@ function kinds(messages: readonly { readonly message?: { readonly $case: string 
   return messages.slice(from).map(({ message }) => message?.$case ?? "");
 }
 
-function whole(net: LiveNet, ...replicas: MemoryReplica[]): void {
-  const expected = serverContents(net.store);
-  for (const replica of replicas) {
-    expect(contents(replica)).toEqual(expected);
-    expect(replica.state().pending).toBe(0);
-    expect(replica.state().total).toEqual(sumOf(expected));
-  }
-}
-
 describe("changes as they happen", () => {
   test.each([false, true])("pass from each side to the other, one message each way, without an echo", (early) => {
-    const { net, a, b, one, two } = pair({ x: "old" }, early);
+    const { net, a, b, one, two } = livePair({ x: "old" }, early);
     const sent = [one.requests.length, one.responses.length, two.requests.length, two.responses.length] as const;
     edit(one, a, { x: "new", y: "1" });
     net.settle();
@@ -72,7 +46,7 @@ describe("changes as they happen", () => {
   });
 
   test("a conflict ends by the standard in force, and what gives way is kept", () => {
-    const { net, a, b, one, two } = pair();
+    const { net, a, b, one, two } = livePair();
     two.deafen(true);
     edit(two, b, { x: "second" });
     edit(one, a, { x: "first" });
@@ -85,12 +59,7 @@ describe("changes as they happen", () => {
   });
 
   test("under CLIENT the later push prevails in the same stream", () => {
-    const net = createLiveNet(newStore());
-    const [a, b] = [newReplica(1), newReplica(2)];
-    change(a, { x: "old" });
-    const standard = ChangeStandard.CHANGE_STANDARD_CLIENT;
-    const [one, two] = [net.join(a, { standard }), net.join(b, { standard })];
-    net.settle();
+    const { net, a, b, one, two } = livePair(undefined, false, { standard: ChangeStandard.CHANGE_STANDARD_CLIENT });
     two.deafen(true);
     edit(two, b, { x: "second" });
     edit(one, a, { x: "first" });
@@ -102,7 +71,7 @@ describe("changes as they happen", () => {
   });
 
   test("a change of an item whose push has no verdict yet waits for it, and loses no race", () => {
-    const { net, a, b, one } = pair();
+    const { net, a, b, one } = livePair();
     edit(one, a, { x: "first" });
     edit(one, a, { x: "second", z: "other" });
     edit(one, a, { x: "third" });
@@ -140,7 +109,7 @@ describe("changes as they happen", () => {
   });
 
   test("contents that are not inline are fetched, and the feed waits for a reader that has to", () => {
-    const { net, a, b, one, two } = pair();
+    const { net, a, b, one, two } = livePair();
     const large = "l".repeat(100_000);
     edit(one, a, Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`large-${index}`, large])));
     net.settle();
@@ -149,7 +118,7 @@ describe("changes as they happen", () => {
   });
 
   test("a collection that is deleted ends its exchanges", () => {
-    const { net, one } = pair();
+    const { net, one } = livePair();
     void net.store.deleteCollection(serverState(net.store).uid);
     net.settle();
     expect(one.closed?.fault?.reason).toBe(ErrorReason.ERROR_REASON_COLLECTION_DELETED);
@@ -158,7 +127,7 @@ describe("changes as they happen", () => {
 
 describe("slow readers", () => {
   test("are served from the feed: each item once, however often it changed, and nothing is queued for them", () => {
-    const { net, a, b, one, two } = pair();
+    const { net, a, b, one, two } = livePair();
     two.block(true);
     for (let version = 0; version < 300; version++) {
       edit(one, a, { [`item-${version % 5}`]: `version ${version}` });
@@ -177,7 +146,7 @@ describe("slow readers", () => {
   });
 
   test("who never reads again stalls the stream, in mid-change and in peace", () => {
-    const { net, a, one, two } = pair();
+    const { net, a, one, two } = livePair();
     two.block(true);
     for (let version = 0; version < 20; version++) {
       edit(one, a, { x: `version ${version}` });
@@ -192,7 +161,7 @@ describe("slow readers", () => {
 
 describe("a quiet stream", () => {
   test("gets heartbeats, and stays open for hours", () => {
-    const { net, one } = pair();
+    const { net, one } = livePair();
     const before = one.responses.length;
     minutes(net, 120);
     const beats = one.responses.slice(before);
@@ -204,7 +173,7 @@ describe("a quiet stream", () => {
   });
 
   test("without them the client knows that it is cut off", () => {
-    const { net, one } = pair();
+    const { net, one } = livePair();
     one.block(true);
     net.pass(3 * HEARTBEAT_S - 1);
     expect(one.closed).toBeUndefined();
@@ -213,7 +182,7 @@ describe("a quiet stream", () => {
   });
 
   test("a push that is not answered is waited for no longer than a step", () => {
-    const { net, a, one } = pair();
+    const { net, a, one } = livePair();
     one.deafen(true);
     edit(one, a, { x: "new" });
     net.pass(STEP_TIMEOUT_S + 1);
@@ -226,7 +195,7 @@ describe("a quiet stream", () => {
   });
 
   test("what has changed is proved once a minute, what has not is not", () => {
-    const { net, a, b, one, two } = pair();
+    const { net, a, b, one, two } = livePair();
     minutes(net, 10);
     expect(kinds(one.requests).filter((kind) => kind === "done").length).toBe(1);
     edit(one, a, { x: "new" });
@@ -269,7 +238,7 @@ describe("a quiet stream", () => {
 
 describe("the end", () => {
   test("a client that leaves waits for its verdicts", () => {
-    const { net, a, b, one } = pair();
+    const { net, a, b, one } = livePair();
     edit(one, a, { x: "new" });
     one.leave();
     expect(one.closed).toBeUndefined();
@@ -298,7 +267,7 @@ describe("the end", () => {
   });
 
   test("a server that drains says so: the client finishes, leaves, and knows when to come back", () => {
-    const { net, a, b, one } = pair();
+    const { net, a, b, one } = livePair();
     edit(one, a, { x: "new" });
     one.goAway(1500);
     net.settle();
@@ -308,7 +277,7 @@ describe("the end", () => {
   });
 
   test("a replica whose checkpoint was compacted recovers, and is live", () => {
-    const { net, a, b, one, two } = pair({ x: "old", y: "1" });
+    const { net, a, b, one, two } = livePair({ x: "old", y: "1" });
     two.leave();
     net.settle();
     edit(one, a, { x: null });

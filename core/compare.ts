@@ -49,8 +49,9 @@ export function compare(client: ClientFace, server: KnownState): Comparison {
 /**
  * The same in recovery. `fork` is the last revision that the histories of both sides share. What the client agreed on up
  * to it is as real as the server's state; what it agreed on later the server lost, and numbers of revisions say nothing then.
+ * `lostAfter`: the server's states up to it are older than what it lost, where a recovery had been begun at an earlier fork.
  */
-export function compareRecovered(client: ClientFace, server: KnownState, fork: number): Comparison {
+export function compareRecovered(client: ClientFace, server: KnownState, fork: number, lostAfter = fork): Comparison {
   const { base, pending } = client;
   if (base === undefined) return compare(client, server);
   if (base.revision <= fork) {
@@ -61,7 +62,7 @@ export function compareRecovered(client: ClientFace, server: KnownState, fork: n
   }
   if (sameFingerprint(base.fingerprint, server.fingerprint)) return "same";
   const found = pending === undefined ? "conflict" : pendingAgainst(client, pending, server);
-  return found === "conflict" && server.revision <= fork ? "lost" : found;
+  return found === "conflict" && server.revision <= lostAfter ? "lost" : found;
 }
 
 function pendingAgainst(

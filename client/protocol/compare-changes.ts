@@ -6,6 +6,7 @@ import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Action } from "../replica/action.js";
 import type { LocalWrite, Upsert } from "../replica/local-items.js";
 import type { BaseState, LocalState } from "../replica/local-state.js";
+import type { Fork } from "./known-history.js";
 
 /** A change with what is at hand of its content. */
 export interface KnownChange extends Change {
@@ -28,8 +29,8 @@ export interface Circumstances {
   readonly standard: ChangeStandard;
   /** This side's times count up to here: the server's clock and the allowed skew. */
   readonly ceilingUs: number;
-  /** In recovery, the last revision that both histories share. */
-  readonly fork: number | undefined;
+  /** In recovery, where the histories of both sides part. */
+  readonly fork: Fork | undefined;
   /** What the server lost is not offered to it again: its history is followed. */
   readonly follows: boolean;
   /** Items that are held are judged anew: by another standard, or by the application. */
@@ -69,7 +70,8 @@ export function decide(
 ): Decision | undefined {
   const { fork, follows, rejudges } = circumstances;
   const face = unmade ? { ...local, sendings: [] } : local;
-  let comparison = fork === undefined ? compare(face, change) : compareRecovered(face, change, fork);
+  let comparison =
+    fork === undefined ? compare(face, change) : compareRecovered(face, change, fork.shared, fork.lostAfter);
   if (rejudges && local.pending?.held === true) comparison = "conflict";
   if (comparison === "known") return undefined;
   // Deleted here since it was sent: the deletion stays pending, and is pushed, so that what was sent can't come to be later.

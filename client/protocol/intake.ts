@@ -132,7 +132,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   /** Agreed on after the fork, and told of: the server has it no more. */
   function isLost({ base }: LocalState): boolean {
     const fork = job?.fork;
-    return fork !== undefined && base !== undefined && base.revision > fork;
+    return fork !== undefined && base !== undefined && base.revision > fork.shared;
   }
 
   /** Compares, judges and stores; then goes on with `next`, or where there is none, stores the checkpoint and finishes. */

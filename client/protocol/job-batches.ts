@@ -20,13 +20,13 @@ export interface JobBatches {
 
 /** The transactions of an exchange, before its first job. */
 export function createJobBatches(conversation: Conversation, history: KnownHistory): JobBatches {
-  let job: Pick<Job, "checkpoint" | "recovered" | "more">;
+  let job: Pick<Job, "checkpoint" | "recovered" | "parted" | "more">;
   /** What was settled in a row and is still to be stored. */
   let settled: readonly SettledRun[] = [];
   let witness: Checkpoint | undefined;
 
   function progress(isLast: boolean): Omit<ApplyBatch, "actions"> {
-    const { checkpoint, recovered, more } = job;
+    const { checkpoint, recovered, parted, more } = job;
     const opened = history.takeUnsaved();
     return {
       nowUs: conversation.nowUs,
@@ -34,6 +34,7 @@ export function createJobBatches(conversation: Conversation, history: KnownHisto
       ...(isLast && checkpoint !== undefined ? { checkpoint } : {}),
       ...(isLast && recovered !== undefined ? { recovered } : {}),
       ...(opened === undefined ? {} : { opened }),
+      ...(parted === undefined ? {} : { parted }),
       ...witnessOf(isLast ? undefined : checkpoint),
     };
   }
@@ -56,12 +57,13 @@ export function createJobBatches(conversation: Conversation, history: KnownHisto
       witness = next.witness;
     },
     of(actions, isLast) {
-      const { checkpoint, recovered } = job;
+      const { checkpoint, recovered, parted } = job;
       const moves = isLast && checkpoint !== undefined && isNew(checkpoint);
       const runs = settled;
       settled = [];
       const nothing = actions.length + runs.length === 0;
-      if (nothing && !moves && !(isLast && recovered !== undefined)) return undefined;
+      const ofRecovery = parted !== undefined || (isLast && recovered !== undefined);
+      if (nothing && !moves && !ofRecovery) return undefined;
       return { ...progress(isLast), ...(runs.length === 0 ? {} : { settled: runs }), actions };
     },
     progress,

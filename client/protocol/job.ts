@@ -4,6 +4,7 @@ import type { Checkpoint, RangeFingerprint } from "../../gen/tercet/v1/item.js";
 import type { Action } from "../replica/action.js";
 import type { ApplyBatch } from "../replica/apply-batch.js";
 import type { SettledRun } from "../replica/outgoing-columns.js";
+import type { Fork } from "./known-history.js";
 
 /** Something that changes the replica: a page of change info, verdicts, or what recovery found. */
 export interface Job {
@@ -31,10 +32,12 @@ export interface Job {
   readonly fetches: boolean;
   /** In which round trip the server was asked for it. */
   readonly trip: number;
-  /** Of a recovery: the last revision that both histories share. */
-  readonly fork: number | undefined;
+  /** Of a recovery: where the histories of both sides part. */
+  readonly fork: Fork | undefined;
   /** Other pages follow: it need not be stored by itself. */
   readonly more: boolean;
+  /** A recovery begins to be stored. */
+  readonly parted: ApplyBatch["parted"];
   /** A recovery is complete; stored with the last of it. */
   readonly recovered: ApplyBatch["recovered"];
   /** Held items are judged anew. */
@@ -59,6 +62,7 @@ export const NO_JOB: Job = {
   trip: 1,
   fork: undefined,
   more: false,
+  parted: undefined,
   recovered: undefined,
   rejudges: false,
   after: undefined,

@@ -1,3 +1,4 @@
+import { forkOf } from "../../core/lineage.js";
 import type { Epoch } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch } from "../replica/apply-batch.js";
@@ -6,6 +7,14 @@ import type { Conversation } from "./conversation.js";
 import { encodeSettings } from "./settings.js";
 
 type Lineage = readonly LineageEpoch[];
+
+/** Where the histories of both sides part. */
+export interface Fork {
+  /** Bases of later revisions are lost, others are as real as the server's states. */
+  readonly shared: number;
+  /** The server's states of later revisions are news beside what it lost; others are older than that. */
+  readonly lostAfter: number;
+}
 
 /** What a replica keeps of the server's history, as the server tells it. */
 export interface KnownHistory {
@@ -22,8 +31,12 @@ export interface KnownHistory {
   opened(unsaved: ApplyBatch["opened"]): void;
   /** The server has begun an epoch; what the replica keeps from now on may lie in it. */
   begin(epoch: Epoch | undefined): void;
-  /** The server's first answer to a recovery: whether it lost anything of what the replica knows. */
-  compare(answers: RangeAnswers): void;
+  /** What the server is told of it, in a recovery: so much that it tells of all deletions which may be news. */
+  readonly told: Lineage;
+  /** The server's first answer to a recovery: where its history parts from what the replica knows. */
+  compare(answers: RangeAnswers): Fork;
+  /** A recovery has told the server's lineage, which is the replica's from now on. */
+  readonly isTold: boolean;
   /** A lineage that the server told in a recovery, with the epochs that it has begun since it opened. */
   withBegun(told: Lineage): Lineage;
   /** A recovery is complete: the replica stands in this lineage. */
@@ -37,8 +50,7 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
   let unsaved: ApplyBatch["opened"];
   /** Epochs that the server has begun since Opened. */
   let begun: readonly Epoch[] = [];
-  /** A recovery has shown that the server lost nothing of what the replica knows. */
-  let sameHistory = false;
+  let isTold = false;
 
   function keep(whole: Lineage): void {
     const { opened } = conversation;
@@ -63,6 +75,9 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
     get isUnsaved() {
       return unsaved !== undefined;
     },
+    get isTold() {
+      return isTold;
+    },
     takeUnsaved() {
       const taken = unsaved;
       unsaved = undefined;
@@ -76,17 +91,27 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
     begin(epoch) {
       if (epoch === undefined || conversation.opened === undefined) return;
       begun = [...begun, epoch];
-      // In recovery the lineage is that of what the replica stands in still; the server's comes with its end.
-      if (conversation.recovering && !sameHistory) return;
+      // Until a recovery has told the server's lineage, it is that of what the replica stands in still.
+      if (conversation.recovering && !isTold) return;
       keep([...lineage, epoch]);
     },
+    get told() {
+      const { lostAfter } = state;
+      return lostAfter === undefined ? lineage : lineage.filter(({ firstRevision }) => firstRevision <= lostAfter);
+    },
     compare({ head, forkRevision, lineage: told }) {
-      // Without a token nothing says how far the replica's knowledge goes.
-      if (head === undefined || state.token.length === 0 || conversation.dryRun) return;
-      // Then its epochs cover what recovery finds; should it be cut, the next one must not take that for lost.
-      const heard = Math.max(conversation.revision, state.revision, state.witnessRevision);
-      sameHistory = !rebinds && forkRevision >= heard;
-      if (sameHistory) keep(withBegun(told));
+      // All of another collection is lost, as long as there is no lineage.
+      if (rebinds || lineage.length === 0) return { shared: forkRevision, lostAfter: forkRevision };
+      const { lostAfter: before } = state;
+      const shared = before === undefined ? forkRevision : forkOf(lineage, told, head?.revision ?? 0);
+      const lostAfter = Math.min(shared, forkRevision, before ?? shared);
+      if (!conversation.dryRun) {
+        // Its epochs cover what recovery finds from now on: should that be cut, the next one must not take it for lost, nor
+        // what is lost for the server's.
+        isTold = true;
+        keep(withBegun(told));
+      }
+      return { shared, lostAfter };
     },
     withBegun,
     recovered(whole) {

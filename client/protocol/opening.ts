@@ -59,7 +59,7 @@ export function toOpen(state: ReplicaState, wishes: OpeningWishes, limits: Limit
     range: undefined,
     live: wishes.live,
     // Only an exchange that changes something makes a collection, and none whose collection has been met.
-    create: wishes.create && wishes.mode === "sync" && state.token.length === 0,
+    create: wishes.create && wishes.mode === "sync" && state.collectionUid.length === 0,
     recreate: wishes.recreate && wishes.mode === "sync",
     client: wishes.client,
     witness: Buffer.from(state.witness),
@@ -75,9 +75,9 @@ function tagOf(state: ReplicaState): Buffer {
   return decodeSettings(state.settings)?.tag ?? NOTHING;
 }
 
-/** The replica has items that it agreed on, and no token that says up to where. */
-export function hasLostCheckpoint({ token, total }: ReplicaState): boolean {
-  return token.length === 0 && total.count > 0;
+/** The replica has items that it agreed on, or a recovery of them was cut, and no token says up to where. */
+export function hasLostCheckpoint({ token, total, lostAfter }: ReplicaState): boolean {
+  return token.length === 0 && (total.count > 0 || lostAfter !== undefined);
 }
 
 /** The limits that a replica last heard of; the defaults before the first exchange. */

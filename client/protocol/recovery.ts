@@ -24,6 +24,8 @@ export interface RecoveryWorld {
   fail(fault: Fault): void;
   /** What was sent went to another collection, which is gone: it can't arrive in this one. */
   rebinds(): boolean;
+  /** The server's states up to this revision are older than what it lost. */
+  lostAfter(): number;
   /** Most ranges that the server may be asked about at once. */
   windowItems(): number;
 }
@@ -35,8 +37,6 @@ export interface Recovery {
   receive(answers: RangeAnswers): void;
   /** An answer is being worked on: the next one has to wait. */
   readonly busy: boolean;
-  /** The last revision that both histories share. */
-  readonly fork: number;
   /** The latest revision that the server has spoken of. */
   readonly witness: Checkpoint | undefined;
 }
@@ -161,8 +161,7 @@ export function createRecovery(world: RecoveryWorld): Recovery {
 
   /** Absent at the server, and nothing known of a deletion: as of the head, or of the fork and before. */
   function absent(id: string, compacted: number): Change {
-    const fork = headOf().forkRevision;
-    const revision = compacted > fork ? compacted : 0;
+    const revision = compacted > world.lostAfter() ? compacted : 0;
     return { id, revision, fingerprint: undefined, size: 0, modifyTimeUs: 0, group: 0, content: undefined };
   }
 
@@ -187,10 +186,10 @@ export function createRecovery(world: RecoveryWorld): Recovery {
   }
 
   function complete(): void {
-    const { head, lineage, forkRevision: fork } = headOf();
+    const { head, lineage } = headOf();
     if (head === undefined)
       return world.fail(outOfOrder("the server's first answer to a recovery did not say its head"));
-    world.complete({ token: head.token, revision: head.revision, fork, lineage });
+    world.complete({ token: head.token, revision: head.revision, lineage });
   }
 
   return {
@@ -216,9 +215,6 @@ export function createRecovery(world: RecoveryWorld): Recovery {
     },
     get witness() {
       return witness;
-    },
-    get fork() {
-      return preamble?.forkRevision ?? 0;
     },
   };
 }

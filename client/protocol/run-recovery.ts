@@ -1,8 +1,9 @@
+import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch } from "../replica/apply-batch.js";
 import type { Conversation } from "./conversation.js";
 import { type Job, NO_JOB } from "./job.js";
-import type { KnownHistory } from "./known-history.js";
+import type { Fork, KnownHistory } from "./known-history.js";
 import { createRecovery, type Recovery } from "./recovery.js";
 import type { ReportedRecovery } from "./report.js";
 
@@ -25,7 +26,7 @@ export interface RecoveryRunner {
   readonly begun: boolean;
   /** It works on an answer: the next message has to wait. */
   readonly busy: boolean;
-  /** The last revision that both histories share; 0 where it is not known. */
+  /** What the server has of later revisions is news; 0 where that is not known. */
   readonly fork: number;
 }
 
@@ -34,6 +35,9 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
   const { report, trips, ask, send, close } = conversation;
   const { history } = world;
   let recovery: Recovery | undefined;
+  let fork: Fork | undefined;
+  /** What is of another history is marked. */
+  let isParted = false;
 
   function create(): Recovery {
     const created: Recovery = createRecovery({
@@ -50,9 +54,10 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
           trips.end();
           return after();
         }
-        const { fork, witness } = created;
-        world.start({ ...NO_JOB, changes, doubtful, trip, fork, witness, after });
+        const { witness } = created;
+        part(trip, witness, () => world.start({ ...NO_JOB, changes, doubtful, trip, fork, witness, after }));
       },
+      lostAfter: () => fork?.lostAfter ?? 0,
       complete,
       fail: close,
       // A replica that has kept no lineage has sent nothing to this collection: a rebinding was cut.
@@ -62,14 +67,27 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
     return created;
   }
 
+  /** Before anything of the server's history is stored, what is of another one is marked. */
+  function part(trip: number, witness: Checkpoint | undefined, after: () => void): void {
+    if (isParted || fork === undefined || !history.isTold) return after();
+    isParted = true;
+    const { shared, lostAfter } = fork;
+    world.start({ ...NO_JOB, parted: { fork: shared, lostAfter }, more: true, trip, witness, after });
+  }
+
   function complete(to: NonNullable<ApplyBatch["recovered"]>): void {
-    report.forked(recovery?.fork ?? 0);
+    report.forked(fork?.lostAfter ?? 0);
     if (conversation.dryRun) {
       conversation.revision = to.revision;
       conversation.recovering = false;
       return world.recovered();
     }
-    const whole = { ...to, lineage: history.withBegun(to.lineage) };
+    const whole = {
+      ...to,
+      // Else it is marked already.
+      ...(fork === undefined || isParted ? {} : { fork: fork.shared }),
+      lineage: history.withBegun(to.lineage),
+    };
     world.start({
       ...NO_JOB,
       recovered: whole,
@@ -94,12 +112,12 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
       world.began();
       report.recovery(why);
       recovery = create();
-      const lineage = history.lineage.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
+      const lineage = history.told.map(({ id, firstRevision }) => ({ id: Buffer.from(id), firstRevision }));
       send({ $case: "recover", value: { lineage } }, trips.next());
       recovery.begin();
     },
     receive(answers) {
-      history.compare(answers);
+      fork ??= history.compare(answers);
       recovery?.receive(answers);
     },
     get begun() {
@@ -109,7 +127,7 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
       return conversation.recovering && recovery?.busy === true;
     },
     get fork() {
-      return recovery?.fork ?? 0;
+      return fork?.lostAfter ?? 0;
     },
   };
 }

@@ -4,7 +4,7 @@ import type { RangeChange } from "../../core/range-index.js";
 import type { RangeSum, RangeTotal } from "../../core/range-sum.js";
 import { createRangeSum, totalOf } from "../../core/range-sum.js";
 import { StorageError } from "../../core/storage-error.js";
-import type { ApplyBatch } from "./apply-batch.js";
+import { type ApplyBatch, LOST_REVISION } from "./apply-batch.js";
 import { type CreationRun, fingerprintsOf } from "./outgoing-columns.js";
 import type { ReplicaState } from "./replica-state.js";
 
@@ -18,6 +18,7 @@ export interface Ledger {
   witness: Uint8Array;
   witnessRevision: number;
   lineage: ReplicaState["lineage"];
+  lostAfter: number | undefined;
   settings: Uint8Array;
   items: number;
   pending: number;
@@ -31,6 +32,8 @@ export interface Ledger {
   /** The hybrid logical clock: the latest modify time given out or heard of, in microseconds. */
   lastTimeUs: number;
   total: RangeTotal;
+  /** Bases may have LOST_REVISION; false: it is known that none has. Not kept in the file. */
+  mayHaveLost: boolean;
 }
 
 /** A ledger that is open for changes, with its sum in a form that can be added to. */
@@ -47,6 +50,7 @@ export interface Books extends Omit<Ledger, "total"> {
 }
 
 const NOTHING = new Uint8Array(0);
+const NOWHERE = { token: NOTHING, revision: 0, witness: NOTHING, witnessRevision: 0 };
 /** How far ahead of this side's clock an item's modify time may drag the hybrid logical clock. */
 const MAX_AHEAD_US = 60_000_000;
 
@@ -56,11 +60,9 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
     collection,
     replicaId,
     collectionUid: NOTHING,
-    token: NOTHING,
-    revision: 0,
-    witness: NOTHING,
-    witnessRevision: 0,
+    ...NOWHERE,
     lineage: [],
+    lostAfter: undefined,
     settings: NOTHING,
     items: 0,
     pending: 0,
@@ -71,6 +73,7 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
     lastConflict: 0,
     lastTimeUs: 0,
     total: { count: 0, sum: new Uint8Array(32) },
+    mayHaveLost: false,
   };
 }
 
@@ -95,7 +98,7 @@ export function closeBooks(books: Books): Ledger {
 
 /** What the application and the exchange may know of the ledger. */
 export function stateOf(ledger: Ledger): ReplicaState {
-  const { lastConflict: _number, lastTimeUs: _time, ...state } = ledger;
+  const { lastConflict: _number, lastTimeUs: _time, mayHaveLost: _lost, ...state } = ledger;
   return state;
 }
 
@@ -148,22 +151,33 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
   }
   if (bound.length > 0 && !bound.equals(opened.collectionUid)) {
     // What it stood at was another collection's.
-    Object.assign(books, { token: NOTHING, revision: 0, witness: NOTHING, witnessRevision: 0 });
+    Object.assign(books, { ...NOWHERE, lostAfter: undefined });
   }
   books.collectionUid = opened.collectionUid;
   books.lineage = opened.lineage;
   books.settings = opened.settings;
 }
 
+/** A recovery begins to be stored. `clamp` brings revisions of bases beyond one to another, and answers how many. */
+export function part(
+  books: Books,
+  { fork, lostAfter }: NonNullable<ApplyBatch["parted"]>,
+  clamp: (beyond: number, revision: number) => number,
+): void {
+  Object.assign(books, { ...NOWHERE, lostAfter });
+  books.mayHaveLost = clamp(fork, LOST_REVISION) > 0;
+}
+
 /**
  * Keeps how far the exchange has come: stands at the checkpoint from now on, unless it must come again (`stale`). Where a
- * recovery is complete, `recover` brings revisions of bases beyond one to another, and answers what the bases come to.
+ * recovery is complete, `clamp` brings revisions of bases beyond one to another, and `sum` says what the bases come to.
  */
 export function keepProgress(
   books: Books,
   { checkpoint, witness, recovered }: ApplyBatch,
   stale: boolean,
-  recover: (beyond: number, revision: number) => RangeTotal,
+  clamp: (beyond: number, revision: number) => number,
+  sum: () => RangeTotal,
 ): void {
   const reached = stale ? undefined : (recovered ?? checkpoint);
   if (reached !== undefined) {
@@ -172,12 +186,17 @@ export function keepProgress(
   }
   if (recovered !== undefined && !stale) {
     books.lineage = recovered.lineage;
-    // It speaks of another history.
-    books.witness = NOTHING;
-    books.witnessRevision = 0;
-    const { revision, fork = revision } = recovered;
-    const { count, sum } = recover(Math.min(fork, revision), revision);
-    books.sum = createRangeSum(count, sum);
+    books.lostAfter = undefined;
+    const { revision, fork } = recovered;
+    if (fork !== undefined) {
+      // It speaks of another history.
+      books.witness = NOTHING;
+      books.witnessRevision = 0;
+      clamp(Math.min(fork, revision), revision);
+    } else if (books.mayHaveLost) clamp(LOST_REVISION - 1, revision);
+    books.mayHaveLost = false;
+    const total = sum();
+    books.sum = createRangeSum(total.count, total.sum);
   }
   if (witness !== undefined && witness.revision > books.witnessRevision) {
     books.witness = witness.token;

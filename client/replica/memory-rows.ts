@@ -92,12 +92,18 @@ export function entryRows(
     },
     addConflict: (record) => conflicts.add(record),
     clampRevisions(beyond, revision) {
+      let count = 0;
       for (const [id, { item, pending }] of [...entries]) {
-        if (item !== undefined && item.revision > beyond) change(id, { item: { ...item, revision } });
+        if (item !== undefined && item.revision > beyond) {
+          change(id, { item: { ...item, revision } });
+          count += 1;
+        }
         const base = pending?.base;
         if (pending === undefined || base === undefined || base.revision <= beyond) continue;
         change(id, { pending: { ...pending, base: { ...base, revision } } });
+        count += 1;
       }
+      return count;
     },
   };
 }

@@ -7,7 +7,17 @@ import type { IdInterval, RangeEntry } from "../../core/range.js";
 import { createRangeSum, type RangeTotal, totalOf } from "../../core/range-sum.js";
 import type { ApplyResult } from "./apply-batch.js";
 import { type AuditRow, auditRows } from "./auditor.js";
-import { type Books, bind, closeBooks, emptyLedger, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
+import {
+  type Books,
+  bind,
+  closeBooks,
+  emptyLedger,
+  keepProgress,
+  type Ledger,
+  openBooks,
+  part,
+  stateOf,
+} from "./books.js";
 import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import type { ContentOf } from "./kept-content.js";
@@ -204,15 +214,14 @@ function memoryReplica(state: MemoryState, wholeBytes: number): MemoryReplica {
       early.taken(transaction((rows, _books, _conflicts, staged) => takeRows(query, rows, staged))),
     settlesWhole: () => false,
     apply(batch): ApplyResult {
-      const { actions, nowUs, opened } = oneByOne(batch);
+      const { actions, nowUs, opened, parted } = oneByOne(batch);
       return transaction((rows, books) => {
         if (opened !== undefined) bind(books, opened);
+        if (parted !== undefined) part(books, parted, rows.clampRevisions);
         const done = applyActions(rows, books, actions, nowUs);
         sorted = undefined;
-        keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
-          rows.clampRevisions(beyond, revision);
-          return sumOf(bases({ from: "", to: undefined }));
-        });
+        const all = { from: "", to: undefined };
+        keepProgress(books, batch, done.stale.length > 0, rows.clampRevisions, () => sumOf(bases(all)));
         return { ...done, total: totalOf(books.sum) };
       });
     },

@@ -27,6 +27,11 @@ export interface ReplicaState {
   readonly witnessRevision: number;
   /** The server's epochs as last heard. */
   readonly lineage: readonly LineageEpoch[];
+  /**
+   * A recovery has been begun, and is not complete: states of the server up to this revision are older than what it has
+   * lost (bases of LOST_REVISION), later ones are news.
+   */
+  readonly lostAfter: number | undefined;
   /** Limits and what else the replica keeps of Opened (client/protocol/settings.ts), encoded; empty before the first exchange. */
   readonly settings: Uint8Array;
   /** Count and sum over bases. */

@@ -85,6 +85,6 @@ export interface Rows {
   /** Forgets the sendings of an item with sequence numbers up to `through`; answers whether some are left. */
   settleSendings(id: string, through: number): boolean;
   addConflict(record: ConflictRow): void;
-  /** Revisions of bases beyond one become another. */
-  clampRevisions(beyond: number, revision: number): void;
+  /** Revisions of bases beyond one become another; answers how many. */
+  clampRevisions(beyond: number, revision: number): number;
 }

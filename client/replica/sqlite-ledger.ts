@@ -27,13 +27,14 @@ type ProgressTuple = [
   witness: Buffer,
   witnessRevision: number,
   held: number,
+  lostAfter: number | null,
 ];
 
 /** The ledger in `db`; `path` is for messages. */
 export function ledgerFile(db: Database, path: string): LedgerFile {
   const saveProgress = db.prepare(`UPDATE progress SET token = ?, revision = ?, items = ?, pending = ?, rejected = ?,
     conflicts = ?, last_sequence = ?, last_conflict = ?, last_time_us = ?, base_count = ?, base_sum = ?, sent_through = ?,
-    witness = ?, witness_revision = ?, held = ?`);
+    witness = ?, witness_revision = ?, held = ?, lost_after = ?`);
   const saveOpened = db.prepare("UPDATE replica SET collection_uid = ?, settings = ?");
   const clearLineage = db.prepare("DELETE FROM lineage");
   const addEpoch = db.prepare("INSERT INTO lineage (ordinal, id, first_revision) VALUES (?, ?, ?)");
@@ -49,7 +50,7 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
       const progress = db
         .prepare<[], ProgressTuple>(
           `SELECT token, revision, items, pending, rejected, conflicts, last_sequence, last_conflict, last_time_us,
-          base_count, base_sum, sent_through, witness, witness_revision, held FROM progress`,
+          base_count, base_sum, sent_through, witness, witness_revision, held, lost_after FROM progress`,
         )
         .raw()
         .get();
@@ -93,6 +94,7 @@ function toLedger(
     witness: progress[12],
     witnessRevision: progress[13],
     lineage,
+    lostAfter: progress[15] ?? undefined,
     settings,
     items,
     pending,
@@ -103,18 +105,20 @@ function toLedger(
     lastConflict: progress[7],
     lastTimeUs: progress[8],
     total: { count: progress[9], sum: progress[10] },
+    mayHaveLost: progress[15] !== null,
   };
 }
 
-function fromLedger(ledger: Ledger, sentThrough: number): (Uint8Array | number)[] {
+function fromLedger(ledger: Ledger, sentThrough: number): (Uint8Array | number | null)[] {
   const { token, revision, items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs } = ledger;
   const { count, sum } = ledger.total;
   const counts = [items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs, count];
-  return [token, revision, ...counts, sum, sentThrough, ledger.witness, ledger.witnessRevision, ledger.held];
+  const { witness, witnessRevision, held, lostAfter = null } = ledger;
+  return [token, revision, ...counts, sum, sentThrough, witness, witnessRevision, held, lostAfter];
 }
 
-function same(a: Uint8Array | number | undefined, b: Uint8Array | number | undefined): boolean {
-  if (typeof a !== "object" || typeof b !== "object") return a === b;
+function same(a: Uint8Array | number | null | undefined, b: Uint8Array | number | null | undefined): boolean {
+  if (!(a instanceof Uint8Array && b instanceof Uint8Array)) return a === b;
   return a === b || Buffer.compare(a, b) === 0;
 }
 

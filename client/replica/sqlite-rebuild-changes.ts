@@ -1,4 +1,5 @@
 import { checkId } from "../../core/id.js";
+import { LOST_REVISION } from "./apply-batch.js";
 import type { BaseState } from "./local-state.js";
 import type { PendingRow } from "./rows.js";
 import { BASE_CONTENT, changeReader, type FoundChange, nothing } from "./sqlite-rebuild-change-reader.js";
@@ -95,7 +96,7 @@ function toRow(tuple: readonly unknown[], { sentThrough }: Progress, nowUs: numb
 /** Bases of revisions that nobody has heard of are left out; unless they are many: then it is the replica's own that is wrong. */
 function believeBases(changes: readonly FoundChange[], heard: number | undefined): FoundChange[] {
   const isBeyond = ({ row }: FoundChange): boolean =>
-    heard !== undefined && row.base !== undefined && row.base.revision > heard;
+    heard !== undefined && row.base !== undefined && row.base.revision > heard && row.base.revision < LOST_REVISION;
   const based = changes.filter(({ row }) => row.base !== undefined);
   if (based.filter(isBeyond).length * 2 > based.length) return [...changes];
   return changes.map((change) => {

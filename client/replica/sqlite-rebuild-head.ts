@@ -18,6 +18,7 @@ export interface Progress {
   readonly pending: number | undefined;
   readonly conflicts: number | undefined;
   readonly heard: number | undefined;
+  readonly lostAfter: number | undefined;
   readonly lastConflict: number;
   readonly lastSequence: number;
   readonly lastTimeUs: number;
@@ -73,6 +74,7 @@ const PROGRESS = {
   lastConflict: 11,
   lastTimeUs: 12,
   sentThrough: 15,
+  lostAfter: 16,
 };
 
 /** Reads how far it has come. */
@@ -87,6 +89,7 @@ export function readProgress(salvage: Salvage, nowUs: number): Progress {
     pending: whole("pending"),
     conflicts: whole("conflicts"),
     heard: row === undefined ? undefined : Math.max(whole("revision") ?? 0, whole("witness") ?? 0),
+    lostAfter: whole("lostAfter"),
     lastConflict: lastConflict < FAR ? lastConflict : 0,
     lastSequence: whole("lastSequence") ?? Number.MAX_SAFE_INTEGER,
     lastTimeUs: timeOf(whole("lastTimeUs"), nowUs),

@@ -7,6 +7,7 @@ import { toStorageError } from "../../core/sqlite.js";
 import { StorageError } from "../../core/storage-error.js";
 import { toError } from "../error.js";
 import { checkNamed, checkPath } from "../validate.js";
+import { LOST_REVISION } from "./apply-batch.js";
 import { closeBooks, emptyLedger, moveBase, openBooks } from "./books.js";
 import type { Stored } from "./large.js";
 import type { PendingRow } from "./rows.js";
@@ -158,6 +159,8 @@ function fill(db: ReturnType<typeof openFile>, path: string, found: Found): void
   books.collectionUid = found.collectionUid;
   books.settings = found.settings;
   books.lineage = found.lineage;
+  // Without it whatever the server has is news beside what it lost.
+  if (found.changes.some(({ row }) => row.base?.revision === LOST_REVISION)) books.lostAfter = found.lostAfter ?? 0;
   const ranges = sqliteRanges(db);
   ranges.note(books);
   ranges.store();

@@ -334,8 +334,7 @@ function clamp(db: Database): Pick<Rows, "clampRevisions"> {
   return {
     clampRevisions(beyond, revision) {
       made.write(beyond);
-      items.run(revision, beyond);
-      pending.run(revision, beyond);
+      return items.run(revision, beyond).changes + pending.run(revision, beyond).changes;
     },
   };
 }

@@ -162,6 +162,7 @@ const MIGRATIONS: readonly string[] = [
     sum BLOB NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  "ALTER TABLE progress ADD COLUMN lost_after INTEGER;",
 ];
 
 /**

@@ -6,7 +6,7 @@ import { StorageError } from "../../core/storage-error.js";
 import type { Action } from "./action.js";
 import type { ApplyBatch } from "./apply-batch.js";
 import { auditRows } from "./auditor.js";
-import { type Books, bind, closeBooks, keepProgress, type Ledger, openBooks, stateOf } from "./books.js";
+import { type Books, bind, closeBooks, keepProgress, type Ledger, openBooks, part, stateOf } from "./books.js";
 import { createEarlySendings, takeEarly } from "./early-sendings.js";
 import { resolveItem } from "./held-rules.js";
 import { restore } from "./local-rules.js";
@@ -115,7 +115,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
   }
 
   /** Does a part of the transaction, or undoes all of it. */
-  function part<T>(of: NonNullable<typeof open>, work: (books: Books) => T): T {
+  function takePart<T>(of: NonNullable<typeof open>, work: (books: Books) => T): T {
     early.touch();
     try {
       const books = openBooks(ledger);
@@ -158,7 +158,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     return guard(() => {
       if (open !== undefined) finish(open);
       const alone = start(durable);
-      const result = part(alone, work);
+      const result = takePart(alone, work);
       finish(alone);
       return result;
     });
@@ -170,7 +170,7 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
       refuseLost();
       unflushed = true;
       const shared = open ?? start(false);
-      const result = part(shared, work);
+      const result = takePart(shared, work);
       // Also where it was nothing: it is not to be lost without a word.
       shared.items += actions.length + (items?.count ?? 0) + 1;
       for (const { from, to } of settled) shared.items += to - from;
@@ -245,12 +245,12 @@ function sqliteReplica(db: Database, path: string, wholeBytes: number): ReplicaS
     },
     settlesWhole: (run) => guard(() => bulk.settlesWhole(run)),
     apply(batch) {
-      const { opened } = batch;
+      const { opened, parted } = batch;
       return applying((books) => {
         if (opened !== undefined) bind(books, opened);
+        if (parted !== undefined) part(books, parted, rows.clampRevisions);
         const done = bulk.apply(batch, books);
-        keepProgress(books, batch, done.stale.length > 0, (beyond, revision) => {
-          rows.clampRevisions(beyond, revision);
+        keepProgress(books, batch, done.stale.length > 0, rows.clampRevisions, () => {
           const { taken, moves, added } = books;
           ranges.note({ taken: taken.splice(0), moves: moves.splice(0), added: added.splice(0) });
           return ranges.total({ from: "", to: undefined });

@@ -36,6 +36,7 @@ export function judgeApplied(
   const before = model.sight;
   const after = lookAt(store, ids);
   const records = latestRecords(store, after.conflicts - before.conflicts);
+  const knowsNoHistory = store.state().lineage.length === 0;
   for (const record of records) markRecorded(judge.happenings, record);
   model.sight = after;
   for (const id of ids) {
@@ -50,7 +51,7 @@ export function judgeApplied(
     } else if (was.sequence === 0 && is.sequence !== 0) judgeOffered(judge, history, watched, id, was, is);
     else if (was.sequence === 0) judgeReplaced(judge, history, watched, id, was, is, records);
     trackBase(model, history, id, was, is);
-    if (answeredFrom !== undefined && was.base !== is.base) model.halfway.add(id);
+    if (answeredFrom !== undefined && was.base !== is.base && knowsNoHistory) model.halfway.add(id);
   }
   for (const { id, content } of records) judge.trace?.(`    ${name} records "${id}"=${shown(content)}`);
   if (after.revision !== before.revision) judge.trace?.(`    ${name} stands at ${after.revision}`);

@@ -40,7 +40,10 @@ export interface ReplicaModel {
   readonly pending: Map<string, Happening>;
   /** Which commit the base of an id is, where that is known. */
   readonly base: Map<string, Committed>;
-  /** Ids whose bases come from a recovery that is not complete: another one takes them for another history's. */
+  /**
+   * Ids whose bases come from a recovery that is not complete, into a collection that was made anew: another one takes them
+   * for those of the collection that is gone.
+   */
   readonly halfway: Set<string>;
   /** All commits up to this one it has taken, by its checkpoint. */
   seen: number;

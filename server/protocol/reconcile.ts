@@ -1,5 +1,6 @@
 import { ErrorReason, type Fault } from "../../core/fault.js";
 import { decodeBounds, encodeBounds } from "../../core/id-bounds.js";
+import { forkOf } from "../../core/lineage.js";
 import { toChangeInfo } from "../../core/page.js";
 import type { IdInterval, RangePart } from "../../core/range.js";
 import {
@@ -17,7 +18,7 @@ import {
   type RangeQuery,
   type Recover,
 } from "../../gen/tercet/v1/sync.js";
-import type { CollectionState, EpochState } from "../store/collection-state.js";
+import type { CollectionState } from "../store/collection-state.js";
 import type { RangeAnswer, RangeAsk, RangesRead } from "../store/range-reads.js";
 import { type Conversation, deletedFault } from "./conversation.js";
 import { compactedFault } from "./send-change-info.js";
@@ -112,18 +113,6 @@ export function preambleOf(
 /** How many ranges of a query are to be compared. */
 export function comparedRanges(query: RangeQuery): number {
   return query.kinds.filter((kind) => kind !== RangeKind.RANGE_KIND_UNSPECIFIED).length;
-}
-
-/** The last revision that two lineages share; 0 where they share none. `revision`: of this side's head. */
-export function forkOf(theirs: readonly EpochState[], own: readonly EpochState[], revision: number): number {
-  const key = (epoch: EpochState): string => Buffer.from(epoch.id).toString("hex");
-  const known = new Map(theirs.map((epoch, index) => [key(epoch), index]));
-  const at = own.findLastIndex((epoch) => known.has(key(epoch)));
-  if (at < 0) return 0;
-  const place = known.get(key(own[at] as EpochState)) as number;
-  const ownEnd = (own[at + 1]?.firstRevision ?? revision + 1) - 1;
-  const theirEnd = (theirs[place + 1]?.firstRevision ?? Number.MAX_SAFE_INTEGER) - 1;
-  return Math.min(ownEnd, theirEnd);
 }
 
 /** The ranges of a query that are to be compared, or what is wrong with it. */

@@ -1,5 +1,6 @@
+import { forkOf } from "../../core/lineage.js";
 import type { CompareRangesRequest, CompareRangesResponse } from "../../gen/tercet/v1/item_service.js";
-import { forkOf, preambleOf, readQuery, toAnswers } from "../protocol/reconcile.js";
+import { preambleOf, readQuery, toAnswers } from "../protocol/reconcile.js";
 import { notNegative } from "../protocol/validate-push.js";
 import { inlineBytesOf, PAGE_BYTES } from "./answer-limits.js";
 import { FaultError, refuse } from "./fault-error.js";

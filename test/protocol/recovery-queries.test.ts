@@ -45,6 +45,7 @@ test("however many ranges differ, a query is within its limits, and few items ar
       complete = true;
     },
     fail: (fault) => expect.unreachable(fault.message),
+    lostAfter: () => 0,
     rebinds: () => false,
     windowItems: () => 100_000,
   });
@@ -89,7 +90,7 @@ test("a creation that was sent, and deleted here since, stays to be deleted wher
   const circumstances = {
     standard: ChangeStandard.CHANGE_STANDARD_SERVER,
     ceilingUs: 9,
-    fork: 3,
+    fork: { shared: 3, lostAfter: 3 },
     follows: false,
     rejudges: false,
     stops: false,

@@ -298,25 +298,6 @@ export function describeExchange(name: string, open: () => Harness): void {
       expect(world.apply({ kind: "offer", id: "a", ...none }).stale).toEqual(["a"]);
     });
 
-    it("stands after a recovery where the server does, unless something must come again", () => {
-      world.replica.write([put("p", "1")], NOW);
-      const lineage = [{ id: Buffer.alloc(8, 3), firstRevision: 1 }];
-      const recovered = { token: Buffer.from("r"), revision: 10, lineage };
-      const witness = { token: Buffer.from("w"), revision: 70 };
-      const actions = [takeText("a", "1", { revision: 50 }), takeText("b", "1", { revision: 4 })];
-      const checkpoint = { token: Buffer.from("t"), revision: 60 };
-      world.replica.apply({ actions, nowUs: NOW, checkpoint, witness });
-      expect(world.replica.apply({ actions: [takeText("p", "2")], nowUs: NOW, recovered }).stale).toEqual(["p"]);
-      expect(world.replica.state()).toMatchObject({ revision: 60, witnessRevision: 70 });
-      const { total } = world.replica.apply({ actions: [takeText("c", "1")], nowUs: NOW, recovered });
-      world.reopen();
-      const { count, sum } = world.replica.state().total;
-      expect([count, hex(sum)]).toEqual([total.count, hex(total.sum)]);
-      expect(world.replica.state()).toMatchObject({ revision: 10, witnessRevision: 0, lineage, total: { count: 3 } });
-      expect(["a", "b"].map((id) => world.stateOf(id).base?.revision)).toEqual([10, 4]);
-      expect(world.replica.audit()).toBeUndefined();
-    });
-
     it("goes over to another collection only where that is wanted", () => {
       const opened = { collectionUid: UID, lineage: [], settings: Buffer.alloc(0) };
       world.replica.apply({ actions: [], nowUs: NOW, opened });

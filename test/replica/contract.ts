@@ -3,6 +3,7 @@ import { describeExchange } from "./contract-exchange.js";
 import { describeItems } from "./contract-items.js";
 import { describeLarge } from "./contract-large.js";
 import { describeRecords } from "./contract-records.js";
+import { describeRecovery } from "./contract-recovery.js";
 import { describeSent } from "./contract-sent.js";
 import type { Harness } from "./drive.js";
 
@@ -13,5 +14,6 @@ export function describeReplica(where: string, open: () => Harness): void {
   describeRecords(`conflict records of a replica ${where}`, open);
   describeApplied(`what an exchange stores ${where}`, open);
   describeExchange(`an exchange with a replica ${where}`, open);
+  describeRecovery(`a recovery of a replica ${where}`, open);
   describeLarge(`large contents ${where}`, open);
 }

@@ -67,6 +67,7 @@ export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
       revision: rest.revision,
       witness: hex(rest.witness) as string,
       witnessRevision: rest.witnessRevision,
+      lostAfter: rest.lostAfter,
       uid: hex(rest.collectionUid) as string,
       count: total.count,
       sum: hex(total.sum) as string,
@@ -158,6 +159,9 @@ type Step =
       readonly opened: boolean;
       /** How far before the revision of the batch a recovery ends; undefined for none. */
       readonly recovered: number | undefined;
+      /** How far before the revision of the batch histories part: where a recovery begins, and where one ends. */
+      readonly parted: number | undefined;
+      readonly fork: number | undefined;
       readonly more: boolean;
     }
   | {
@@ -237,6 +241,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     witness: fc.option(fc.integer({ min: -3, max: 12 }), { nil: undefined }),
     opened: often.map((n) => n === 0),
     recovered: fc.option(fc.nat({ max: 6 }), { nil: undefined, freq: 2 }),
+    parted: fc.option(fc.nat({ max: 9 }), { nil: undefined, freq: 1 }),
+    fork: fc.option(fc.nat({ max: 9 }), { nil: undefined }),
     more: fc.boolean(),
   }),
   fc.record({
@@ -454,7 +460,15 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
       more: step.more,
       ...(step.checkpoint && { checkpoint: { token, revision } }),
       ...(step.recovered !== undefined && {
-        recovered: { token, revision: Math.max(0, revision - step.recovered), lineage },
+        recovered: {
+          token,
+          revision: Math.max(0, revision - step.recovered),
+          lineage,
+          ...(step.fork !== undefined && { fork: Math.max(0, revision - step.fork) }),
+        },
+      }),
+      ...(step.parted !== undefined && {
+        parted: { fork: Math.max(0, revision - step.parted), lostAfter: Math.max(0, revision - step.parted - 1) },
       }),
       ...(step.witness !== undefined && { witness }),
       ...(step.opened && { opened: { collectionUid: UID, lineage, settings: Buffer.from([1]) } }),

@@ -1,5 +1,5 @@
 import type { Action } from "../../client/replica/action.js";
-import type { ApplyBatch } from "../../client/replica/apply-batch.js";
+import { type ApplyBatch, LOST_REVISION } from "../../client/replica/apply-batch.js";
 import type { GroupLimits, LocalWrite } from "../../client/replica/local-items.js";
 import type { OutgoingQuery } from "../../client/replica/outgoing-batch.js";
 import type { Content } from "../../core/content.js";
@@ -87,6 +87,7 @@ export function createModel() {
   /** Every revision that was heard of, with its token. */
   const heard = new Map<number, string>();
   let uid = "";
+  let lostAfter: number | undefined;
 
   function versionOf(upsert: NonNullable<LocalWrite["upsert"]>, time: number): Version {
     return { content: upsert.content as Content, print: hex(upsert.fingerprint) as string, time };
@@ -429,10 +430,15 @@ export function createModel() {
     return { witness: heard.get(witnessRevision) ?? "", witnessRevision };
   }
 
-  function recover(at: number): void {
-    heard.clear();
-    for (const version of mine.values()) version.revision = Math.min(version.revision, at);
-    for (const { base } of pending.values()) if (base !== undefined) base.revision = Math.min(base.revision, at);
+  function moveRevisions(beyond: number, to: number): void {
+    const bases = [...pending.values()].flatMap(({ base }) => base ?? []);
+    for (const each of [...mine.values(), ...bases]) if (each.revision > beyond) each.revision = to;
+  }
+
+  function recover(at: number, fork: number | undefined): void {
+    lostAfter = undefined;
+    if (fork !== undefined) heard.clear();
+    moveRevisions(fork === undefined ? LOST_REVISION - 1 : Math.min(fork, at), at);
   }
 
   function groupOf({ group }: Pending) {
@@ -451,6 +457,13 @@ export function createModel() {
       const made: number[] = [];
       const before = lastSequence;
       if (batch.opened !== undefined) uid = hex(batch.opened.collectionUid) as string;
+      if (batch.parted !== undefined) {
+        token = "";
+        revision = 0;
+        heard.clear();
+        ({ lostAfter } = batch.parted);
+        moveRevisions(batch.parted.fork, LOST_REVISION);
+      }
       const done = new Set<Action>();
       for (const action of batch.actions) {
         const unit = "unit" in action ? (action.unit ?? 0) : 0;
@@ -469,7 +482,7 @@ export function createModel() {
       if (reached !== undefined && stale.length === 0) {
         token = hex(reached.token) as string;
         revision = reached.revision;
-        if (recovered !== undefined) recover(recovered.revision);
+        if (recovered !== undefined) recover(recovered.revision, recovered.fork);
       }
       if (witness !== undefined && !heard.has(witness.revision))
         heard.set(witness.revision, hex(witness.token) as string);
@@ -530,6 +543,7 @@ export function createModel() {
           token,
           revision,
           ...latest(),
+          lostAfter,
           uid,
           count: prints.length,
           sum: sumOf(prints),

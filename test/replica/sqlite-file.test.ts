@@ -125,8 +125,21 @@ describe("the file of a SQLite replica", () => {
       const { kind, message } = failure(() => openSqliteReplica(path));
       expect(kind).toBe("foreign");
       expect(message).toContain(`schema version ${version}`);
-      expect(message).toContain("reads versions 1 to 1");
+      expect(message).toContain("reads versions 1 to 2");
     }
+  });
+
+  it("is brought to the schema version of today", () => {
+    const made = createSqliteReplica(path, OPTIONS);
+    made.write([put("a", "1")], 1);
+    made.close();
+    const db = openDatabase(path);
+    db.exec("ALTER TABLE progress DROP COLUMN lost_after; PRAGMA user_version = 1");
+    db.close();
+    const replica = openSqliteReplica(path);
+    expect(replica.get("a")?.content).toBe("1");
+    expect(replica.state().lostAfter).toBeUndefined();
+    replica.close();
   });
 
   it("is told damaged where it is, not read as if it were whole", () => {

@@ -26,7 +26,7 @@ export interface ApplyBatch {
   /** Others follow at once: it need not be a transaction of its own, as long as the order is kept. */
   readonly more?: boolean;
   /**
-   * Stored only if every action could be made: else it comes again with what is left. `collectionUid` binds the replica,
+   * Stored only if every action could be made: else it is a witness, and comes again with what is left. `collectionUid` binds the replica,
    * and is refused (throws) where it is bound to another.
    */
   readonly checkpoint?: { readonly token: Uint8Array; readonly revision: number };

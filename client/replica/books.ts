@@ -198,9 +198,11 @@ export function keepProgress(
     const total = sum();
     books.sum = createRangeSum(total.count, total.sum);
   }
-  if (witness !== undefined && witness.revision > books.witnessRevision) {
-    books.witness = witness.token;
-    books.witnessRevision = witness.revision;
+  // What could be done of the actions speaks of a checkpoint that is still to come.
+  for (const heard of [witness, stale ? checkpoint : undefined]) {
+    if (heard === undefined || heard.revision <= books.witnessRevision) continue;
+    books.witness = heard.token;
+    books.witnessRevision = heard.revision;
   }
   // The checkpoint says as much then.
   if (books.witnessRevision <= books.revision) {

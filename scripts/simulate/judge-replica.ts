@@ -50,7 +50,7 @@ export function judgeApplied(
       if (!was.grouped) judgeConflict(judge, history, watched, is, happening, records);
     } else if (was.sequence === 0 && is.sequence !== 0) judgeOffered(judge, history, watched, id, was, is);
     else if (was.sequence === 0) judgeReplaced(judge, history, watched, id, was, is, records);
-    trackBase(model, history, id, was, is);
+    trackBase(model, history, id, was, is, knowsNoHistory);
     if (answeredFrom !== undefined && was.base !== is.base && knowsNoHistory) model.halfway.add(id);
   }
   for (const { id, content } of records) judge.trace?.(`    ${name} records "${id}"=${shown(content)}`);
@@ -179,13 +179,22 @@ function judgeReplaced(
 }
 
 /** Which commit an id's base is, where that can be told. */
-function trackBase(model: ReplicaModel, history: History, id: string, was: Face, is: Face): void {
+function trackBase(
+  model: ReplicaModel,
+  history: History,
+  id: string,
+  was: Face,
+  is: Face,
+  knowsNoHistory: boolean,
+): void {
   if (was.base === is.base && was.baseRevision === is.baseRevision) return;
   const lost = model.base.get(id);
   const pending = model.pending.get(id);
   if (lost !== undefined && pending !== undefined && !history.has(lost.serial)) pending.rebased = lost.serial;
   if (is.base === undefined && is.baseRevision === 0) {
     model.base.delete(id);
+    // In a collection that was made anew it is an item that this side never had, and sends as if it was new.
+    if (pending !== undefined && knowsNoHistory) Object.assign(pending, { creation: true, copied: true });
     return;
   }
   const at = history.at(id, is.baseRevision);

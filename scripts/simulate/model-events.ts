@@ -15,7 +15,7 @@ export interface Happening {
   /** The commit and content that it was put on top of, by the first of its chain; undefined: on nothing. */
   readonly base: { readonly serial: number; readonly content: Told } | undefined;
   /** The first of this chain of own changes put an item where there was none. */
-  readonly creation: boolean;
+  creation: boolean;
   readonly modifyTimeUs: number;
   /** Number of the transaction if it was an atomic group of several, else 0. */
   readonly group: number;

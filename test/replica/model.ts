@@ -484,8 +484,9 @@ export function createModel() {
         revision = reached.revision;
         if (recovered !== undefined) recover(recovered.revision, recovered.fork);
       }
-      if (witness !== undefined && !heard.has(witness.revision))
-        heard.set(witness.revision, hex(witness.token) as string);
+      for (const each of [witness, stale.length > 0 ? checkpoint : undefined]) {
+        if (each !== undefined && !heard.has(each.revision)) heard.set(each.revision, hex(each.token) as string);
+      }
       for (const at of heard.keys()) if (at <= revision) heard.delete(at);
       return { stale, conflicts: made };
     },

@@ -87,11 +87,18 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
     fetcher.begin(next.doubtful);
     if (next.items !== undefined) return takeItems(next.items);
     if (takesNew() && isPlain(next)) return takeNew(next);
-    if (next.doubtful.length === 0 || dryRun) return compareChanges(next.changes, next.actions);
+    if (next.doubtful.length === 0 || dryRun) return settleAndCompare(next, next.changes);
     fetcher.fetch(next.doubtful, () => {
       const again = next.doubtful.flatMap(({ id }) => fetcher.get(id) ?? []);
-      compareChanges([...next.changes, ...again], next.actions);
+      settleAndCompare(next, [...next.changes, ...again]);
     });
+  }
+
+  /** What is settled moves bases, to which members of groups that give way fall back: it comes first. */
+  function settleAndCompare({ actions, settled }: Job, changes: readonly KnownChange[]): void {
+    if (changes.length === 0) store([], undefined, actions);
+    else if (actions.length + settled.length === 0) compareChanges(changes);
+    else store([], () => compareChanges(changes), actions);
   }
 
   function takesNew(): boolean {
@@ -117,10 +124,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
       conversation.total = result.result.total;
       conversation.report.counts.received += count - stale.size;
       if (stale.size === 0) return finish();
-      compareChanges(
-        changes().filter(({ id }) => stale.has(id)),
-        [],
-      );
+      compareChanges(changes().filter(({ id }) => stale.has(id)));
     });
   }
 
@@ -136,8 +140,8 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   }
 
   /** Compares, judges and stores; then goes on with `next`, or where there is none, stores the checkpoint and finishes. */
-  function compareChanges(changes: readonly KnownChange[], actions: readonly Action[], next?: () => void): void {
-    if (changes.length === 0) return store([], actions, next);
+  function compareChanges(changes: readonly KnownChange[], next?: () => void): void {
+    if (changes.length === 0) return store([], next);
     const { unmade, rejudges } = job as Job;
     ask({ kind: "lookup", ids: changes.map((change) => change.id) }, (result) => {
       if (result.kind !== "lookup") return;
@@ -151,22 +155,22 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
         const decision = decide(local, changes[index] as KnownChange, known, proved);
         if (decision !== undefined) decisions.push(decision);
       }
-      if (rejudges) addBaseContents(judge, decisions, (complete) => settle(complete, actions, next));
-      else settle(decisions, actions, next);
+      if (rejudges) addBaseContents(judge, decisions, (complete) => settle(complete, next));
+      else settle(decisions, next);
     });
   }
 
   /** Judges what is in conflict. An application judges by contents: those that are not at hand are fetched before. */
-  function settle(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
+  function settle(decisions: readonly Decision[], next?: () => void): void {
     const unread = judge.resolves ? decisions.filter(isUnreadConflict) : [];
     if (unread.length === 0) {
-      return judgeConflicts(judge, decisions, (all) => storeAll(all, actions, next));
+      return judgeConflicts(judge, decisions, (all) => storeAll(all, next));
     }
     const others = decisions.filter((decision) => !unread.includes(decision));
     // Until they are judged nobody knows whether they are to be sent.
     for (const { change } of unread) givingWay.add(change.id);
     const slices = sliceByContent(unread, conversation.limits);
-    judgeConflicts(judge, others, (all) => storeAll(all, actions, () => readSlices(slices, next)));
+    judgeConflicts(judge, others, (all) => storeAll(all, () => readSlices(slices, next)));
   }
 
   /** Fetches, judges and stores conflicts slice by slice. */
@@ -181,13 +185,13 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
         }));
         const then = rest.length === 0 ? next : () => readSlices(rest, next);
         for (const { change } of slice) givingWay.delete(change.id);
-        judgeConflicts(judge, read, (all) => storeAll(all, [], then));
+        judgeConflicts(judge, read, (all) => storeAll(all, then));
       },
     );
   }
 
   /** What needs no content does not wait for what does; what comes at once is one transaction. */
-  function storeAll(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
+  function storeAll(decisions: readonly Decision[], next?: () => void): void {
     const units = new Set(decisions.flatMap((decision) => (needsContent(decision) ? [decision.unit] : [])));
     units.delete(0);
     const waits = (decision: Decision): boolean => needsContent(decision) || units.has(decision.unit);
@@ -195,7 +199,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
     for (const { change, local } of needing) if (local.sequence > 0) givingWay.add(change.id);
     const slices = sliceByContent(needing, conversation.limits);
     const atOnce = needing.length === 0 ? decisions : decisions.filter((decision) => !waits(decision));
-    store(atOnce, actions, slices.length === 0 ? next : () => storeSlices(slices, next));
+    store(atOnce, slices.length === 0 ? next : () => storeSlices(slices, next));
   }
 
   /** Fetches and stores slice by slice, so that the contents in memory are bounded. */
@@ -208,12 +212,12 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
     const then = rest.length === 0 ? next : () => storeSlices(rest, next);
     fetcher.fetch(
       slice.filter(needsContent).map((decision) => decision.change),
-      () => store(slice, [], then),
+      () => store(slice, then),
     );
   }
 
   /** One transaction. The last one of a job, which has no `next`, brings the checkpoint. */
-  function store(decisions: readonly Decision[], actions: readonly Action[], next?: () => void): void {
+  function store(decisions: readonly Decision[], next?: () => void, actions: readonly Action[] = []): void {
     const then = next ?? finish;
     if (dryRun) {
       world.applied(decisions.map((decision) => ({ decision, action: undefined })));
@@ -240,7 +244,6 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
       const left = decisions.filter((decision) => stale.has(decision.change.id) && !decision.companion);
       compareChanges(
         left.map((decision) => decision.change),
-        [],
         next,
       );
     });

@@ -29,6 +29,7 @@ export function configOf(
   return {
     client: { live: stays, ...wishes, ...ways, stepTimeoutUs: STEP_TIMEOUT_US },
     serverLimits: { ...DEFAULT_LIMITS, ...setup.serverLimits },
+    gathers: setup.gathers,
     skewUs: 60_000_000,
     stepTimeoutUs: STEP_TIMEOUT_US,
     heartbeatUs: STEP_TIMEOUT_US / 2,

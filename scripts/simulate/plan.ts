@@ -36,6 +36,8 @@ export interface Setup {
   readonly ids: readonly string[];
   readonly sqlite: boolean;
   readonly serverLimits: Partial<Limits>;
+  /** The server works on what is under way to it once all of it has arrived, as where it comes in one turn. */
+  readonly gathers: boolean;
   /** How far each replica's clock is off, in microseconds. */
   readonly skews: readonly number[];
   /** Share of contents that are larger than what rides along, and so large that few fit a message. */
@@ -107,6 +109,7 @@ function setupOf(random: Random, seed: number): Setup {
       windowBytes: small ? 16_384 : random.pick([65_536, 4_194_304]),
       windowItems: random.pick([16, 64, 16_384]),
     },
+    gathers: seed % 2 === 0,
     skews: Array.from({ length: 16 }, () => random.weighted(SKEWS)),
     largeShare: small ? random.pick([0.1, 0.6]) : random.pick([0, 0.1]),
     prefilled: random.chance(0.4) ? random.int(1, ids.length) : 0,

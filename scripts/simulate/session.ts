@@ -49,6 +49,7 @@ function runOf(operation: ClientOperation): ClientRun {
 export interface SessionConfig {
   readonly client: ClientExchangeConfig;
   readonly serverLimits: Limits;
+  readonly gathers: boolean;
   readonly skewUs: number;
   readonly stepTimeoutUs: number;
   readonly heartbeatUs: number;
@@ -151,6 +152,7 @@ export function openSession(config: SessionConfig, world: SessionWorld): Session
     },
     toFault,
     yieldThen,
+    holds: () => config.gathers && toServer.length > 0,
   });
 
   function finish(fault: Fault | undefined): void {

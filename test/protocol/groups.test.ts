@@ -160,6 +160,27 @@ describe("a group", () => {
   });
 });
 
+test("a member of a group that gives way falls back to what was just made of it, whenever the group is written", () => {
+  let writes = 0;
+  for (let round = 0; round < 8 * 12; round++) {
+    const { store, replica } = world({ a: "1", x: "1" });
+    change(replica, { a: "3" });
+    change(replica, { x: "3" });
+    // Somebody deletes a: this side's change is in conflict, the one of x is made. Meanwhile both change again, as one.
+    const meanwhile = (delivered: number): void => {
+      if (delivered === round % 8) elsewhere(store, { a: null });
+      if (delivered !== Math.floor(round / 8)) return;
+      writes += 1;
+      together(replica, { a: "4", x: "4" });
+    };
+    expect(exchange({ store, replica, meanwhile }).report).toMatchObject({ verified: true, recovery: undefined });
+    clean(exchange({ store, replica }));
+    expect(contents(replica)).toEqual(serverContents(store));
+    expect(replica.audit()).toBeUndefined();
+  }
+  expect(writes).toBeGreaterThan(30);
+});
+
 test("groups stay whole in any history", () => {
   const ids = ["a", "b", "c", "d", "e"];
   const group = fc.uniqueArray(fc.constantFrom(...ids), { minLength: 2, maxLength: 4 });

@@ -1,6 +1,6 @@
 import type { Content } from "../../../core/content.js";
 import type { Case } from "../case.js";
-import { holds, same } from "../expect.js";
+import { holds, same, sameSet } from "../expect.js";
 import { COLLECTION, type Place } from "../place.js";
 import { TesteeError } from "../testee.js";
 import type { Change } from "../testee-replica.js";
@@ -28,6 +28,7 @@ export const meanwhileCases: readonly Case[] = [
       await writeMeanwhile(place, "upload", changes, { a: LARGE, d: LARGE, e: LARGE });
     },
   },
+  { name: "group/written-between-a-push-and-its-verdict", run: groupMeanwhile },
   { name: "local/two-exchanges-at-once", run: twoAtOnce },
 ];
 
@@ -60,6 +61,40 @@ async function writeMeanwhile(
   );
   await place.ends(replica, { items });
   same("collection", (await (await place.server()).api.getCollection(COLLECTION)).conflicts, 0);
+}
+
+/** What gives way as a whole, its members fall back to what the server has of them: of one, what was just made. */
+async function groupMeanwhile(place: Place): Promise<void> {
+  place.needs("concurrent");
+  place.needs("groups");
+  const replica = await place.equal({ a: "1", x: "1" });
+  await replica.put("a", "2");
+  await replica.put("x", "2");
+  let isDeleted = false;
+  let isWritten = false;
+  const relay = await place.relay({
+    // After it was told that there is nothing new, and before its push is held against what there is.
+    async up({ $case }) {
+      if ($case === "push" && !isDeleted) await place.elsewhere({ a: null });
+      isDeleted ||= $case === "push";
+      return undefined;
+    },
+    async down({ $case }) {
+      if ($case === "verdicts" && !isWritten) await replica.transaction({ a: "3", x: "3" });
+      isWritten ||= $case === "verdicts";
+      return undefined;
+    },
+  });
+  const report = await replica.sync({ server: relay.address, standard: "SERVER" });
+  same("report", report, { sent: 1, recovery: null, verified: true });
+  holds("there was no push and no verdict", isDeleted && isWritten);
+  const records = await replica.conflicts();
+  sameSet(
+    "items with a record",
+    records.map(({ id }) => id),
+    ["a", "x"],
+  );
+  await place.ends(replica, { items: { x: "2" }, recordsHere: records });
 }
 
 /** So many requests are answered before an exchange that was held up goes on: time for another one, if that may begin. */

@@ -36,6 +36,7 @@ export function judgeApplied(
   const before = model.sight;
   const after = lookAt(store, ids);
   const records = latestRecords(store, after.conflicts - before.conflicts);
+  // What it agreed on is of a collection that is gone, until it has recovered into the one that was made anew.
   const knowsNoHistory = store.state().lineage.length === 0;
   for (const record of records) markRecorded(judge.happenings, record);
   model.sight = after;
@@ -48,17 +49,16 @@ export function judgeApplied(
     if (was.sequence !== 0 && is.sequence !== was.sequence) {
       judgeSettled(judge, history, watched, id, is, records, answeredFrom);
       if (!was.grouped) judgeConflict(judge, history, watched, is, happening, records);
-    } else if (was.sequence === 0 && is.sequence !== 0) judgeOffered(judge, history, watched, id, was, is);
+    } else if (was.sequence === 0 && is.sequence !== 0)
+      judgeOffered(judge, history, watched, id, was, is, knowsNoHistory);
     else if (was.sequence === 0) judgeReplaced(judge, history, watched, id, was, is, records);
     trackBase(model, history, id, was, is, knowsNoHistory);
-    if (answeredFrom !== undefined && was.base !== is.base && knowsNoHistory) model.halfway.add(id);
   }
   for (const { id, content } of records) judge.trace?.(`    ${name} records "${id}"=${shown(content)}`);
   if (after.revision !== before.revision) judge.trace?.(`    ${name} stands at ${after.revision}`);
   if (after.token === "" || (after.token === before.token && after.revision === before.revision)) return;
   model.seen = history.serialAt(after.revision);
   if (recovered) {
-    model.halfway.clear();
     for (const happening of model.pending.values()) happening.sameUpTo = model.seen;
   }
   if (!model.damaged) judgeCheckpoint(judge, history, name, after, ids);
@@ -138,10 +138,11 @@ function judgeOffered(
   id: string,
   was: Face,
   is: Face,
+  knowsNoHistory: boolean,
 ): void {
   const { serial, revision } = model.base.get(id) ?? { serial: 0, revision: 0 };
   // A recovery ends with bases at its head, which may be lost where the commit itself is not.
-  const isExact = revision === was.baseRevision && !model.halfway.has(id);
+  const isExact = revision === was.baseRevision && !knowsNoHistory;
   if (serial !== 0 && history.has(serial) && !model.damaged && isExact) {
     judge.fail("offered", `${name} offers "${id}" back, which the server never lost`);
   }

@@ -40,11 +40,6 @@ export interface ReplicaModel {
   readonly pending: Map<string, Happening>;
   /** Which commit the base of an id is, where that is known. */
   readonly base: Map<string, Committed>;
-  /**
-   * Ids whose bases come from a recovery that is not complete, into a collection that was made anew: another one takes them
-   * for those of the collection that is gone.
-   */
-  readonly halfway: Set<string>;
   /** All commits up to this one it has taken, by its checkpoint. */
   seen: number;
   /** Something was damaged in it on purpose: not judged until an exchange has proved it. */
@@ -85,7 +80,6 @@ export function newReplicaModel(store: ReplicaStore, ids: readonly string[]): Re
     sight: lookAt(store, ids),
     pending: new Map(),
     base: new Map(),
-    halfway: new Set(),
     seen: 0,
     damaged: false,
   };
@@ -93,5 +87,5 @@ export function newReplicaModel(store: ReplicaStore, ids: readonly string[]): Re
 
 /** The model of a copy of the file. */
 export function copyReplicaModel(model: ReplicaModel): ReplicaModel {
-  return { ...model, pending: new Map(model.pending), base: new Map(model.base), halfway: new Set(model.halfway) };
+  return { ...model, pending: new Map(model.pending), base: new Map(model.base) };
 }

@@ -4,6 +4,7 @@ import type { Change } from "../../core/page.js";
 import { judge, type Prevailing, type Version } from "../../core/standard.js";
 import type { ChangeStandard } from "../../gen/tercet/v1/item.js";
 import type { Action } from "../replica/action.js";
+import { LOST_REVISION } from "../replica/apply-batch.js";
 import type { LocalWrite, Upsert } from "../replica/local-items.js";
 import type { BaseState, LocalState } from "../replica/local-state.js";
 import type { Fork } from "./known-history.js";
@@ -112,10 +113,10 @@ export function needsContent({ change, comparison, outcome }: Decision): boolean
 export function toAction(
   decision: Decision,
   fetched: KnownChange | undefined,
-  { standard }: Pick<Circumstances, "standard">,
+  { standard, fork }: Pick<Circumstances, "standard" | "fork">,
 ): Action {
   const { comparison, local, unit } = decision;
-  const change = needsContent(decision) && fetched !== undefined ? fetched : decision.change;
+  const change = atHead(needsContent(decision) && fetched !== undefined ? fetched : decision.change, fork);
   const { id, revision } = change;
   const common = { id, sequence: local.sequence, ...(unit === 0 ? {} : { unit }) };
   switch (comparison) {
@@ -132,6 +133,13 @@ export function toAction(
     default:
       return rebase(change, common, undefined);
   }
+}
+
+/** In recovery, states of later revisions than the fork become bases as of the head, at which the server has had all. */
+function atHead(change: KnownChange, fork: Fork | undefined): KnownChange {
+  const { revision } = change;
+  const isLater = fork !== undefined && revision > fork.lostAfter && revision < LOST_REVISION;
+  return isLater ? { ...change, revision: Math.max(revision, fork.head) } : change;
 }
 
 type Common = { readonly id: string; readonly sequence: number; readonly unit?: number };

@@ -14,6 +14,8 @@ export interface Fork {
   readonly shared: number;
   /** The server's states of later revisions are news beside what it lost; others are older than that. */
   readonly lostAfter: number;
+  /** The server's head when the recovery began: it has had all states then that it tells of. */
+  readonly head: number;
 }
 
 /** What a replica keeps of the server's history, as the server tells it. */
@@ -101,9 +103,10 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
     },
     compare({ head, forkRevision, lineage: told }) {
       // All of another collection is lost, as long as there is no lineage.
-      if (rebinds || lineage.length === 0) return { shared: forkRevision, lostAfter: forkRevision };
+      const at = head?.revision ?? 0;
+      if (rebinds || lineage.length === 0) return { shared: forkRevision, lostAfter: forkRevision, head: at };
       const { lostAfter: before } = state;
-      const shared = before === undefined ? forkRevision : forkOf(lineage, told, head?.revision ?? 0);
+      const shared = before === undefined ? forkRevision : forkOf(lineage, told, at);
       const lostAfter = Math.min(shared, forkRevision, before ?? shared);
       if (!conversation.dryRun) {
         // Its epochs cover what recovery finds from now on: should that be cut, the next one must not take it for lost, nor
@@ -111,7 +114,7 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
         isTold = true;
         keep(withBegun(told));
       }
-      return { shared, lostAfter };
+      return { shared, lostAfter, head: at };
     },
     withBegun,
     recovered(whole) {

@@ -157,7 +157,8 @@ function knowingly(happening: Happening, before: Committed, history: History): b
   if (unchanged && (!history.has(base.serial) || before.serial <= sameUpTo)) return true;
   // So is what it was put on top of once more in another history, as a recovery there found it.
   const known = history.commits.findLast(({ id, serial }) => id === before.id && serial <= overcome);
-  if (known?.content === before.content && before.serial <= sameUpTo) return true;
+  const isOnto = known?.content === before.content || chain.some(({ onto }) => onto?.content === before.content);
+  if (isOnto && before.serial <= sameUpTo) return true;
   // R5: of two sendings of its own change, the later one may be made after it has built on the first.
   if (unchanged && before.happenings.some(({ by }) => by === happening.by)) return true;
   // R5: what this side once sent and somebody else put again can't be told from its own arrival.
@@ -167,7 +168,7 @@ function knowingly(happening: Happening, before: Committed, history: History): b
   if (before.revision <= history.compacted) return true;
   // A deletion of what this side never had is nothing to it. But what was deleted may be what it sent.
   const own = before.before?.happenings.some((each) => chain.includes(each)) === true;
-  return happening.creation && (!own || happening.copied);
+  return happening.creation && (!own || chain.some(({ copied }) => copied));
 }
 
 /** R5: what comes late is not made, once the server has told its replica that it has the change that replaced it. */

@@ -199,7 +199,9 @@ function trackBase(
     return;
   }
   const at = history.at(id, is.baseRevision);
-  if (at !== undefined && printOf(id, at.content) === is.base) model.base.set(id, at);
+  if (at === undefined || printOf(id, at.content) !== is.base) return;
+  model.base.set(id, at);
+  if (pending !== undefined) pending.onto = at;
 }
 
 /** R1: whatever the server changed last up to the checkpoint is what the replica agreed on. */

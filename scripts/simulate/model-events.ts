@@ -26,6 +26,8 @@ export interface Happening {
   sameUpTo: number;
   /** It was put on top of this commit, which the server has lost: what was before that had been overcome already. */
   rebased: number;
+  /** The content that it was put on top of once more, by a comparison; undefined: by none. */
+  onto: { readonly content: Told } | undefined;
   /** In which line of history a replica has heard that the server has it; 0: in none. */
   settled: number;
   /** The application replaced or deleted it, having seen it. */
@@ -43,7 +45,7 @@ export interface Happening {
 /** A change as it is made. */
 export type NewHappening = Omit<
   Happening,
-  "number" | "sameUpTo" | "rebased" | "settled" | "superseded" | "copied" | "shared" | "recorded" | "withdrawn"
+  "number" | "sameUpTo" | "rebased" | "onto" | "settled" | "superseded" | "copied" | "shared" | "recorded" | "withdrawn"
 >;
 
 /** All that applications ever did. */
@@ -76,6 +78,7 @@ export function createHappenings(): Happenings {
         number: all.length + 1,
         sameUpTo: 0,
         rebased: 0,
+        onto: undefined,
         settled: 0,
         superseded: false,
         copied: false,

@@ -2,7 +2,7 @@ import { contentSize } from "../core/content.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import { type Deferred, deferred } from "./deferred.js";
 import type { Action } from "./replica/action.js";
-import type { ApplyBatch, ApplyResult } from "./replica/apply-batch.js";
+import { type ApplyBatch, type ApplyResult, knownRevision } from "./replica/apply-batch.js";
 import { toActions } from "./replica/one-by-one.js";
 import type { ReplicaStore } from "./replica/store.js";
 import { hex } from "./replica-views.js";
@@ -12,7 +12,7 @@ import { checkFunction } from "./validate.js";
 export interface AppliedChange {
   readonly id: string;
   readonly kind: "upserted" | "deleted";
-  /** Revision of the server's change. */
+  /** Revision of the server's change; 0 where a server that was restored has lost it. */
   readonly revision: number;
   /** When it was changed, by the clock of whoever did. */
   readonly modifyTime: Date;
@@ -227,7 +227,7 @@ function toChanges(
     changes.push({
       id,
       kind: upsert === undefined ? "deleted" : "upserted",
-      revision: action.kind === "take" ? action.revision : action.base.revision,
+      revision: knownRevision(action.kind === "take" ? action.revision : action.base.revision),
       modifyTime: new Date(modifyTimeUs / 1000),
       size: upsert && sizeOf(held, id, upsert),
       fingerprint: upsert && hex(upsert.fingerprint),

@@ -4,6 +4,7 @@ import { fingerprintOf } from "../core/fingerprint.js";
 import { StorageError } from "../core/storage-error.js";
 import { TercetError, toError } from "./error.js";
 import { mapped, pages } from "./pages.js";
+import { knownRevision } from "./replica/apply-batch.js";
 import type { HeldItem, LocalConflict } from "./replica/local-conflicts.js";
 import type { LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
@@ -37,7 +38,7 @@ export function replicaConflicts(open: () => ReplicaStore): ReplicaConflicts {
       mine: pending.fingerprint,
       mineTimeUs: pending.modifyTimeUs,
       theirs: base?.fingerprint,
-      theirsRevision: base?.revision ?? 0,
+      theirsRevision: knownRevision(base?.revision),
       theirsTimeUs: base?.modifyTimeUs ?? 0,
       group: pending.group?.key ?? 0,
     };

@@ -188,7 +188,7 @@ export interface Replica {
 
 /** How a replica file is opened. */
 export interface OpenOptions {
-  /** MiB of page cache, 48 by default. A process with many replicas wants less for each; many random ids want more. */
+  /** MiB of page cache, 36 by default. A process with many replicas wants less for each; many random ids want more. */
   readonly cacheMiB?: number;
 }
 

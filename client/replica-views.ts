@@ -47,7 +47,7 @@ export interface Held {
   readonly mine: string | undefined;
   readonly theirs: string | undefined;
   readonly mineTime: Date;
-  /** When the server's version was made, and its revision. */
+  /** When the server's version was made, and its revision: 0 where a server that was restored has lost it. */
   readonly theirsTime: Date;
   readonly theirsRevision: number;
   /** As in Pending: the items of a group are resolved together. */

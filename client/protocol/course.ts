@@ -85,7 +85,7 @@ export function createCourse(
   function open(): void {
     if (config.mode === "verify" || hasLostCheckpoint(state)) {
       sendOpen({ recover: true, done: false });
-      return recovery.start("asked");
+      return recovery.start(config.mode === "verify" ? "asked" : (state.recovering?.why ?? "asked"));
     }
     const query = dryRun ? undefined : outflow.eagerQuery();
     if (query === undefined) sendOpen({ recover: false, done: proofs.takeFirst(pusher.idle) });

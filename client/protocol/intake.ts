@@ -98,7 +98,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   function settleAndCompare({ actions, settled }: Job, changes: readonly KnownChange[]): void {
     if (changes.length === 0) store([], undefined, actions);
     else if (actions.length + settled.length === 0) compareChanges(changes);
-    else store([], () => compareChanges(changes), actions);
+    else store([], () => compareChanges(changes), actions, true);
   }
 
   function takesNew(): boolean {
@@ -217,7 +217,12 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   }
 
   /** One transaction. The last one of a job, which has no `next`, brings the checkpoint. */
-  function store(decisions: readonly Decision[], next?: () => void, actions: readonly Action[] = []): void {
+  function store(
+    decisions: readonly Decision[],
+    next?: () => void,
+    actions: readonly Action[] = [],
+    isFirst = false,
+  ): void {
     const then = next ?? finish;
     if (dryRun) {
       world.applied(decisions.map((decision) => ({ decision, action: undefined })));
@@ -229,7 +234,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
     });
     fetcher.clear();
     const own = carried.map(({ action }) => action);
-    const batch = batches.of(actions.length === 0 ? own : [...actions, ...own], next === undefined);
+    const batch = batches.of([...actions, ...own], next === undefined, isFirst);
     if (batch === undefined) return then();
     ask({ kind: "apply", batch }, (result) => {
       if (result.kind !== "apply") return;

@@ -10,8 +10,11 @@ import type { KnownHistory } from "./known-history.js";
 export interface JobBatches {
   /** A job begins. */
   begin(job: Job): void;
-  /** A transaction; undefined where there is nothing to store. The last one of a job brings its checkpoint. */
-  of(actions: readonly Action[], isLast: boolean): ApplyBatch | undefined;
+  /**
+   * A transaction; undefined where there is nothing to store. The last one of a job brings its checkpoint. `more`: the next
+   * one follows at once.
+   */
+  of(actions: readonly Action[], isLast: boolean, more?: boolean): ApplyBatch | undefined;
   /** What a transaction says beside its actions. */
   progress(isLast: boolean): Omit<ApplyBatch, "actions">;
   /** The server has spoken of this revision. */
@@ -24,6 +27,8 @@ export function createJobBatches(conversation: Conversation, history: KnownHisto
   /** What was settled in a row and is still to be stored. */
   let settled: readonly SettledRun[] = [];
   let witness: Checkpoint | undefined;
+  /** The latest that the server has spoken of in this exchange. */
+  let latest: Checkpoint | undefined;
 
   function progress(isLast: boolean): Omit<ApplyBatch, "actions"> {
     const { checkpoint, recovered, parted, more } = job;
@@ -35,7 +40,7 @@ export function createJobBatches(conversation: Conversation, history: KnownHisto
       ...(isLast && recovered !== undefined ? { recovered } : {}),
       ...(opened === undefined ? {} : { opened }),
       ...(parted === undefined ? {} : { parted }),
-      ...witnessOf(isLast ? undefined : checkpoint),
+      ...(isLast && recovered !== undefined ? witnessOf(latest) : witnessOf(isLast ? undefined : checkpoint)),
     };
   }
 
@@ -55,8 +60,9 @@ export function createJobBatches(conversation: Conversation, history: KnownHisto
       job = next;
       settled = next.settled;
       witness = next.witness;
+      if (isLater(witness, latest)) latest = witness;
     },
-    of(actions, isLast) {
+    of(actions, isLast, more = false) {
       const { checkpoint, recovered, parted } = job;
       const moves = isLast && checkpoint !== undefined && isNew(checkpoint);
       const runs = settled;
@@ -64,11 +70,17 @@ export function createJobBatches(conversation: Conversation, history: KnownHisto
       const nothing = actions.length + runs.length === 0;
       const ofRecovery = parted !== undefined || (isLast && recovered !== undefined);
       if (nothing && !moves && !ofRecovery) return undefined;
-      return { ...progress(isLast), ...(runs.length === 0 ? {} : { settled: runs }), actions };
+      return {
+        ...progress(isLast),
+        ...(more ? { more } : {}),
+        ...(runs.length === 0 ? {} : { settled: runs }),
+        actions,
+      };
     },
     progress,
     witnessed(told) {
       if (isLater(told, witness)) witness = told;
+      if (isLater(told, latest)) latest = told;
     },
   };
 }

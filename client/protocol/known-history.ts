@@ -16,6 +16,8 @@ export interface Fork {
   readonly lostAfter: number;
   /** The server's head when the recovery began: it has had all states then that it tells of. */
   readonly head: number;
+  /** The server does not know all revisions that the replica has heard of. */
+  readonly isOther: boolean;
 }
 
 /** What a replica keeps of the server's history, as the server tells it. */
@@ -37,13 +39,15 @@ export interface KnownHistory {
   readonly told: Lineage;
   /** The server's first answer to a recovery: where its history parts from what the replica knows. */
   compare(answers: RangeAnswers): Fork;
-  /** A recovery has told the server's lineage, which is the replica's from now on. */
-  readonly isTold: boolean;
+  /** The server's lineage is the replica's from now on, which has bases of another one: that is to be stored before others. */
+  readonly isParted: boolean;
   /** A lineage that the server told in a recovery, with the epochs that it has begun since it opened. */
   withBegun(told: Lineage): Lineage;
   /** A recovery is complete: the replica stands in this lineage. */
   recovered(lineage: Lineage): void;
 }
+
+const UNKNOWN_EPOCH = Buffer.alloc(8, 0xff);
 
 /** The history that a replica knows when an exchange begins. */
 export function createKnownHistory(conversation: Conversation, state: ReplicaState): KnownHistory {
@@ -53,6 +57,7 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
   /** Epochs that the server has begun since Opened. */
   let begun: readonly Epoch[] = [];
   let isTold = false;
+  let isParted = false;
 
   function keep(whole: Lineage): void {
     const { opened } = conversation;
@@ -77,8 +82,8 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
     get isUnsaved() {
       return unsaved !== undefined;
     },
-    get isTold() {
-      return isTold;
+    get isParted() {
+      return isParted;
     },
     takeUnsaved() {
       const taken = unsaved;
@@ -98,23 +103,32 @@ export function createKnownHistory(conversation: Conversation, state: ReplicaSta
       keep([...lineage, epoch]);
     },
     get told() {
-      const { lostAfter } = state;
-      return lostAfter === undefined ? lineage : lineage.filter(({ firstRevision }) => firstRevision <= lostAfter);
+      if (state.recovering === undefined) return lineage;
+      const { lostAfter } = state.recovering;
+      const shared = lineage.filter(({ firstRevision }) => firstRevision <= lostAfter);
+      // The server may have more of the last one than what the fork was at: an epoch that nobody knows ends it here.
+      return [...shared, { id: UNKNOWN_EPOCH, firstRevision: lostAfter + 1 }];
     },
     compare({ head, forkRevision, lineage: told }) {
       // All of another collection is lost, as long as there is no lineage.
       const at = head?.revision ?? 0;
-      if (rebinds || lineage.length === 0) return { shared: forkRevision, lostAfter: forkRevision, head: at };
-      const { lostAfter: before } = state;
+      if (rebinds || lineage.length === 0) {
+        return { shared: forkRevision, lostAfter: forkRevision, head: at, isOther: false };
+      }
+      const before = state.recovering?.lostAfter;
       const shared = before === undefined ? forkRevision : forkOf(lineage, told, at);
       const lostAfter = Math.min(shared, forkRevision, before ?? shared);
-      if (!conversation.dryRun) {
+      const heard = Math.max(conversation.revision, state.revision, state.witnessRevision);
+      const isSame = state.token.length > 0 && shared >= heard;
+      const stops = conversation.config.onHistoryChange === "stop";
+      if (!conversation.dryRun && (isSame || !stops)) {
         // Its epochs cover what recovery finds from now on: should that be cut, the next one must not take it for lost, nor
         // what is lost for the server's.
         isTold = true;
+        isParted = !isSame;
         keep(withBegun(told));
       }
-      return { shared, lostAfter, head: at };
+      return { shared, lostAfter, head: at, isOther: shared < heard };
     },
     withBegun,
     recovered(whole) {

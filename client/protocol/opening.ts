@@ -76,8 +76,8 @@ function tagOf(state: ReplicaState): Buffer {
 }
 
 /** The replica has items that it agreed on, or a recovery of them was cut, and no token says up to where. */
-export function hasLostCheckpoint({ token, total, lostAfter }: ReplicaState): boolean {
-  return token.length === 0 && (total.count > 0 || lostAfter !== undefined);
+export function hasLostCheckpoint({ token, total, recovering }: ReplicaState): boolean {
+  return token.length === 0 && (total.count > 0 || recovering !== undefined);
 }
 
 /** The limits that a replica last heard of; the defaults before the first exchange. */

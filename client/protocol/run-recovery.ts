@@ -2,6 +2,7 @@ import type { Checkpoint } from "../../gen/tercet/v1/item.js";
 import type { RangeAnswers } from "../../gen/tercet/v1/sync.js";
 import type { ApplyBatch } from "../replica/apply-batch.js";
 import type { Conversation } from "./conversation.js";
+import { lostHistoryFault } from "./faults.js";
 import { type Job, NO_JOB } from "./job.js";
 import type { Fork, KnownHistory } from "./known-history.js";
 import { createRecovery, type Recovery } from "./recovery.js";
@@ -32,12 +33,13 @@ export interface RecoveryRunner {
 
 /** No recovery so far. */
 export function createRecoveryRunner(conversation: Conversation, world: RecoveryRunnerWorld): RecoveryRunner {
-  const { report, trips, ask, send, close } = conversation;
+  const { report, trips, ask, send, close, config } = conversation;
   const { history } = world;
   let recovery: Recovery | undefined;
   let fork: Fork | undefined;
   /** What is of another history is marked. */
   let isParted = false;
+  let reason: ReportedRecovery["why"] = "asked";
 
   function create(): Recovery {
     const created: Recovery = createRecovery({
@@ -69,10 +71,11 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
 
   /** Before anything of the server's history is stored, what is of another one is marked. */
   function part(trip: number, witness: Checkpoint | undefined, after: () => void): void {
-    if (isParted || fork === undefined || !history.isTold) return after();
+    if (isParted || fork === undefined || !history.isParted) return after();
     isParted = true;
     const { shared, lostAfter } = fork;
-    world.start({ ...NO_JOB, parted: { fork: shared, lostAfter }, more: true, trip, witness, after });
+    const parted = { fork: shared, lostAfter, why: reason === "asked" ? reason : "history" } as const;
+    world.start({ ...NO_JOB, parted, more: true, trip, witness, after });
   }
 
   function complete(to: NonNullable<ApplyBatch["recovered"]>): void {
@@ -106,6 +109,7 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
 
   return {
     start(why) {
+      reason = why;
       conversation.recovering = true;
       conversation.compared = false;
       trips.forget();
@@ -118,6 +122,7 @@ export function createRecoveryRunner(conversation: Conversation, world: Recovery
     },
     receive(answers) {
       fork ??= history.compare(answers);
+      if (fork.isOther && config.onHistoryChange === "stop" && !conversation.dryRun) return close(lostHistoryFault());
       recovery?.receive(answers);
     },
     get begun() {

@@ -2,13 +2,18 @@ import type { ProvedColumns } from "../../core/item-columns.js";
 import type { RangeTotal } from "../../core/range-sum.js";
 import type { Action } from "./action.js";
 import type { SettledRun } from "./outgoing-columns.js";
-import type { LineageEpoch } from "./replica-state.js";
+import type { BegunRecovery, LineageEpoch } from "./replica-state.js";
 
 /**
  * In the place of the revision of a base that the server has lost with its history: later than any. A number of another
  * history says nothing beside those of the server's, whatever becomes of that history later.
  */
 export const LOST_REVISION = Number.MAX_SAFE_INTEGER;
+
+/** The revision of a base as others may see it; 0 where the server has lost it, or there is none. */
+export function knownRevision(revision: number | undefined): number {
+  return revision === undefined || revision === LOST_REVISION ? 0 : revision;
+}
 
 /** What an exchange decided, in one transaction. */
 export interface ApplyBatch {
@@ -38,13 +43,13 @@ export interface ApplyBatch {
   /**
    * A recovery begins to be stored, before anything else of the batch: bases of later revisions than `fork` are of a history
    * that the server does not have, and get LOST_REVISION. From then on all other revisions are the server's, whose lineage
-   * comes in `opened`. The replica stands nowhere, without a token and a witness, until a recovery is complete; `lostAfter`
-   * is kept until then. Stored also if some actions are stale.
+   * comes in `opened`. The replica stands nowhere, without a token and a witness, until a recovery is complete; the rest is
+   * kept until then. Stored also if some actions are stale.
    */
-  readonly parted?: { readonly fork: number; readonly lostAfter: number };
+  readonly parted?: BegunRecovery & { readonly fork: number };
   /**
    * A recovery is complete; stored like `checkpoint`, and instead of it: the replica stands at this checkpoint, whatever it
-   * stood at before; witness and lineage are as given here; revisions of bases beyond `fork` may come from another history
+   * stood at before; witness and lineage are as given with it; revisions of bases beyond `fork` may come from another history
    * and become `revision`, at which the server has had all of them (where none is given: LOST_REVISION does); `total` is what
    * the ranges come to (`sumRanges`).
    */

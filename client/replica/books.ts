@@ -18,7 +18,7 @@ export interface Ledger {
   witness: Uint8Array;
   witnessRevision: number;
   lineage: ReplicaState["lineage"];
-  lostAfter: number | undefined;
+  recovering: ReplicaState["recovering"];
   settings: Uint8Array;
   items: number;
   pending: number;
@@ -62,7 +62,7 @@ export function emptyLedger(collection: string, replicaId: Uint8Array): Ledger {
     collectionUid: NOTHING,
     ...NOWHERE,
     lineage: [],
-    lostAfter: undefined,
+    recovering: undefined,
     settings: NOTHING,
     items: 0,
     pending: 0,
@@ -151,7 +151,7 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
   }
   if (bound.length > 0 && !bound.equals(opened.collectionUid)) {
     // What it stood at was another collection's.
-    Object.assign(books, { ...NOWHERE, lostAfter: undefined });
+    Object.assign(books, { ...NOWHERE, recovering: undefined });
   }
   books.collectionUid = opened.collectionUid;
   books.lineage = opened.lineage;
@@ -161,10 +161,10 @@ export function bind(books: Books, opened: NonNullable<ApplyBatch["opened"]>): v
 /** A recovery begins to be stored. `clamp` brings revisions of bases beyond one to another, and answers how many. */
 export function part(
   books: Books,
-  { fork, lostAfter }: NonNullable<ApplyBatch["parted"]>,
+  { fork, lostAfter, why }: NonNullable<ApplyBatch["parted"]>,
   clamp: (beyond: number, revision: number) => number,
 ): void {
-  Object.assign(books, { ...NOWHERE, lostAfter });
+  Object.assign(books, { ...NOWHERE, recovering: { lostAfter, why } });
   books.mayHaveLost = clamp(fork, LOST_REVISION) > 0;
 }
 
@@ -186,14 +186,13 @@ export function keepProgress(
   }
   if (recovered !== undefined && !stale) {
     books.lineage = recovered.lineage;
-    books.lostAfter = undefined;
+    books.recovering = undefined;
+    // It may speak of another history.
+    books.witness = NOTHING;
+    books.witnessRevision = 0;
     const { revision, fork } = recovered;
-    if (fork !== undefined) {
-      // It speaks of another history.
-      books.witness = NOTHING;
-      books.witnessRevision = 0;
-      clamp(Math.min(fork, revision), revision);
-    } else if (books.mayHaveLost) clamp(LOST_REVISION - 1, revision);
+    if (fork !== undefined) clamp(Math.min(fork, revision), revision);
+    else if (books.mayHaveLost) clamp(LOST_REVISION - 1, revision);
     books.mayHaveLost = false;
     const total = sum();
     books.sum = createRangeSum(total.count, total.sum);

@@ -7,6 +7,14 @@ export interface LineageEpoch {
   readonly firstRevision: number;
 }
 
+/** What is kept of a recovery until it is complete. */
+export interface BegunRecovery {
+  /** States of the server up to this revision are older than what it has lost (bases of LOST_REVISION), later ones are news. */
+  readonly lostAfter: number;
+  /** The server's history is another one, or the checkpoint was lost. */
+  readonly why: "history" | "asked";
+}
+
 /** What a replica file says of itself. */
 export interface ReplicaState {
   /** Name of the collection. */
@@ -27,11 +35,8 @@ export interface ReplicaState {
   readonly witnessRevision: number;
   /** The server's epochs as last heard. */
   readonly lineage: readonly LineageEpoch[];
-  /**
-   * A recovery has been begun, and is not complete: states of the server up to this revision are older than what it has
-   * lost (bases of LOST_REVISION), later ones are news.
-   */
-  readonly lostAfter: number | undefined;
+  /** A recovery has been begun, and is not complete. */
+  readonly recovering: BegunRecovery | undefined;
   /** Limits and what else the replica keeps of Opened (client/protocol/settings.ts), encoded; empty before the first exchange. */
   readonly settings: Uint8Array;
   /** Count and sum over bases. */

@@ -28,13 +28,15 @@ type ProgressTuple = [
   witnessRevision: number,
   held: number,
   lostAfter: number | null,
+  why: "history" | "asked" | null,
 ];
 
 /** The ledger in `db`; `path` is for messages. */
 export function ledgerFile(db: Database, path: string): LedgerFile {
   const saveProgress = db.prepare(`UPDATE progress SET token = ?, revision = ?, items = ?, pending = ?, rejected = ?,
     conflicts = ?, last_sequence = ?, last_conflict = ?, last_time_us = ?, base_count = ?, base_sum = ?, sent_through = ?,
-    witness = ?, witness_revision = ?, held = ?, lost_after = ?`);
+    witness = ?, witness_revision = ?, held = ?, lost_after = ?,
+    recovery_reason = ?`);
   const saveOpened = db.prepare("UPDATE replica SET collection_uid = ?, settings = ?");
   const clearLineage = db.prepare("DELETE FROM lineage");
   const addEpoch = db.prepare("INSERT INTO lineage (ordinal, id, first_revision) VALUES (?, ?, ?)");
@@ -50,7 +52,8 @@ export function ledgerFile(db: Database, path: string): LedgerFile {
       const progress = db
         .prepare<[], ProgressTuple>(
           `SELECT token, revision, items, pending, rejected, conflicts, last_sequence, last_conflict, last_time_us,
-          base_count, base_sum, sent_through, witness, witness_revision, held, lost_after FROM progress`,
+          base_count, base_sum, sent_through, witness, witness_revision, held, lost_after,
+          recovery_reason FROM progress`,
         )
         .raw()
         .get();
@@ -94,7 +97,7 @@ function toLedger(
     witness: progress[12],
     witnessRevision: progress[13],
     lineage,
-    lostAfter: progress[15] ?? undefined,
+    recovering: progress[15] === null ? undefined : { lostAfter: progress[15], why: progress[16] ?? "history" },
     settings,
     items,
     pending,
@@ -109,15 +112,19 @@ function toLedger(
   };
 }
 
-function fromLedger(ledger: Ledger, sentThrough: number): (Uint8Array | number | null)[] {
+function fromLedger(ledger: Ledger, sentThrough: number): (Uint8Array | number | string | null)[] {
   const { token, revision, items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs } = ledger;
   const { count, sum } = ledger.total;
   const counts = [items, pending, rejected, conflicts, lastSequence, lastConflict, lastTimeUs, count];
-  const { witness, witnessRevision, held, lostAfter = null } = ledger;
-  return [token, revision, ...counts, sum, sentThrough, witness, witnessRevision, held, lostAfter];
+  const { witness, witnessRevision, held, recovering } = ledger;
+  const begun = [recovering?.lostAfter ?? null, recovering?.why ?? null];
+  return [token, revision, ...counts, sum, sentThrough, witness, witnessRevision, held, ...begun];
 }
 
-function same(a: Uint8Array | number | null | undefined, b: Uint8Array | number | null | undefined): boolean {
+function same(
+  a: Uint8Array | number | string | null | undefined,
+  b: Uint8Array | number | string | null | undefined,
+): boolean {
   if (!(a instanceof Uint8Array && b instanceof Uint8Array)) return a === b;
   return a === b || Buffer.compare(a, b) === 0;
 }

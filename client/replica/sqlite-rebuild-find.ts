@@ -17,7 +17,7 @@ import type { Salvage } from "./sqlite-rebuild-read.js";
  */
 
 /** What was found of a replica. */
-export interface Found extends Identity, FoundChanges, Pick<Ledger, "lastTimeUs" | "lastConflict" | "lostAfter"> {
+export interface Found extends Identity, FoundChanges, Pick<Ledger, "lastTimeUs" | "lastConflict" | "recovering"> {
   readonly conflicts: readonly FoundRecord[];
   /** What the file counts. */
   readonly counted: { readonly pending: number | undefined; readonly conflicts: number | undefined };
@@ -32,7 +32,7 @@ export function readReplica(salvage: Salvage, nowUs: number): Found {
     conflicts: readConflicts(salvage, nowUs),
     lastConflict: progress.lastConflict,
     lastTimeUs: progress.lastTimeUs,
-    lostAfter: progress.lostAfter,
+    recovering: progress.recovering,
     counted: { pending: progress.pending, conflicts: progress.conflicts },
   };
 }

@@ -1,6 +1,7 @@
 import { checkCollectionName } from "../../core/id.js";
 import { Opened } from "../../gen/tercet/v1/sync.js";
 import type { Ledger } from "./books.js";
+import type { ReplicaState } from "./replica-state.js";
 import type { Salvage } from "./sqlite-rebuild-read.js";
 import type { Row } from "./sqlite-rebuild-record.js";
 import { FAR, isBytes, isWhole, timeOf } from "./sqlite-rebuild-values.js";
@@ -18,7 +19,7 @@ export interface Progress {
   readonly pending: number | undefined;
   readonly conflicts: number | undefined;
   readonly heard: number | undefined;
-  readonly lostAfter: number | undefined;
+  readonly recovering: ReplicaState["recovering"];
   readonly lastConflict: number;
   readonly lastSequence: number;
   readonly lastTimeUs: number;
@@ -75,6 +76,7 @@ const PROGRESS = {
   lastTimeUs: 12,
   sentThrough: 15,
   lostAfter: 16,
+  recoveryReason: 17,
 };
 
 /** Reads how far it has come. */
@@ -84,12 +86,14 @@ export function readProgress(salvage: Salvage, nowUs: number): Progress {
     const value = row?.value(PROGRESS[column]);
     return isWhole(value) ? value : undefined;
   };
+  const lostAfter = whole("lostAfter");
+  const why = row?.value(PROGRESS.recoveryReason) === "asked" ? "asked" : "history";
   const lastConflict = whole("lastConflict") ?? 0;
   return {
     pending: whole("pending"),
     conflicts: whole("conflicts"),
     heard: row === undefined ? undefined : Math.max(whole("revision") ?? 0, whole("witness") ?? 0),
-    lostAfter: whole("lostAfter"),
+    recovering: lostAfter === undefined ? undefined : { lostAfter, why },
     lastConflict: lastConflict < FAR ? lastConflict : 0,
     lastSequence: whole("lastSequence") ?? Number.MAX_SAFE_INTEGER,
     lastTimeUs: timeOf(whole("lastTimeUs"), nowUs),

@@ -17,13 +17,15 @@ import { StorageError } from "../../core/storage-error.js";
 import { openPages, PAGE_BYTES } from "./sqlite-rebuild-pages.js";
 import type { RecordForm } from "./sqlite-rebuild-record.js";
 import { openTree, type Tree } from "./sqlite-rebuild-tree.js";
-import { createFile } from "./sqlite-schema.js";
+import { createFile, SCHEMA_VERSION } from "./sqlite-schema.js";
 
 /*
  * Reading a replica file that is damaged. The file itself is only read: what is worked on is a copy. Every replica has the
  * same schema at the same pages, so that a new one can lend its first pages where those of the copy can't be used.
  */
 
+/** Columns of `progress` in the first schema version. */
+const FIRST_PROGRESS_COLUMNS = 16;
 const HEADER_BYTES = 100;
 /** Within the header: the number of pages, and what free pages there are. */
 const PAGE_COUNT_AT = 28;
@@ -179,7 +181,8 @@ function readSchema(db: Database): string | undefined {
 function refuseNewer(path: string, schema: string | undefined): void {
   const header = readFileSync(path).subarray(0, HEADER_BYTES);
   const version = header.readUInt32BE(60);
-  if (schema === undefined || !header.toString("latin1").startsWith("SQLite format 3") || version < 2) return;
+  if (schema === undefined || !header.toString("latin1").startsWith("SQLite format 3")) return;
+  if (version <= SCHEMA_VERSION) return;
   const message = `${path} has schema version ${version}: a newer Tercet wrote it, or it is no replica`;
   throw new StorageError("foreign", message);
 }
@@ -192,5 +195,10 @@ function readForms(db: Database): ReadonlyMap<string, RecordForm & { readonly ro
   const isIndex = "type = 'index' OR EXISTS (SELECT 1 FROM pragma_table_list(m.name) WHERE wr = 1)";
   const query = `SELECT name, rootpage, ${columns}, ${isIndex} FROM sqlite_master AS m WHERE rootpage > 0`;
   const rows = db.prepare<[], [name: string, root: number, columns: number, isIndex: number]>(query).raw().all();
-  return new Map(rows.map(([name, root, count, index]) => [name, { root, columns: count, isIndex: index === 1 }]));
+  return new Map(
+    rows.map(([name, root, count, index]) => {
+      const leastColumns = name === "progress" ? FIRST_PROGRESS_COLUMNS : count;
+      return [name, { root, columns: count, leastColumns, isIndex: index === 1 }];
+    }),
+  );
 }

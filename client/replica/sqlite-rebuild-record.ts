@@ -28,6 +28,8 @@ export interface Row {
 /** How the records of a tree are stored. */
 export interface RecordForm {
   readonly columns: number;
+  /** Columns of the first schema version: a row that was not written since has no more. */
+  readonly leastColumns: number;
   readonly isIndex: boolean;
 }
 
@@ -42,7 +44,7 @@ export function rowAt(pages: Pages, bytes: Buffer, at: number, form: RecordForm)
   const end = start + local;
   if (end + (local < size ? LINK_BYTES : 0) > PAGE_BYTES) return undefined;
   const types = takeTypes(bytes, place, end);
-  if (types?.length !== form.columns) return undefined;
+  if (types === undefined || types.length < form.leastColumns || types.length > form.columns) return undefined;
   let next = place.at - start;
   const starts = types.map((type) => {
     next += sizeOf(type);

@@ -160,7 +160,8 @@ function fill(db: ReturnType<typeof openFile>, path: string, found: Found): void
   books.settings = found.settings;
   books.lineage = found.lineage;
   // Without it whatever the server has is news beside what it lost.
-  if (found.changes.some(({ row }) => row.base?.revision === LOST_REVISION)) books.lostAfter = found.lostAfter ?? 0;
+  const hasLost = found.changes.some(({ row }) => row.base?.revision === LOST_REVISION);
+  if (hasLost) books.recovering = found.recovering ?? { lostAfter: 0, why: "history" };
   const ranges = sqliteRanges(db);
   ranges.note(books);
   ranges.store();

@@ -6,7 +6,7 @@ import { StorageError } from "../../core/storage-error.js";
 
 /** How a replica file is held. */
 export interface SqliteReplicaOptions {
-  /** Page cache in MiB, 48 by default. Ids without order want a cache that holds most of their index (60 bytes an id). */
+  /** Page cache in MiB, 36 by default. Ids without order want a cache that holds most of their index (60 bytes an id). */
   readonly cacheMiB?: number;
   /** For tests: the file may have this many pages of 4 KiB; beyond it a write fails with StorageError `full`. */
   readonly maxPageCount?: number;
@@ -16,7 +16,7 @@ export interface SqliteReplicaOptions {
 
 /** In the header of every replica file: "tcrp". */
 const APPLICATION_ID = 0x74637270;
-const DEFAULT_CACHE_MIB = 48;
+const DEFAULT_CACHE_MIB = 36;
 /**
  * Pages in the write-ahead log (80 MiB) after which a commit moves them into the file. Fewer make random ids slower, as
  * each page is written more often; more make that one commit longer.
@@ -162,8 +162,16 @@ const MIGRATIONS: readonly string[] = [
     sum BLOB NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
-  "ALTER TABLE progress ADD COLUMN lost_after INTEGER;",
+  // To write the row anew gives it these columns in the file as well, by which a damaged one is read.
+  `
+  ALTER TABLE progress ADD COLUMN lost_after INTEGER;
+  ALTER TABLE progress ADD COLUMN recovery_reason TEXT;
+  UPDATE progress SET lost_after = NULL;
+  `,
 ];
+
+/** The schema version of today. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
  * Makes the file of an empty replica, whole or not at all: a crash leaves at most a stray file beside it.
@@ -257,7 +265,7 @@ function checkHeader(db: Database, path: string): number {
     throw new StorageError("foreign", `${path} is a SQLite file, but not a replica of Tercet`);
   }
   const version = Number(db.pragma("user_version", { simple: true }));
-  const newest = MIGRATIONS.length;
+  const newest = SCHEMA_VERSION;
   if (version >= 1 && version <= newest) return version;
   const hint = version > newest ? "a newer Tercet wrote it" : "it is not known";
   throw new StorageError(
@@ -268,8 +276,7 @@ function checkHeader(db: Database, path: string): number {
 
 function migrate(db: Database, from: number): void {
   const steps = MIGRATIONS.slice(from);
-  if (steps.length > 0)
-    db.exec(`BEGIN IMMEDIATE; ${steps.join("\n")} PRAGMA user_version = ${MIGRATIONS.length}; COMMIT`);
+  if (steps.length > 0) db.exec(`BEGIN IMMEDIATE; ${steps.join("\n")} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
 }
 
 function clearError(error: unknown, path: string): unknown {

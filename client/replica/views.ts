@@ -1,5 +1,6 @@
 import { type Content, contentSize } from "../../core/content.js";
 import { sameFingerprint } from "../../core/fingerprint.js";
+import { knownRevision } from "./apply-batch.js";
 import { isLarge, type Large, type Stored } from "./large.js";
 import type { HeldItem, LocalConflict } from "./local-conflicts.js";
 import type { LocalItem, PendingChange } from "./local-items.js";
@@ -26,7 +27,7 @@ export function heldItem({ id, sequence, fingerprint, modifyTimeUs, base, group 
     mine: fingerprint,
     mineTimeUs: modifyTimeUs,
     theirs: base?.fingerprint,
-    theirsRevision: base?.revision ?? 0,
+    theirsRevision: knownRevision(base?.revision),
     theirsTimeUs: base?.modifyTimeUs ?? 0,
     group,
   };

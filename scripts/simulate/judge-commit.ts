@@ -177,7 +177,7 @@ function judgeLateness(judge: CommitJudge, history: History, made: Made, records
   const before = history.latest(write.id);
   if (judge.astray || records.some(({ id }) => id === write.id)) return;
   // A member of a group that was there already goes along with the others.
-  if (before?.content === made.content) return;
+  if (write.group !== 0 && before?.content === made.content) return;
   // A tombstone that is gone does not guard any more.
   if (before !== undefined && before.revision <= history.compacted) return;
   const isLate = (happening: Happening): boolean => {

@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } fr
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openReplica, type Pending, type Replica, rebuildReplica } from "../../client/index.js";
+import { openDatabase } from "../../core/sqlite.js";
 import { type Place, refusal, startPlace } from "./harness.js";
 
 const PAGE = 4096;
@@ -132,6 +133,22 @@ describe("a damaged replica is rebuilt", () => {
   it("whose first page is lost", () => {
     const { from, to } = damaged((copy) => copy.fill(0xa5, 0, PAGE));
     expect(rebuildReplica(from, to)).toMatchObject({ pending: whole.size, lost: [], missingPending: 0 });
+  });
+
+  it("whose schema is damaged, and that of an earlier version, with its counts", () => {
+    const word = Buffer.from("ordinal INTEGER PRIMARY KEY");
+    const { from, to } = damaged((copy) => copy.write("m", copy.indexOf(word) + 1));
+    expect(rebuildReplica(from, to)).toMatchObject({ pending: whole.size, missingPending: 0 });
+    const older = damaged(() => undefined);
+    const db = openDatabase(older.from);
+    db.exec("ALTER TABLE progress DROP COLUMN lost_after; ALTER TABLE progress DROP COLUMN recovery_reason");
+    db.pragma("user_version = 1");
+    db.close();
+    expect(rebuildReplica(older.from, older.to)).toMatchObject({ pending: whole.size, missingPending: 0 });
+    // Nothing is written but the new schema.
+    openReplica(older.from).close();
+    const again = `${older.to}-again`;
+    expect(rebuildReplica(older.from, again)).toMatchObject({ pending: whole.size, missingPending: 0 });
   });
 
   it("of which only the first pages are left", () => {

@@ -90,7 +90,7 @@ test("a creation that was sent, and deleted here since, stays to be deleted wher
   const circumstances = {
     standard: ChangeStandard.CHANGE_STANDARD_SERVER,
     ceilingUs: 9,
-    fork: { shared: 3, lostAfter: 3, head: 3 },
+    fork: { shared: 3, lostAfter: 3, head: 3, isOther: false },
     follows: false,
     rejudges: false,
     stops: false,

@@ -63,7 +63,7 @@ for (const goesOn of [true, false]) {
         // No checkpoint says more than what was taken: else the proof would have found it out.
         expect(world.report.recovery?.why).not.toBe("unverified");
         expect(contents(replica)).toEqual(served);
-        expect(replica.state().lostAfter).toBeUndefined();
+        expect(replica.state().recovering).toBeUndefined();
         expect(replica.audit()).toBeUndefined();
         const had = [...Object.values(first), ...Object.values(between)].filter((content) =>
           /[24]$/.test(String(content)),

@@ -41,7 +41,8 @@ export function describeRecovery(name: string, open: () => Harness): void {
       const before = [takeText("a", "1", { revision: 50 }), takeText("b", "1", { revision: 4 })];
       world.replica.apply({ actions: [...before, takeText("c", "1", { revision: 30 })], nowUs: NOW, checkpoint });
       world.replica.write([put("c", "2")], NOW);
-      const parted = { fork: 20, lostAfter: 7 };
+      const recovering = { lostAfter: 7, why: "asked" } as const;
+      const parted = { fork: 20, ...recovering };
       const witness = { token: Buffer.from("w"), revision: 25 };
       const theirs = [takeText("d", "1", { revision: 24 }), takeText("p", "2")];
       const opened = {
@@ -55,25 +56,22 @@ export function describeRecovery(name: string, open: () => Harness): void {
       expect(revisions()).toEqual([LOST_REVISION, 4, LOST_REVISION, 24]);
       expect(world.replica.state()).toMatchObject({
         revision: 0,
-        lostAfter: 7,
+        recovering,
         witnessRevision: 25,
         lineage: opened.lineage,
       });
       expect(world.replica.state().token).toHaveLength(0);
       // Another one is begun, and another history found: what is lost stays lost.
-      world.replica.apply({ actions: [], nowUs: NOW, parted: { fork: 23, lostAfter: 7 } });
+      world.replica.apply({ actions: [], nowUs: NOW, parted: { ...parted, fork: 23 } });
       expect(revisions()).toEqual([LOST_REVISION, 4, LOST_REVISION, LOST_REVISION]);
-      world.replica.apply({
-        actions: [takeText("e", "1", { revision: 41 })],
-        nowUs: NOW,
-        witness: { ...witness, revision: 41 },
-      });
-      const { lineage } = opened;
-      world.replica.apply({ actions: [], nowUs: NOW, recovered: { token: Buffer.from("r"), revision: 40, lineage } });
+      const latest = { ...witness, revision: 41 };
+      world.replica.apply({ actions: [takeText("e", "1", { revision: 41 })], nowUs: NOW, witness: latest });
+      const recovered = { token: Buffer.from("r"), revision: 40, lineage: opened.lineage };
+      world.replica.apply({ actions: [], nowUs: NOW, recovered, witness: latest });
       expect(revisions()).toEqual([40, 4, 40, 40]);
       expect(world.stateOf("e").base?.revision).toBe(41);
       // It heard of more than it stands at, of this history.
-      expect(world.replica.state()).toMatchObject({ revision: 40, lostAfter: undefined, witnessRevision: 41 });
+      expect(world.replica.state()).toMatchObject({ revision: 40, recovering: undefined, witnessRevision: 41 });
       expect(world.replica.audit()).toBeUndefined();
     });
   });

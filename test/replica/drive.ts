@@ -67,7 +67,7 @@ export function view(replica: ReplicaStore): ReturnType<Model["view"]> {
       revision: rest.revision,
       witness: hex(rest.witness) as string,
       witnessRevision: rest.witnessRevision,
-      lostAfter: rest.lostAfter,
+      recovering: rest.recovering,
       uid: hex(rest.collectionUid) as string,
       count: total.count,
       sum: hex(total.sum) as string,
@@ -468,7 +468,11 @@ function createWorld(model: Model): { resolve(step: Step): Call } {
         },
       }),
       ...(step.parted !== undefined && {
-        parted: { fork: Math.max(0, revision - step.parted), lostAfter: Math.max(0, revision - step.parted - 1) },
+        parted: {
+          fork: Math.max(0, revision - step.parted),
+          lostAfter: Math.max(0, revision - step.parted - 1),
+          why: "history" as const,
+        },
       }),
       ...(step.witness !== undefined && { witness }),
       ...(step.opened && { opened: { collectionUid: UID, lineage, settings: Buffer.from([1]) } }),

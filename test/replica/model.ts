@@ -2,6 +2,7 @@ import type { Action } from "../../client/replica/action.js";
 import { type ApplyBatch, LOST_REVISION } from "../../client/replica/apply-batch.js";
 import type { GroupLimits, LocalWrite } from "../../client/replica/local-items.js";
 import type { OutgoingQuery } from "../../client/replica/outgoing-batch.js";
+import type { ReplicaState } from "../../client/replica/replica-state.js";
 import type { Content } from "../../core/content.js";
 import { ErrorReason } from "../../core/fault.js";
 import { fingerprintOf } from "../../core/fingerprint.js";
@@ -87,7 +88,7 @@ export function createModel() {
   /** Every revision that was heard of, with its token. */
   const heard = new Map<number, string>();
   let uid = "";
-  let lostAfter: number | undefined;
+  let recovering: ReplicaState["recovering"];
 
   function versionOf(upsert: NonNullable<LocalWrite["upsert"]>, time: number): Version {
     return { content: upsert.content as Content, print: hex(upsert.fingerprint) as string, time };
@@ -436,8 +437,8 @@ export function createModel() {
   }
 
   function recover(at: number, fork: number | undefined): void {
-    lostAfter = undefined;
-    if (fork !== undefined) heard.clear();
+    recovering = undefined;
+    heard.clear();
     moveRevisions(fork === undefined ? LOST_REVISION - 1 : Math.min(fork, at), at);
   }
 
@@ -461,8 +462,9 @@ export function createModel() {
         token = "";
         revision = 0;
         heard.clear();
-        ({ lostAfter } = batch.parted);
-        moveRevisions(batch.parted.fork, LOST_REVISION);
+        const { fork, ...begun } = batch.parted;
+        recovering = begun;
+        moveRevisions(fork, LOST_REVISION);
       }
       const done = new Set<Action>();
       for (const action of batch.actions) {
@@ -544,7 +546,7 @@ export function createModel() {
           token,
           revision,
           ...latest(),
-          lostAfter,
+          recovering,
           uid,
           count: prints.length,
           sum: sumOf(prints),

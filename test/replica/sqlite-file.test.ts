@@ -134,11 +134,12 @@ describe("the file of a SQLite replica", () => {
     made.write([put("a", "1")], 1);
     made.close();
     const db = openDatabase(path);
-    db.exec("ALTER TABLE progress DROP COLUMN lost_after; PRAGMA user_version = 1");
+    db.exec("ALTER TABLE progress DROP COLUMN lost_after; ALTER TABLE progress DROP COLUMN recovery_reason");
+    db.pragma("user_version = 1");
     db.close();
     const replica = openSqliteReplica(path);
     expect(replica.get("a")?.content).toBe("1");
-    expect(replica.state().lostAfter).toBeUndefined();
+    expect(replica.state().recovering).toBeUndefined();
     replica.close();
   });
 

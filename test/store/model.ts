@@ -28,10 +28,11 @@ type Decision = "write" | "same" | "refuse";
 function decide(entry: StoredChange | undefined, write: Write): Decision {
   const wanted = key(write.upsert?.fingerprint);
   const there = key(entry?.fingerprint);
-  const changedSince = entry !== undefined && write.seen !== undefined && entry.revision > write.seen;
-  if (wanted === there) return write.fence && !changedSince ? "write" : "same";
+  if (wanted === there && !write.fence) return "same";
+  if (wanted === there) return "write";
   if (write.expected === "any") return "write";
   if (key(write.expected) !== there) return "refuse";
+  const changedSince = entry !== undefined && write.seen !== undefined && entry.revision > write.seen;
   return changedSince ? "refuse" : "write";
 }
 

@@ -572,7 +572,7 @@ export interface Push {
   /**
    * An earlier change of the client to this item was sent on another stream and may still arrive. The server then gives
    * this one a new revision even where the item already is in that state, so that the late one finds it changed and
-   * fails; unless the state is of a later revision than `revision_seen` anyhow.
+   * fails.
    */
   fence: boolean;
 }

@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { ErrorReason } from "../../gen/tercet/v1/error.js";
+import type { MemoryStore } from "../../server/store/memory.js";
+import { exchange, type PairOptions } from "./pair.js";
+import { clean } from "./together.js";
+import { change, contents, newReplica, newStore, now, serverContents, serverState } from "./world.js";
+
+/** Another client makes changes, all at once. */
+function others(store: MemoryStore, changes: Readonly<Record<string, string | null>>): void {
+  const other = newReplica(9);
+  exchange({ store, replica: other });
+  change(other, changes);
+  clean(exchange({ store, replica: other }));
+}
+
+function many(count: number, content: string): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: count }, (_, at) => [`item-${String(at).padStart(4, "0")}`, content]));
+}
+
+function compact(store: MemoryStore): void {
+  const { uid, revision } = serverState(store);
+  now(store.compact({ uid, through: revision }));
+}
+
+/** So that a recovery takes several messages, and stores between them. */
+const LIMITS = { inlineBytes: 200, messageBytes: 16_384, windowItems: 64 };
+const CUTS = [3, 4, 5, 6, 7, 8, 9];
+
+/** Runs an exchange that is cut, then another one. */
+function twice(options: PairOptions, cutAfter: number) {
+  const first = exchange({ ...options, serverLimits: LIMITS, cutAfter });
+  const begun = options.replica.state().recovering !== undefined;
+  return { first, begun, second: exchange({ ...options, serverLimits: LIMITS }) };
+}
+
+test("a recovery that was cut hears of what was deleted since the fork, though the server has more of that epoch", () => {
+  let begun = 0;
+  for (const cutAfter of CUTS) {
+    const original = newStore();
+    others(original, { ...many(600, "v"), x: "x1" });
+    const backup = original.clone(Buffer.alloc(8, 2));
+    const replica = newReplica();
+    exchange({ store: original, replica });
+    others(original, { x: null });
+    others(original, many(200, "w"));
+    others(backup, { x: "x2" });
+    exchange({ store: backup, replica });
+    expect(contents(replica)).toMatchObject({ x: "x2" });
+    // The original comes back: there x was deleted after the fork.
+    const tries = twice({ store: original.clone(Buffer.alloc(8, 3)), replica }, cutAfter);
+    begun += Number(tries.begun);
+    clean(tries.second);
+    expect(contents(replica)).not.toHaveProperty("x");
+    expect(replica.listConflicts(1e9, 10).map(({ number }) => replica.getConflict(number)?.content)).toEqual(["x2"]);
+  }
+  expect(begun).toBeGreaterThan(0);
+});
+
+test("a recovery that was cut is reported for what it was, with what returned", () => {
+  let begun = 0;
+  for (const cutAfter of CUTS) {
+    const original = newStore();
+    others(original, { ...many(600, "v"), x: "x1" });
+    const backup = original.clone(Buffer.alloc(8, 2));
+    others(original, { x: null });
+    const replica = newReplica();
+    exchange({ store: original, replica });
+    others(backup, many(200, "w"));
+    const tries = twice({ store: backup, replica }, cutAfter);
+    if (!tries.begun) continue;
+    begun += 1;
+    expect(tries.second.report.recovery).toMatchObject({ why: "history", forkRevision: 601, returned: ["x"] });
+  }
+  expect(begun).toBeGreaterThan(0);
+});
+
+test("who wants to stop where the history changes, is stopped also after a recovery that was cut", () => {
+  for (const onHistoryChange of ["stop", "offer"] as const) {
+    let stopped = 0;
+    for (const cutAfter of CUTS) {
+      const store = newStore();
+      others(store, many(600, "v"));
+      const replica = newReplica();
+      exchange({ store, replica });
+      others(store, { ...many(200, "w"), x: "x1" });
+      const backup = store.clone(Buffer.alloc(8, 2));
+      others(store, { x: null });
+      compact(store);
+      const first = exchange({ store, replica, serverLimits: LIMITS, cutAfter, onHistoryChange });
+      const before = contents(replica);
+      // Until it has stored anything of the history that is lost, none has changed.
+      if (!first.cut || !Object.values(before).includes("w")) continue;
+      const restored = backup.clone(Buffer.alloc(8, 3));
+      others(restored, { z: "z1" });
+      const second = exchange({ store: restored, replica, serverLimits: LIMITS, onHistoryChange: "stop" });
+      expect(second.fault?.reason).toBe(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY);
+      expect(contents(replica)).toEqual(before);
+      stopped += 1;
+    }
+    expect(stopped).toBeGreaterThan(0);
+  }
+});
+
+test("a push that is under way for long comes too late for the change that replaced it, also after a recovery", () => {
+  const store = newStore();
+  others(store, { ...many(300, "v"), x: "A" });
+  const replica = newReplica();
+  exchange({ store, replica });
+  others(store, { x: "B" });
+  others(store, { x: "A" });
+  others(store, { "item-0100": "w", "item-0101": null });
+  compact(store);
+  expect(exchange({ store, replica }).report).toMatchObject({ verified: true, recovery: { why: "compacted" } });
+  change(replica, { x: "C" });
+  const late = exchange({ store, replica, cutAfter: 0 }).requests;
+  expect(late.map(({ message }) => message?.$case)).toContain("push");
+  // The application goes back to what it was.
+  change(replica, { x: "A" });
+  clean(exchange({ store, replica }));
+  let at = 0;
+  exchange({ store, replica: newReplica(4), cutAfter: 60, tamperRequest: (request) => late[at++] ?? request });
+  clean(exchange({ store, replica }));
+  expect([serverContents(store)["x"], contents(replica)["x"]]).toEqual(["A", "A"]);
+});

@@ -66,7 +66,7 @@ export function createCourse(
   const intake: Intake = createIntake(conversation, {
     history,
     downloads,
-    isFirstPull: state.token.length === 0,
+    isFirstPull: state.token.length === 0 && state.recovering === undefined,
     isFirst: outflow.window.isFirst,
     applied(done) {
       for (const carried of done) noteCarried(conversation, outflow, recovery.fork, carried);

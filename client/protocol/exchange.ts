@@ -159,7 +159,7 @@ export function createClientExchange(config: ClientExchangeConfig): ClientExchan
       return output;
     },
     progress() {
-      const isFirstPull = course !== undefined && course.state.token.length === 0;
+      const isFirstPull = course?.state.token.length === 0 && course.state.recovering === undefined;
       return {
         received: report.counts.told,
         toReceive: isFirstPull ? conversation.opened?.count : undefined,

@@ -8,6 +8,8 @@ import { serverCases } from "../../scripts/conformance/server-cases.js";
 
 /** Cases mostly wait for one another's messages. */
 const JOBS = 10;
+/** CI has all cases here and in all languages; where somebody is waiting, every other one is enough, of each group. */
+const cases = clientCases.filter((_, at) => at % 2 === 0 || (process.env["TERCET_ALL_RUNS"] ?? "") !== "");
 const TIMEOUT_MS = 60_000;
 const library = languages().find(({ name }) => name === "library");
 if (library === undefined) throw new Error("there is no testee around the library");
@@ -22,10 +24,10 @@ afterAll(() => server.stop());
 const notPassed = (outcomes: readonly Outcome[]) =>
   outcomes.filter(({ result }) => result !== "passed").map(({ name, why, stderr }) => ({ name, why, stderr }));
 
-it("the client library passes every case", { timeout: 10 * TIMEOUT_MS }, async () => {
-  const outcomes = await runCases(clientCases, { command, timeoutMs: TIMEOUT_MS, jobs: JOBS });
+it("the client library passes the cases", { timeout: 10 * TIMEOUT_MS }, async () => {
+  const outcomes = await runCases(cases, { command, timeoutMs: TIMEOUT_MS, jobs: JOBS });
   expect(notPassed(outcomes)).toEqual([]);
-  expect(outcomes.length).toBe(clientCases.length);
+  expect(outcomes.length).toBe(cases.length);
 });
 
 it("the server passes every case", { timeout: 10 * TIMEOUT_MS }, async () => {

@@ -2,6 +2,7 @@ import { reasonName } from "../core/fault.js";
 import { sameFingerprint } from "../core/fingerprint.js";
 import type { Action } from "./replica/action.js";
 import type { ApplyResult } from "./replica/apply-batch.js";
+import { knownRevision } from "./replica/apply-batch.js";
 import type { LocalState } from "./replica/local-state.js";
 import type { ReplicaStore } from "./replica/store.js";
 import type { Verdict } from "./verdict.js";
@@ -84,7 +85,7 @@ export function judgeApplied(seen: Seen, decisions: FindDecision, result: ApplyR
 function asBefore({ before, after }: Seen): Verdict | undefined {
   if (after.pending !== undefined) return undefined;
   if (!sameFingerprint(before.pending?.fingerprint, after.base?.fingerprint)) return undefined;
-  return { outcome: "already", revision: after.base?.revision ?? before.base?.revision ?? 0 };
+  return { outcome: "already", revision: knownRevision((after.base ?? before.base)?.revision) };
 }
 
 /** What is known of a pending change that nobody followed so far. */

@@ -52,8 +52,10 @@ export interface ReplicaStatus {
   readonly held: number;
   /** Conflict records. */
   readonly conflicts: number;
-  /** Revision of the server up to which everything was taken; 0 before the first exchange. */
+  /** Revision of the server up to which everything was taken; 0 before the first exchange, and while `recovering`. */
   readonly revision: number;
+  /** A recovery was begun, as the server has another history, and was cut: the next exchange begins it again. */
+  readonly recovering: boolean;
   /** Count and fingerprint of what was last agreed on with the server: compare with GetCollection. */
   readonly agreed: { readonly count: number; readonly fingerprint: string };
 }
@@ -274,7 +276,8 @@ export function replicaOn(held: ReplicaStore): Replica {
       return mapped(pages(read), toPending);
     },
     status() {
-      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, total, held } = store().state();
+      const { collectionUid, replicaId, items, pending, rejected, conflicts, revision, recovering, total, held } =
+        store().state();
       return {
         collection,
         collectionUid: hex(collectionUid),
@@ -285,6 +288,7 @@ export function replicaOn(held: ReplicaStore): Replica {
         held,
         conflicts,
         revision,
+        recovering: recovering !== undefined,
         agreed: { count: total.count, fingerprint: hex(total.sum) },
       };
     },

@@ -90,7 +90,7 @@ function tell(report: RebuildReport, replica: string, damaged: string): string {
     ...missing(missingConflicts, "conflict records"),
     ...ids("new", baseless, "only the content was found, they are sent as if they were new"),
     ...ids("ungrouped", brokenGroups, "others of their atomic group may be missing"),
-    "  next       tercet sync takes everything else from the server",
+    "  next       tercet sync takes everything else from the server, as it is there now",
     "",
   ].join("\n");
 }

@@ -1,3 +1,4 @@
+import type { ReplicaStatus } from "../replica-handle.js";
 import { defineCommand } from "./command.js";
 import { compareSides } from "./compare-sides.js";
 import { FAILED } from "./failure.js";
@@ -23,7 +24,7 @@ export const statusCommand = defineCommand({
     const status = await withReplica(argv, (replica) => replica.status());
     const json = argv["json"] === true;
     if (!json) {
-      const { collection, items, pending, rejected, held, conflicts, revision, agreed } = status;
+      const { collection, items, pending, rejected, held, conflicts } = status;
       const marks = [
         ...(rejected > 0 ? [`${formatCount(rejected)} of them rejected`] : []),
         ...(held > 0 ? [`${formatCount(held)} of them held in conflict`] : []),
@@ -34,9 +35,7 @@ export const statusCommand = defineCommand({
           `  items      ${formatCount(items)}`,
           `  pending    ${[formatCount(pending), ...marks].join(", ")}`,
           `  conflicts  ${formatCount(conflicts)}`,
-          revision === 0
-            ? "  agreed     nothing yet with a server"
-            : `  agreed     ${plural(agreed.count, "item")}, revision ${formatCount(revision)}, fingerprint ${shortHex(agreed.fingerprint)}`,
+          `  agreed     ${agreedWords(status)}`,
           "",
         ].join("\n"),
       );
@@ -57,6 +56,7 @@ export const statusCommand = defineCommand({
     const here = status.pending === 0 ? "" : plural(status.pending, "pending change");
     const words = {
       equal: here === "" ? "equal" : `equal, but for ${here} here`,
+      recovering: "unknown: a recovery was cut, and the next sync begins it again",
       behind: `behind the server by ${plural(behind, "revision")}${here === "" ? "" : `, and ${here} here`}`,
       different: "different: the server has another history, or another collection of this name",
     };
@@ -69,3 +69,9 @@ export const statusCommand = defineCommand({
     );
   },
 });
+
+function agreedWords({ revision, recovering, agreed: { count, fingerprint } }: ReplicaStatus): string {
+  if (revision === 0 && !recovering) return "nothing yet with a server";
+  const upTo = recovering ? "in an unfinished recovery" : `revision ${formatCount(revision)}`;
+  return `${plural(count, "item")}, ${upTo}, fingerprint ${shortHex(fingerprint)}`;
+}

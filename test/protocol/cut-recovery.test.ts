@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
-import type { MemoryStore } from "../../server/store/memory.js";
-import { exchange, type PairOptions } from "./pair.js";
+import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
+import { exchange, type PairOptions, reasonOf } from "./pair.js";
 import { clean } from "./together.js";
-import { change, contents, newReplica, newStore, now, serverContents, serverState } from "./world.js";
+import { COLLECTION, change, contents, newReplica, newStore, now, serverContents, serverState } from "./world.js";
 
 /** Another client makes changes, all at once. */
 function others(store: MemoryStore, changes: Readonly<Record<string, string | null>>): void {
@@ -121,4 +121,20 @@ test("a push that is under way for long comes too late for the change that repla
   exchange({ store, replica: newReplica(4), cutAfter: 60, tamperRequest: (request) => late[at++] ?? request });
   clean(exchange({ store, replica }));
   expect([serverContents(store)["x"], contents(replica)["x"]]).toEqual(["A", "A"]);
+});
+
+test("a replica that has met its collection makes none of that name anew, also where its checkpoint is lost", () => {
+  const store = newStore();
+  others(store, { x: "1" });
+  const replica = newReplica();
+  clean(exchange({ store, replica }));
+  const { collectionUid, lineage, settings } = replica.state();
+  const parted = { fork: 0, lostAfter: 0, why: "history" } as const;
+  replica.apply({ actions: [], nowUs: 1, opened: { collectionUid, lineage, settings }, parted });
+  expect(replica.state().token).toHaveLength(0);
+  const empty = createMemoryStore({ epoch: Buffer.alloc(8, 7) });
+  const outcome = exchange({ store: empty, replica, create: true });
+  expect(reasonOf(outcome)).toBe(ErrorReason.ERROR_REASON_COLLECTION_NOT_FOUND);
+  expect(now(empty.getCollection(COLLECTION))).toBeUndefined();
+  expect(contents(replica)).toEqual({ x: "1" });
 });

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { openReplica } from "../../client/index.js";
 import type { Action } from "../../client/replica/action.js";
 import { LOST_REVISION } from "../../client/replica/apply-batch.js";
 import { createSqliteReplica, openSqliteReplica } from "../../client/replica/sqlite.js";
@@ -32,6 +33,9 @@ it("a replica that was recovering is rebuilt with what the server has lost, whic
   const witness = { token: Buffer.from("w"), revision: 7 };
   replica.apply({ actions: [taken("theirs", "6", 7)], nowUs: 12, opened, parted: { fork: 5, ...recovering }, witness });
   replica.close();
+  const handle = openReplica(path);
+  expect(handle.status()).toMatchObject({ recovering: true, revision: 0, agreed: { count: 4 } });
+  handle.close();
   const bytes = readFileSync(path);
   bytes.fill(0xff, 0, 24);
   writeFileSync(path, bytes);

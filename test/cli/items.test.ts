@@ -59,6 +59,7 @@ describe.concurrent("items of a replica", () => {
       held: 0,
       conflicts: 0,
       revision: 0,
+      recovering: false,
       agreed: { count: 0, fingerprint: "0".repeat(64) },
       server: null,
     });

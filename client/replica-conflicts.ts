@@ -4,10 +4,10 @@ import { fingerprintOf } from "../core/fingerprint.js";
 import { StorageError } from "../core/storage-error.js";
 import { TercetError, toError } from "./error.js";
 import { mapped, pages } from "./pages.js";
-import { knownRevision } from "./replica/apply-batch.js";
 import type { HeldItem, LocalConflict } from "./replica/local-conflicts.js";
 import type { LocalWrite } from "./replica/local-items.js";
 import type { ReplicaStore } from "./replica/store.js";
+import { heldItem } from "./replica/views.js";
 import { type Conflict, type Held, type HeldVersions, toConflict, toHeld } from "./replica-views.js";
 import { limitsOf, withinGroup } from "./replica-writes.js";
 import { checkContent, checkNamed, invalidField } from "./validate.js";
@@ -32,16 +32,8 @@ export function replicaConflicts(open: () => ReplicaStore): ReplicaConflicts {
     const [state] = open().lookup([id]);
     const { pending, base, sequence = 0 } = state ?? {};
     if (pending?.held !== true) return undefined;
-    return {
-      id,
-      sequence,
-      mine: pending.fingerprint,
-      mineTimeUs: pending.modifyTimeUs,
-      theirs: base?.fingerprint,
-      theirsRevision: knownRevision(base?.revision),
-      theirsTimeUs: base?.modifyTimeUs ?? 0,
-      group: pending.group?.key ?? 0,
-    };
+    const { fingerprint, modifyTimeUs, group } = pending;
+    return heldItem({ id, sequence, fingerprint, modifyTimeUs, base, group: group?.key ?? 0 });
   }
 
   function toHow(id: string, how: ResolveHow): Parameters<ReplicaStore["resolveHeld"]>[1] {

@@ -98,7 +98,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   function settleAndCompare({ actions, settled }: Job, changes: readonly KnownChange[]): void {
     if (changes.length === 0) store([], undefined, actions);
     else if (actions.length + settled.length === 0) compareChanges(changes);
-    else store([], () => compareChanges(changes), actions, true);
+    else store([], () => compareChanges(changes), actions);
   }
 
   function takesNew(): boolean {
@@ -217,12 +217,7 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
   }
 
   /** One transaction. The last one of a job, which has no `next`, brings the checkpoint. */
-  function store(
-    decisions: readonly Decision[],
-    next?: () => void,
-    actions: readonly Action[] = [],
-    isFirst = false,
-  ): void {
+  function store(decisions: readonly Decision[], next?: () => void, actions: readonly Action[] = []): void {
     const then = next ?? finish;
     if (dryRun) {
       world.applied(decisions.map((decision) => ({ decision, action: undefined })));
@@ -234,7 +229,8 @@ export function createIntake(conversation: Conversation, world: IntakeWorld): In
     });
     fetcher.clear();
     const own = carried.map(({ action }) => action);
-    const batch = batches.of([...actions, ...own], next === undefined, isFirst);
+    // What was settled is followed at once by what is judged.
+    const batch = batches.of([...actions, ...own], next === undefined, next !== undefined && own.length === 0);
     if (batch === undefined) return then();
     ask({ kind: "apply", batch }, (result) => {
       if (result.kind !== "apply") return;

@@ -20,7 +20,14 @@ export function pendingChange(row: PendingRow): PendingChange {
 }
 
 /** An item held in conflict. */
-export function heldItem({ id, sequence, fingerprint, modifyTimeUs, base, group }: PendingRow): HeldItem {
+export function heldItem({
+  id,
+  sequence,
+  fingerprint,
+  modifyTimeUs,
+  base,
+  group,
+}: Pick<PendingRow, "id" | "sequence" | "fingerprint" | "modifyTimeUs" | "base" | "group">): HeldItem {
   return {
     id,
     sequence,

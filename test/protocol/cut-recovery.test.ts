@@ -2,16 +2,8 @@ import { expect, test } from "vitest";
 import { ErrorReason } from "../../gen/tercet/v1/error.js";
 import { createMemoryStore, type MemoryStore } from "../../server/store/memory.js";
 import { exchange, type PairOptions, reasonOf } from "./pair.js";
-import { clean } from "./together.js";
+import { clean, elsewhere } from "./together.js";
 import { COLLECTION, change, contents, newReplica, newStore, now, serverContents, serverState } from "./world.js";
-
-/** Another client makes changes, all at once. */
-function others(store: MemoryStore, changes: Readonly<Record<string, string | null>>): void {
-  const other = newReplica(9);
-  exchange({ store, replica: other });
-  change(other, changes);
-  clean(exchange({ store, replica: other }));
-}
 
 function many(count: number, content: string): Record<string, string> {
   return Object.fromEntries(Array.from({ length: count }, (_, at) => [`item-${String(at).padStart(4, "0")}`, content]));
@@ -26,6 +18,13 @@ function compact(store: MemoryStore): void {
 const LIMITS = { inlineBytes: 200, messageBytes: 16_384, windowItems: 64 };
 const CUTS = [3, 4, 5, 6, 7, 8, 9];
 
+/** A server with items, x among them, and its backup. */
+function backedUp() {
+  const original = newStore();
+  elsewhere(original, { ...many(600, "v"), x: "x1" });
+  return { original, backup: original.clone(Buffer.alloc(8, 2)) };
+}
+
 /** Runs an exchange that is cut, then another one. */
 function twice(options: PairOptions, cutAfter: number) {
   const first = exchange({ ...options, serverLimits: LIMITS, cutAfter });
@@ -36,14 +35,12 @@ function twice(options: PairOptions, cutAfter: number) {
 test("a recovery that was cut hears of what was deleted since the fork, though the server has more of that epoch", () => {
   let begun = 0;
   for (const cutAfter of CUTS) {
-    const original = newStore();
-    others(original, { ...many(600, "v"), x: "x1" });
-    const backup = original.clone(Buffer.alloc(8, 2));
+    const { original, backup } = backedUp();
     const replica = newReplica();
     exchange({ store: original, replica });
-    others(original, { x: null });
-    others(original, many(200, "w"));
-    others(backup, { x: "x2" });
+    elsewhere(original, { x: null });
+    elsewhere(original, many(200, "w"));
+    elsewhere(backup, { x: "x2" });
     exchange({ store: backup, replica });
     expect(contents(replica)).toMatchObject({ x: "x2" });
     // The original comes back: there x was deleted after the fork.
@@ -59,13 +56,11 @@ test("a recovery that was cut hears of what was deleted since the fork, though t
 test("a recovery that was cut is reported for what it was, with what returned", () => {
   let begun = 0;
   for (const cutAfter of CUTS) {
-    const original = newStore();
-    others(original, { ...many(600, "v"), x: "x1" });
-    const backup = original.clone(Buffer.alloc(8, 2));
-    others(original, { x: null });
+    const { original, backup } = backedUp();
+    elsewhere(original, { x: null });
     const replica = newReplica();
     exchange({ store: original, replica });
-    others(backup, many(200, "w"));
+    elsewhere(backup, many(200, "w"));
     const tries = twice({ store: backup, replica }, cutAfter);
     if (!tries.begun) continue;
     begun += 1;
@@ -79,19 +74,19 @@ test("who wants to stop where the history changes, is stopped also after a recov
     let stopped = 0;
     for (const cutAfter of CUTS) {
       const store = newStore();
-      others(store, many(600, "v"));
+      elsewhere(store, many(600, "v"));
       const replica = newReplica();
       exchange({ store, replica });
-      others(store, { ...many(200, "w"), x: "x1" });
+      elsewhere(store, { ...many(200, "w"), x: "x1" });
       const backup = store.clone(Buffer.alloc(8, 2));
-      others(store, { x: null });
+      elsewhere(store, { x: null });
       compact(store);
       const first = exchange({ store, replica, serverLimits: LIMITS, cutAfter, onHistoryChange });
       const before = contents(replica);
       // Until it has stored anything of the history that is lost, none has changed.
       if (!first.cut || !Object.values(before).includes("w")) continue;
       const restored = backup.clone(Buffer.alloc(8, 3));
-      others(restored, { z: "z1" });
+      elsewhere(restored, { z: "z1" });
       const second = exchange({ store: restored, replica, serverLimits: LIMITS, onHistoryChange: "stop" });
       expect(second.fault?.reason).toBe(ErrorReason.ERROR_REASON_TOKEN_OTHER_HISTORY);
       expect(contents(replica)).toEqual(before);
@@ -103,12 +98,12 @@ test("who wants to stop where the history changes, is stopped also after a recov
 
 test("a push that is under way for long comes too late for the change that replaced it, also after a recovery", () => {
   const store = newStore();
-  others(store, { ...many(300, "v"), x: "A" });
+  elsewhere(store, { ...many(300, "v"), x: "A" });
   const replica = newReplica();
   exchange({ store, replica });
-  others(store, { x: "B" });
-  others(store, { x: "A" });
-  others(store, { "item-0100": "w", "item-0101": null });
+  elsewhere(store, { x: "B" });
+  elsewhere(store, { x: "A" });
+  elsewhere(store, { "item-0100": "w", "item-0101": null });
   compact(store);
   expect(exchange({ store, replica }).report).toMatchObject({ verified: true, recovery: { why: "compacted" } });
   change(replica, { x: "C" });
@@ -125,7 +120,7 @@ test("a push that is under way for long comes too late for the change that repla
 
 test("a replica that has met its collection makes none of that name anew, also where its checkpoint is lost", () => {
   const store = newStore();
-  others(store, { x: "1" });
+  elsewhere(store, { x: "1" });
   const replica = newReplica();
   clean(exchange({ store, replica }));
   const { collectionUid, lineage, settings } = replica.state();

@@ -1,16 +1,12 @@
 import { expect, test } from "vitest";
 import type { MemoryStore } from "../../server/store/memory.js";
 import { exchange } from "./pair.js";
-import { change, contents, newReplica, newStore, serverContents } from "./world.js";
+import { elsewhere } from "./together.js";
+import { contents, newReplica, newStore, serverContents } from "./world.js";
 
 /** A client of its own makes each change, one a revision. */
 function others(store: MemoryStore, changes: Readonly<Record<string, string | null>>): void {
-  for (const [id, content] of Object.entries(changes)) {
-    const other = newReplica(9);
-    exchange({ store, replica: other });
-    change(other, { [id]: content });
-    exchange({ store, replica: other });
-  }
+  for (const [id, content] of Object.entries(changes)) elsewhere(store, { [id]: content });
 }
 
 /** Some contents come by themselves: an exchange may be cut when it has stored what came at once. */
